@@ -367,5 +367,5 @@ def test_errors_for_columns_that_are_not_features_say_how_to_leave_them_out(fram
 def test_validation_has_the_columns_of_its_own_training(frame):
     net = network().fit((frame[FEATURES], frame["target"]))
     others = frame[FEATURES[::-1]], frame["target"]
-    net.fit(others, validation=others)
+    net.fit(others, validation=others, restart=True)
     assert net.feature_names == FEATURES[::-1]

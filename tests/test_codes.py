@@ -282,7 +282,7 @@ def test_a_users_composite_is_checked_in_prediction():
 
 def test_outputs_of_layers_are_drawn_only_of_codes():
     plots = pytest.importorskip("xpnet.plots")
-    net = network(*PLACES["branches"](), BatchNormalization()).fit((X, Y))
+    net = network(*PLACES["branches"](), BatchNormalization()).fit(data_set())
     plots.plot_layer_outputs(net, data_set())
     with pytest.raises(ValueError, match=r"X, row 7, column 2: 3.0 is not a code"):
         plots.plot_layer_outputs(net, damaged())

@@ -231,7 +231,9 @@ class NeuralNetwork(Predictor):
         y : array-like of shape (n,) or (n, n_outputs), or dict of str to array-like, optional
             The targets. If ``loss`` is a dict, a dict or data frame with those of each head. Names
             of classes become the classes 0, 1, ... in sorted order; see :class:`~xpnet.Dataset`.
-            When training continues, they are matched with the network's ``class_names``.
+            When training continues, they are matched with the network's ``class_names``. Columns
+            and categories of ``X`` that have names must then be those of ``feature_names`` and
+            ``categories``, as in :meth:`predict`.
         sample_weight : array-like of shape (n,), optional
             The weight of each sample.
         validation : Dataset, (X, y) or (X, y, sample_weight), optional

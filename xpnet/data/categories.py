@@ -160,6 +160,31 @@ def check_codes(
     return codes
 
 
+def refuse_numbers(feature: str, names: Sequence[str | None], where: str) -> None:
+    """Refuse a column of numbers where categories were named, since numbers are not their codes.
+
+    Parameters
+    ----------
+    feature : str
+        The name of the column.
+    names : list of str or None
+        The names of the categories.
+    where : str
+        What has the categories.
+
+    Raises
+    ------
+    ValueError
+        In any case.
+    """
+    raise ValueError(
+        f"X: {feature!r} is a column of numbers here, and {where} the categories "
+        f"{shown(list(names))}: give their names, in a data frame of pandas by "
+        f"astype({{{feature!r}: 'category'}}). If the numbers are the codes of these categories, "
+        "give Dataset(..., categories=...), or an array without names of columns"
+    )
+
+
 def refuse_categories(categories: Mapping[str, Any]) -> None:
     """Refuse features with categories where only numbers make sense, since codes are not numbers.
 

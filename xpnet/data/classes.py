@@ -1,5 +1,6 @@
 """Labels that are text: the names of classes, and the classes 0, 1, ... that they become."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,39 +10,51 @@ from ..backends import is_array, to_host
 from ..backends._errors import shown
 from ..common.checks import check_distinct, check_texts
 from .reading import read_numbers
-from .tables.cells import is_missing_category
+from .tables.cells import is_missing, is_missing_category, is_time
+from .tables.texts import CellError, Texts, label_meaning
 from .tables.typed.categories import categories_of, is_categorical
 from .tables.typed.frame_types import as_frame, column_names
-from .tables.typed.objects import are_texts, kind_of_time, missing_cells
+from .tables.typed.objects import HINTS, are_texts, kind_of_time, missing_cells
 
 _MISSING = "fill them in or drop these rows"
+_NAMES = (
+    "If these are names of classes, give Dataset(X, y, class_names=[...]) or a categorical type"
+)
+_WHOLE = re.compile(r"[-+]?\d+")
 
 
 def read_labels(
-    y: Any, class_names: Sequence[str] | None = None
+    y: Any, class_names: Sequence[str] | None = None, are_names: bool = False
 ) -> tuple[Any, list[str], list[str] | None]:
     """Return labels as numbers, the names of their columns, and the names of the classes.
 
     Texts become the classes 0, 1, ... (``int64``) of the sorted names, or of ``class_names``. A
-    categorical type keeps the order of its categories. Other labels are read as numbers.
+    categorical type, also one of numbers, keeps the order of its categories. Spaces around names
+    do not count. Other labels are read as numbers.
 
     Parameters
     ----------
     y : array-like of shape (n,) or (n, ...)
     class_names : sequence of str, optional
+    are_names : bool, default False
+        Whether texts are names whatever they look like, as with ``class_names``. Otherwise texts
+        that are numbers, or mostly numbers, are refused, except for whole numbers alone.
 
     Raises
     ------
     TypeError
         Some labels are texts and others are not.
     ValueError
-        A label is missing, is not among ``class_names``, or texts have more than one column.
+        A label is missing, is not among ``class_names``, or texts have more than one column or are
+        numbers or times.
     """
-    given = None if class_names is None else check_texts("class_names", class_names)
+    given = None
+    if class_names is not None:
+        given = [name.strip() for name in check_texts("class_names", class_names)]
     column, names_of_columns = _only_column(y)
     found = _categories(column)
     if found is None and (texts := _texts(column)) is not None:
-        found = _coded(texts)
+        found = _coded(texts, are_names or given is not None)
     if found is None:
         return *read_numbers("y", y), given
     codes, names = found
@@ -76,10 +89,14 @@ def recoded(codes: np.ndarray, own: list[str], names: list[str], where: str) -> 
     if unknown.any():
         first = int(np.argmax(unknown.ravel()))
         name = own[int(codes.ravel()[first])]
-        raise ValueError(
-            f"y has the class {name!r} in row {first}, which is not among {where}: {shown(names)}"
-        )
+        raise _unknown(name, first, where, names)
     return result
+
+
+def _unknown(name: str, row: int, where: str, names: list[str]) -> ValueError:
+    return ValueError(
+        f"y has the class {name!r} in row {row}, which is not among {where}: {shown(names)}"
+    )
 
 
 def _only_column(y: Any) -> tuple[Any, list[str]]:
@@ -102,11 +119,9 @@ def _only_column(y: Any) -> tuple[Any, list[str]]:
 
 
 def _categories(column: Any) -> tuple[np.ndarray, list[str]] | None:
-    """Return the codes and the names of a categorical column of texts; None for another."""
+    """Return the codes and the names of a column of a categorical type; None for another."""
     if not hasattr(column, "to_native") or not is_categorical(column.dtype):
         return None
-    if not any(isinstance(each, str) for each in column.cat.get_categories().to_list()):
-        return None  # numbers
     codes, names, is_ordered = categories_of("y", column, only_used=False)
     codes = np.asarray(codes, np.int64)
     _refuse_missing(codes < 0)
@@ -154,18 +169,67 @@ def _refuse_missing(missing: np.ndarray) -> None:
         )
 
 
-def _coded(texts: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _coded(texts: np.ndarray, are_names: bool) -> tuple[np.ndarray, list[str]]:
     """Return the classes of texts, and the sorted names."""
-    cells = texts.tolist()
+    cells = [str(cell).strip() for cell in texts.tolist()]
     names = sorted(set(cells))
     if (missing := next(filter(is_missing_category, names), None)) is not None:
         raise ValueError(
-            f"y has {str(missing)!r} in row {cells.index(missing)}, which stands for a missing "
+            f"y has {missing!r} in row {cells.index(missing)}, which stands for a missing "
             f"value: {_MISSING}"
         )
+    if not are_names and not all(map(_WHOLE.fullmatch, names)):  # as the digits "0" to "9" are
+        _refuse_numbers(cells)
     place = {name: k for k, name in enumerate(names)}
-    codes = np.fromiter(map(place.__getitem__, cells), np.int64, len(cells))
-    return codes, [str(name) for name in names]
+    return np.fromiter(map(place.__getitem__, cells), np.int64, len(cells)), names
+
+
+def _refuse_numbers(cells: list[str]) -> None:
+    """Refuse texts that a label of a table cannot have, or that are all numbers there."""
+    texts = Texts()
+    texts.codes(cells)
+    try:
+        if label_meaning(texts, ".", keeps_missing=False).names is not None:
+            return
+        text, problem = cells[0], "a number written as text: convert y with astype(float)"
+    except CellError as error:
+        text = error.text
+        problem = (
+            "among texts most of which are numbers, or numbers with separators, currencies or "
+            "units: give y as numbers"
+        )
+        if is_missing(text):
+            problem = f"which stands for a missing value among numbers: {_MISSING}"
+        elif is_time(text):
+            problem = f"a date or a time: {HINTS['M']}"
+    raise ValueError(f"y has {text!r} in row {cells.index(text)}, {problem}. {_NAMES}")
+
+
+def known_names(y: Any, names: Any) -> list[str] | None:
+    """Return the names of known classes if ``y`` has texts, which may then look like numbers.
+
+    Parameters
+    ----------
+    y : array-like
+    names : list of str, or anything else if no classes are known
+
+    Raises
+    ------
+    ValueError
+        A text is not among the names.
+
+    Examples
+    --------
+    >>> known_names(["1", "2"], ["1", "2", "none"]), known_names([1, 2], ["1", "2", "none"])
+    (['1', '2', 'none'], None)
+    """
+    if not isinstance(names, list) or (texts := _texts(_only_column(y)[0])) is None:
+        return None
+    cells = [str(text).strip() for text in texts.tolist()]
+    if other := {each for each in cells if not is_missing_category(each)}.difference(names):
+        row = next(row for row, each in enumerate(cells) if each in other)
+        raise _unknown(cells[row], row, "the classes of the training data", names)
+    return names
 
 
 def in_classes(y: Any, own: list[str] | None, names: list[str] | None) -> np.ndarray | None:

@@ -50,10 +50,11 @@ class Dataset(FromTables, WithCategories, Selecting):
         chunks, each made of blocks of rows from all over the data. Prediction always reads chunks.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
         Labels. Texts, one for each sample, become the classes 0, 1, ... (``int64``) of the sorted
-        names, or of ``class_names``; a categorical type keeps the order of its categories. Labels
-        are moved to the device of ``X``, or to the host if ``X`` is sparse. On a
-        device without float64 they become float32, with a warning if float32 has too few digits to
-        tell them apart.
+        names, or of ``class_names``; a categorical type, also one of numbers, keeps the order of
+        its categories. Spaces around names do not count. Texts most of which are numbers are
+        refused, except for whole numbers alone, and for names in ``class_names``. Labels are moved
+        to the device of ``X``, or to the host if ``X`` is sparse. On a device without float64 they
+        become float32, with a warning if float32 has too few digits to tell them apart.
     feature_names : sequence of str, optional
         A name for each column; by default the column names of a DataFrame.
     label_name : str or sequence of str, optional

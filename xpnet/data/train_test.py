@@ -133,7 +133,7 @@ def _labels(stratify: Any, own: Any, n: int) -> np.ndarray | None:
                 "stratify=True needs a data set with labels: give a Dataset with a y, or stratify=y"
             )
         return to_host(own)
-    labels = to_host(read_labels(stratify)[0])
+    labels = to_host(read_labels(stratify, are_names=True)[0])
     if labels.shape[:1] != (n,):
         raise ValueError(
             f"stratify has shape {labels.shape}: expected a label for each of {n} rows"

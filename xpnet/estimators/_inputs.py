@@ -33,6 +33,7 @@ from ..backends._feature_types import FEATURE_TYPES
 from ..backends._warnings import warn
 from ..data.features import SparseRows, kind_of
 from ..data.reading import refuse_times
+from ..data.tables.cells import number
 
 Home = Backend | None
 """The backend that answers are returned in; None for NumPy."""
@@ -55,6 +56,7 @@ def checked(
     y = on_host(y)
     if y_numeric:
         refuse_times("y", y)
+        y = _without_texts(y)
     if on_gpu(given):
         _check_on_gpu(est, given, reset)
         check_consistent_length(given, y)
@@ -71,6 +73,36 @@ def checked(
             reset=reset,
         )
     return _in_rows(given), y, home
+
+
+def _without_texts(y: Any) -> Any:
+    """Return targets with numbers in place of texts that are numbers.
+
+    scikit-learn converts texts in arrays of objects, also to NaN, and fails on arrays of text.
+    Other targets are returned unchanged, and so are objects that scikit-learn refuses.
+
+    Raises
+    ------
+    ValueError
+        A text in an array of text is not a number.
+    """
+    try:
+        cells = np.asarray(y)
+    except ValueError:  # rows of different lengths, which scikit-learn refuses
+        return y
+    texts = cells.ravel().tolist() if cells.dtype.kind in "UTO" else []
+    if not any(isinstance(each, str) for each in texts):
+        return y
+    numbers = [number(each) if isinstance(each, str) else each for each in texts]
+    if None in numbers and cells.dtype.kind == "O":
+        return y
+    if None in numbers:
+        row = numbers.index(None)
+        raise ValueError(
+            f"y has {texts[row]!r} in row {row // (cells.size // len(cells))}: expected numbers. "
+            "For classes, use MLPClassifier"
+        )
+    return np.asarray(numbers).reshape(cells.shape)
 
 
 def checked_validation(est: Any, given: Any) -> tuple[Any, ...] | None:

@@ -9,7 +9,9 @@ import numpy as np
 from ..backends import Array, to_host
 from ..common.checks import check_count, check_texts
 from ..data import Dataset
+from ..data.tables.typed.frame_types import column_names
 from ..training.feeding.placing import place
+from ..training.known import Known
 from ..training.lookups import check_categories
 from ..training.purpose import intake_of
 from .classes import as_labels, index_labels
@@ -72,8 +74,13 @@ def plot_layer_outputs(
     ['DenseLayer', 'ReLU']
     """
     network, bins = network_of(network), check_count("bins", bins)
+    known = Known.before(network)
+    if known is not None:
+        known.check_columns(column_names(X))
     data = X if isinstance(X, Dataset) else Dataset(X)
-    check_categories(data, network.layers)
+    if known is not None:
+        data = known.encoded(data)
+    check_categories(data, network.layers, None if known is None else known.categories)
     X = data.X
     n_features = math.prod(network.layers[0].input_shape())
     if not X.shape[0] > 0 or X.shape[1:] != (n_features,):

@@ -52,13 +52,16 @@ def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
         )
 
 
-def check_names(names: list[str] | None, expected: list[str] | None) -> None:
-    """Refuse columns with other names, or in another order, than in training."""
+def check_names(names: list[str] | None, expected: list[str] | None, advice: str = "") -> None:
+    """Refuse columns with other names, or in another order, than in training.
+
+    ``advice`` is what to do if they are really others.
+    """
     if expected is None or names in (None, expected):
         return
-    hint = ""
+    hint = f"; {advice}" if advice else ""
     if set(expected) <= set(names):
-        hint = ". To select them from a data frame, write df[net.feature_names]"
+        hint = f". To select them from a data frame, write df[net.feature_names]{hint}"
     raise ValueError(
         f"X has the columns {shown(names)}: expected {shown(expected)}, in this order, as in "
         f"training{hint}"

@@ -4,7 +4,6 @@ import copy
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -279,7 +278,7 @@ def prepare(
     model.parameters.check_names()
     check_fit(model.layers, model.loss, model.metrics)
     batches = held_out = None
-    own = Known.classes_of(model) if model.is_fitted and not restart else None
+    own = None if restart else Known.before(model)
     if isinstance(dataset, Passes) and model.optimizer.takes_all_samples:
         check_full_batch(model, None)
     if isinstance(dataset, Passes):
@@ -298,7 +297,7 @@ def prepare(
             check_full_batch(model, len(training))
     if validation is not None:
         with blaming("validation"):
-            held_out = check_data(model, validation, Known.of(training))
+            held_out = check_data(model, validation, Known.of(training).completed(own))
             check_weights(held_out, model.loss, model.metrics)
     if warns_of_targets:
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
@@ -312,10 +311,10 @@ def prepare(
     model.loss = placed.loss
     model.feature_names = training.feature_names
     model.label_name = training.label_name
-    if training.class_names is not None or own is None:
-        is_first = own is None or own.class_names is None
+    has_classes = own is not None and own.class_names is not None
+    if training.class_names is not None or not has_classes:
         model.class_names = training.class_names
-        model.has_text_labels = (training if is_first else model).has_text_labels
+        model.has_text_labels = (model if has_classes else training).has_text_labels
     model.categories = training.encoded or training.categories
     return placed
 
@@ -340,7 +339,7 @@ class BatchReader:
     ----------
     model : TrainableModel
     known : Known, optional
-        The data whose classes the model has learned before.
+        What the model has learned before.
     """
 
     def __init__(self, model: TrainableModel, known: Known | None = None) -> None:
@@ -376,9 +375,7 @@ class BatchReader:
             check_total_weight("batch", *weighed, may_be_zero=True)
         self._check_size(name, len(data))
         if self._first is None:
-            self._first, self._known = data, Known.of(data)
-            if known is not None and data.class_names is None:
-                self._known = replace(self._known, class_names=known.class_names)
+            self._first, self._known = data, Known.of(data).completed(known)
         return data, y
 
     def _check_size(self, name: str, n: int) -> None:
@@ -424,18 +421,19 @@ def check_data(
     # First, because Dataset would refuse an extra column of text with a less helpful message.
     if isinstance(data, tuple) and data and known is not None:
         known.check_columns(column_names(data[0]))
-    dataset = read_dataset(data, model.loss, None if known is None else known.names_by_head)
+    names: tuple[Any, ...] = () if known is None else (known.names_by_head, known.list_of_names)
+    dataset = read_dataset(data, model.loss, *names)
     check_order(dataset, model.loss)
     if known is not None:
         dataset = known.encoded(dataset)
     # Before names, which differ from those of one_hot().
-    check_categories(dataset, model.layers)
+    check_categories(dataset, model.layers, None if known is None else known.categories)
     if least:
         check_size(dataset, least)
     elif len(dataset) == 0 and dataset.y is not None:
         raise ValueError("the data set is empty: expected at least 1 sample")
     if known is not None:
-        check_names(dataset.feature_names, known.feature_names)
+        check_names(dataset.feature_names, known.feature_names, known.advice)
     check_features(dataset, model.layers)
     if finite:
         check_finite(dataset, model.loss)

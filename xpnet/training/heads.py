@@ -8,7 +8,7 @@ import numpy as np
 from ..backends import to_host
 from ..backends._errors import shown
 from ..data import Dataset, as_dataset
-from ..data.classes import read_labels, recoded
+from ..data.classes import known_names, read_labels, recoded
 from ..data.tables.typed.frame_types import as_frame, column_names
 from ..data.tables.typed.objects import missing_cells
 from ..losses import Heads, LossFunction
@@ -19,7 +19,12 @@ ClassNames = Mapping[str, list[str]]
 """The names of the classes of each head whose labels are text."""
 
 
-def read_dataset(data: Any, loss: LossFunction, known: ClassNames | None = None) -> Dataset:
+def read_dataset(
+    data: Any,
+    loss: LossFunction,
+    known: ClassNames | None = None,
+    classes: list[str] | None = None,
+) -> Dataset:
     """Return data as a data set; targets by head become columns, and ``class_names`` a dict.
 
     Parameters
@@ -27,7 +32,9 @@ def read_dataset(data: Any, loss: LossFunction, known: ClassNames | None = None)
     data : Dataset, (X, y) or (X, y, sample_weight)
     loss : LossFunction
     known : dict of str to list of str, optional
-        The names of the classes of earlier data.
+        The names of the classes of earlier data, by head.
+    classes : list of str, optional
+        Those names if there are no heads.
 
     Raises
     ------
@@ -38,6 +45,9 @@ def read_dataset(data: Any, loss: LossFunction, known: ClassNames | None = None)
     if isinstance(data, tuple) and len(data) in (2, 3):
         columns, names = columns_of(data[1], loss, known)
         data = (data[0], columns, *data[2:])
+        if (own := known_names(columns, classes)) is not None:
+            weight = data[2] if len(data) == 3 else None
+            data = Dataset(data[0], columns, sample_weight=weight, class_names=own)
     dataset = as_dataset(data)
     if isinstance(loss, Heads) and isinstance(dataset.class_names, list):
         raise ValueError(
@@ -102,7 +112,7 @@ def _read(
     missing = None
     if head.ignore_missing:
         given, missing = _filled(given)
-    labels, _, own = read_labels(given)
+    labels, _, own = read_labels(given, known_names(given, names))
     column: np.ndarray = to_host(labels)
     if names is not None:
         if own is None:

@@ -13,6 +13,7 @@ from ..backends.cpu.blas_threads import computing
 from ..common.checks import whole_number
 from ..common.overrides import replaced
 from ..data import Dataset
+from ..data.classes import known_names
 from ..data.tables.typed.frame_types import column_names
 from ..model import Model
 from .checks import check_fit, check_weights
@@ -83,7 +84,8 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
         features = Dataset(X)
     if y is not None:
         y = columns_of(y, model.loss, known.names_by_head)[0]
-        target = Dataset(features.X, y, sample_weight=sample_weight)
+        names = known_names(y, known.class_names)
+        target = Dataset(features.X, y, sample_weight=sample_weight, class_names=names)
         features = copy.copy(features)
         features.y, features.sample_weight = target.y, target.sample_weight
         features.class_names, features.has_text_labels = target.class_names, target.has_text_labels

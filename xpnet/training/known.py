@@ -2,11 +2,12 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from ..backends._errors import shown
 from ..data import Dataset
+from ..data.categories import refuse_numbers
 from ..data.classes import in_classes
 from ..data.encoding import raw_names
 from ..data.reading import move_beside
@@ -27,12 +28,18 @@ class Known:
         become columns of 0 and 1.
     has_text_labels : bool
         Whether the labels were text, whose classes the library has numbered.
+    are_classes_known : bool, default True
+        Whether targets must be of the same classes, or be numbers if ``class_names`` is None.
+    advice : str, default ""
+        What to do with data that have other columns.
     """
 
     feature_names: list[str] | None = None
     class_names: list[str] | dict[str, list[str]] | None = None
     categories: Mapping[str, list[str | None]] = field(default_factory=dict)
     has_text_labels: bool = False
+    are_classes_known: bool = True
+    advice: str = ""
 
     @classmethod
     def of(cls, source: Any) -> Self:
@@ -41,9 +48,30 @@ class Known:
         return cls(source.feature_names, source.class_names, categories, source.has_text_labels)
 
     @classmethod
-    def classes_of(cls, model: Any) -> Self:
-        """Return only what a model knows of its classes."""
-        return cls(class_names=model.class_names, has_text_labels=model.has_text_labels)
+    def before(cls, model: Any) -> Self | None:
+        """Return what a model knows that will be trained further; None if this training is new.
+
+        A model to which layers were added has columns that its first layers have learned, but not
+        yet classes.
+        """
+        if not model.is_fitted and not model.history.epochs:
+            return None
+        known = replace(cls.of(model), advice=_OTHER_COLUMNS)
+        return (
+            known if model.is_fitted else replace(known, class_names=None, are_classes_known=False)
+        )
+
+    def completed(self, earlier: "Known | None") -> Self:
+        """Return these names, and those of an earlier training where there are none."""
+        if earlier is None:
+            return self
+        known = self
+        if self.feature_names is None:
+            own = earlier.feature_names
+            known = replace(known, feature_names=own, categories=earlier.categories)
+        was_text = self.has_text_labels or earlier.has_text_labels
+        names = self.class_names or earlier.class_names
+        return replace(known, class_names=names, has_text_labels=was_text)
 
     @property
     def raw_names(self) -> list[str] | None:
@@ -51,14 +79,21 @@ class Known:
         return raw_names(self.feature_names, dict(self.categories))
 
     @property
-    def names_by_head(self) -> dict[str, list[str]]:
-        """The names of the classes of each head; {} if there are none, or no heads."""
+    def names_by_head(self) -> dict[str, list[str]] | None:
+        """The names of the classes of each head; {} if there are none, None if all are allowed."""
+        if not self.are_classes_known:
+            return None
         return self.class_names if isinstance(self.class_names, dict) else {}
+
+    @property
+    def list_of_names(self) -> list[str] | None:
+        """The names of the classes; None if there are none, or several heads."""
+        return self.class_names if isinstance(self.class_names, list) else None
 
     def check_columns(self, names: list[str] | None) -> None:
         """Refuse a data frame whose columns are not those of the training data, encoded or not."""
         is_raw = self.categories and not set(self.categories).isdisjoint(names or [])
-        check_names(names, self.raw_names if is_raw else self.feature_names)
+        check_names(names, self.raw_names if is_raw else self.feature_names, self.advice)
 
     def encoded(self, dataset: Dataset) -> Dataset:
         """Return data encoded as the training data were: as codes, or as columns of 0 and 1.
@@ -68,16 +103,21 @@ class Known:
         TypeError, ValueError
             A sample's category is not among them; the message has its row, column and name.
         """
-        if not self.categories or dataset.feature_names is None:
+        names = dataset.feature_names
+        if not self.categories or names is None:
             return dataset
+        for name in names if len(dataset) else ():
+            if name in self.categories and name not in dataset.categories:
+                refuse_numbers(name, self.categories[name], "in training it had")
         if self.raw_names == self.feature_names:
             same = not dataset.categories or dataset.categories == self.categories
             return dataset if same else dataset.with_codes_of(self.categories)
-        return (
-            dataset.one_hot(self.categories)
-            if dataset.categories or dataset.feature_names == self.raw_names
-            else dataset
-        )
+        if dataset.categories or names == self.raw_names:
+            return dataset.one_hot(self.categories)
+        if names == self.feature_names and not dataset.encoded:  # columns of 0 and 1 already
+            dataset = copy.copy(dataset)
+            dataset.encoded = dict(self.categories)
+        return dataset
 
     def in_classes(self, dataset: Dataset, is_text: bool) -> Dataset:
         """Return data whose targets are the classes of the training data, matched by name.
@@ -96,7 +136,8 @@ class Known:
             and the classes of the training data have no names. Or the targets are numbers, and
             those of the training data were text: the numbers may have been given in another order.
         """
-        if dataset.y is None or isinstance(dataset.class_names, dict):  # coded by head already
+        is_coded = isinstance(dataset.class_names, dict)  # by head
+        if dataset.y is None or is_coded or not self.are_classes_known:
             return dataset
         is_list = isinstance(self.class_names, list)
         if self.has_text_labels and is_list and dataset.class_names is None:
@@ -119,6 +160,12 @@ class Known:
         matched.y = move_beside("y", y, dataset.features, (1, 2))
         matched.class_names = names
         return matched
+
+
+_OTHER_COLUMNS = (
+    "to train on these columns instead, make a new network, or give fit(restart=True), which "
+    "forgets what this one has learned"
+)
 
 
 def _order_of(known: Known) -> str:

@@ -6,7 +6,7 @@ the network predicts.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from ..backends import Array, to_host
 from ..common.overrides import has_methods_of
 from ..data import Dataset
-from ..data.categories import refuse_categories
+from ..data.categories import refuse_categories, refuse_numbers
 from ..data.codes import Codes, are_codes, check_codes, check_names
 from ..layers import (
     Branches,
@@ -62,18 +62,28 @@ _Row = list[_Column | None]
 _PASSES = ("forward_propagation", "forward_through", "connect")
 
 
-def check_categories(dataset: Dataset, layers: Sequence[Layer]) -> None:
+def check_categories(
+    dataset: Dataset, layers: Sequence[Layer], known: Mapping[str, Any] | None = None
+) -> None:
     """Refuse features with categories, except where the network takes them as codes.
 
     Codes reach their layer through composites, Branches, Flatten, and a Normalization that leaves
     them alone. All columns that such a layer takes are checked.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    layers : sequence of Layer
+    known : dict of str to list, optional
+        The features of the training data that have categories; None before training.
 
     Raises
     ------
     TypeError
         No layer takes categories, or one takes those of a feature as numbers.
     ValueError
-        A number is not a code, a layer changes codes, or the codes are those of other categories.
+        A number is not a code, a layer changes codes, or the codes are those of other categories,
+        or of unknown ones. Or a layer was made for categories, which are numbers in these data.
     """
     uses = _uses_in(layers)
     if not _columns_in(uses):
@@ -91,7 +101,14 @@ def check_categories(dataset: Dataset, layers: Sequence[Layer]) -> None:
                 continue
             if use.codes is None:
                 raise _takes_numbers(use.layer, name)
+            if known is not None and name not in known and use.codes.names is None:
+                raise _has_no_names(use.layer, name)
             check_names(use.codes, name, found)
+    for use in uses if features and len(dataset) else ():
+        if use.column is None or use.codes is None or use.codes.names is None:
+            continue
+        if (name := features[use.column.position]) not in dataset.categories:
+            refuse_numbers(name, use.codes.names, f"{use.codes.layer} was made for")
     check_codes(_without_unknown(uses), dataset)
 
 
@@ -223,6 +240,14 @@ def _takes_numbers(layer: Layer, feature: str) -> TypeError:
         f"the feature {feature!r} has categories, and {layer.layer_name()} takes it as numbers: "
         "give its column to an Embedding or CategoricalEmbeddings, such as "
         "CategoricalEmbeddings.adapt(dataset), and to no other layer"
+    )
+
+
+def _has_no_names(layer: Layer, feature: str) -> ValueError:
+    return ValueError(
+        f"the feature {feature!r} has categories here, but was trained on as numbers, the codes "
+        f"for {layer.layer_name()}, whose names are unknown: give the same codes as numbers, or "
+        "train anew on data with these categories, with fit(restart=True)"
     )
 
 

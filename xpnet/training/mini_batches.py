@@ -6,6 +6,8 @@ from typing import Any
 
 from ..backends import Array
 from ..data import Dataset
+from ..data.classes import known_names
+from ..data.tables.typed.frame_types import column_names
 from .feeding.placing import place
 from .heads import columns_of
 from .known import Known
@@ -20,8 +22,14 @@ def mini_batches(
 ) -> Iterator[tuple[Array, Array | None]]:
     """Yield batches; see :meth:`xpnet.NeuralNetwork.get_mini_batches`."""
     known = Known.of(model)
-    data = Dataset(X, columns_of(y, model.loss, known.names_by_head or None)[0])
-    check_categories(data, model.layers)
+    trained = Known.before(model)
+    if trained is not None:
+        trained.check_columns(column_names(X))
+    y = columns_of(y, model.loss, known.names_by_head or None)[0]
+    data = Dataset(X, y, class_names=known_names(y, known.class_names))
+    if trained is not None:
+        data = trained.encoded(data)
+    check_categories(data, model.layers, None if trained is None else trained.categories)
     if model.class_names is not None:
         data = known.in_classes(data, is_text=True)
     if data.y is not None and model.target_unit is not None:

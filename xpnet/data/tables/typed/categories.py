@@ -67,7 +67,7 @@ def is_categorical(dtype: Any) -> bool:
 def categories_of(
     what: str, series: "nw.Series[Any]", only_used: bool
 ) -> tuple[np.ndarray, list[str], bool]:
-    """Return a categorical column as codes and names.
+    """Return a categorical column as codes and names, which have no spaces around them.
 
     Parameters
     ----------
@@ -95,6 +95,19 @@ def categories_of(
     ValueError
         Two categories of the type have the same name once they are texts, e.g. 1 and "1".
     """
+    codes, names, is_ordered = _found(what, series, only_used)
+    stripped = [name.strip() for name in names]
+    if stripped == names:
+        return codes, names, is_ordered
+    there = list(dict.fromkeys(stripped))  # "red" and "red " are one, as they are among texts
+    place = {name: k for k, name in enumerate(there)}
+    return np.array([*map(place.__getitem__, stripped), -1])[codes], there, is_ordered
+
+
+def _found(
+    what: str, series: "nw.Series[Any]", only_used: bool
+) -> tuple[np.ndarray, list[str], bool]:
+    """Return the codes and the names as they are."""
     native: Any = series.to_native()
     if hasattr(native, "combine_chunks"):
         return _of_arrow(what, native, only_used)
