@@ -11,7 +11,7 @@ from ..common.checks import check_distinct, check_texts
 from .reading import read_numbers
 from .tables.cells import is_missing_category
 from .tables.typed.categories import categories_of, is_categorical
-from .tables.typed.frame_types import as_frame, column_names
+from .tables.typed.frame_types import as_frame, as_series, column_names
 from .tables.typed.objects import are_texts, kind_of_time, missing_cells
 
 _MISSING = "fill them in or drop these rows"
@@ -33,12 +33,12 @@ def read_labels(
     Raises
     ------
     TypeError
-        Some labels are texts and others are not.
+        Some labels are texts and others are not, or they are bytes.
     ValueError
         A label is missing, is not among ``class_names``, or texts have more than one column.
     """
     given = None if class_names is None else check_texts("class_names", class_names)
-    column, names_of_columns = _only_column(y)
+    column, names_of_columns = _only_column(as_series(y))
     found = _categories(column)
     if found is None and (texts := _texts(column)) is not None:
         found = _coded(texts)
@@ -120,18 +120,19 @@ def _texts(column: Any) -> np.ndarray | None:
     elif is_array(column) and not isinstance(column, np.ndarray):
         return None
     elif isinstance(column, np.ndarray):
-        cells = column.astype(object) if column.dtype.kind in "UT" else column
+        cells = column.astype(object) if column.dtype.kind in "SUT" else column
     elif isinstance(column, (list, tuple)):
         try:
             kind = np.asarray(column).dtype.kind
         except ValueError:  # rows of different lengths, which are refused as numbers
             return None
-        cells = np.asarray(column, dtype=object) if kind in "UO" else None
+        cells = np.asarray(column, dtype=object) if kind in "SUO" else None
     else:
         return None
     if cells is None or cells.dtype.kind != "O" or not cells.ndim:
         return None
     flat = cells.ravel().tolist()
+    _refuse_bytes(flat)
     first = next((cell for cell in flat if isinstance(cell, str)), None)
     if first is None or kind_of_time(first):
         return None
@@ -144,6 +145,16 @@ def _texts(column: Any) -> np.ndarray | None:
         )
     flat_cells: np.ndarray = cells.ravel()
     return flat_cells
+
+
+def _refuse_bytes(cells: list[Any]) -> None:
+    """Refuse bytes: which text they stand for depends on an encoding."""
+    row = next((row for row, cell in enumerate(cells) if isinstance(cell, bytes)), None)
+    if row is not None:
+        raise TypeError(
+            f"y has {cells[row]!r} (bytes) in row {row}: to use them as the names of classes, give "
+            "texts, [label.decode() for label in y]"
+        )
 
 
 def _refuse_missing(missing: np.ndarray) -> None:

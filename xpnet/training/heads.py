@@ -9,7 +9,7 @@ from ..backends import to_host
 from ..backends._errors import shown
 from ..data import Dataset, as_dataset
 from ..data.classes import read_labels, recoded
-from ..data.tables.typed.frame_types import as_frame, column_names
+from ..data.tables.typed.frame_types import as_frame, as_series, column_names
 from ..data.tables.typed.objects import missing_cells
 from ..losses import Heads, LossFunction
 from ..losses.head_metrics import Head
@@ -143,6 +143,7 @@ def _read(
 
 def _filled(given: Any) -> tuple[Any, np.ndarray]:
     """Return targets with missing ones filled in, and a mask of the rows that had any."""
+    given = as_series(given)
     cells = given.to_list() if hasattr(given, "to_list") else given
     host = np.asarray(cells, object) if isinstance(cells, (list, tuple)) else to_host(cells)
     if host.dtype.kind == "O":
