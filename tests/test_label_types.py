@@ -70,7 +70,7 @@ def test_missing_texts_of_a_head_may_be_ignored(form):
 
 
 def test_texts_are_what_a_split_keeps_the_proportions_of(form):
-    train, test = train_test_split(Dataset(X, form(NAMES)), test_size=3, stratify=form(NAMES))
+    _, test = train_test_split(Dataset(X, form(NAMES)), test_size=3, stratify=form(NAMES))
     assert sorted(test.y.tolist()) == [0, 1, 2]
 
 
