@@ -293,7 +293,8 @@ class NeuralNetwork(Predictor):
         UserWarning
             The network's type has too few digits for the targets or a feature; batch normalization
             learns nothing from the last batch of an epoch, which has one sample; the network has no
-            parameters; the schedule has ended with a rate of almost 0 in an earlier ``fit``, or
+            parameters; the loss takes scores of classes, and outputs are never below 0, as those of
+            a ReLU; the schedule has ended with a rate of almost 0 in an earlier ``fit``, or
             spans another number of epochs than are trained; or the network learned little from
             targets that need a ``target_unit``.
         """

@@ -10,6 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ..activations import (
+    ExponentialActivation,
+    ReLU6Activation,
+    ReLUActivation,
+    SoftplusActivation,
+)
 from ..backends import Array, Backend, to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
@@ -17,7 +23,7 @@ from ..common.checks import class_indices
 from ..data import Dataset
 from ..data.digits import lost_digits
 from ..data.reading import is_wide
-from ..layers import Flatten, Layer
+from ..layers import Dropout, Flatten, Layer
 from ..losses import Heads, LossFunction
 from ..losses.head_metrics import HeadMetric
 from ..metrics import MSE, R2, ExplainedVariance, MaxError, Metric, ProbabilityMetric
@@ -185,6 +191,31 @@ def check_fit(layers: Sequence[Layer], loss: LossFunction, metrics: Sequence[One
     for metric in metrics:
         if isinstance(metric, Metric):
             _check_metric(metric, loss, last)
+
+
+_NEVER_NEGATIVE = (ReLUActivation, ReLU6Activation, SoftplusActivation, ExponentialActivation)
+
+
+def warn_of_last_activation(layers: Sequence[Layer], loss: LossFunction) -> None:
+    """Warn if outputs are never below 0, and the loss takes them as scores of classes.
+
+    The probability of a class could then never be small, or never below a half.
+    """
+    last = next((each for each in reversed(layers) if not isinstance(each, Dropout)), None)
+    if not isinstance(last, _NEVER_NEGATIVE) or not any(each.parameters() for each in layers):
+        return
+    losses: dict[str | None, LossFunction] = {None: loss}
+    if isinstance(loss, Heads):
+        losses = {name: head.loss for name, head in loss.parts.items()}
+    for name, own in losses.items():
+        if own.targets in ("classes", "binary", "probabilities") and own.accepts == {"real"}:
+            warn(
+                f"{'' if name is None else f'the head {name!r}: '}{type(own).__name__} takes any "
+                f"real numbers as scores of classes, but the last layer is {last.layer_name()}, "
+                "whose outputs are never below 0: add a last DenseLayer, or leave the activation "
+                "out"
+            )
+            return
 
 
 def _check_metric(metric: Metric, loss: LossFunction, last: Layer) -> None:

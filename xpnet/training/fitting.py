@@ -27,6 +27,7 @@ from .checks import (
     check_names,
     check_size,
     check_weights,
+    warn_of_last_activation,
     warn_of_lost_targets,
 )
 from .classes import check_class_names
@@ -300,6 +301,7 @@ def prepare(
         with blaming("validation"):
             held_out = check_data(model, validation, Known.of(training))
             check_weights(held_out, model.loss, model.metrics)
+    warn_of_last_activation(model.layers, model.loss)
     if warns_of_targets:
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
     backend = model.backend_for(training.X)
@@ -443,7 +445,8 @@ def check_data(
         return dataset
     if known is not None:
         dataset = known.in_classes(dataset, is_text=not isinstance(data, Dataset))
-    check_class_names(dataset, model.loss, model.layers[-1].output_shape()[0])
+    are_new = known is None or known.class_names is None
+    check_class_names(dataset, model.loss, model.layers[-1].output_shape()[0], are_new)
     return dataset
 
 
