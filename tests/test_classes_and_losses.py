@@ -16,6 +16,7 @@ from xpnet import (
     NeuralNetwork,
     ReLU6Activation,
     ReLUActivation,
+    SigmoidActivation,
     SoftplusActivation,
     TanhActivation,
 )
@@ -96,3 +97,11 @@ def test_other_last_layers_are_not_warned_of(loss, n_units, after, y):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         network(loss, n_units, *(each.copy() for each in after)).fit(X, y)
+
+
+def test_a_sigmoid_before_a_loss_that_applies_one_is_refused_with_both_remedies():
+    net = network(LOGITS, 1, SigmoidActivation())
+    with pytest.raises(ValueError, match=r"applies the sigmoid itself: .* leave from_logits=True"):
+        net.fit(X, BITS)
+    assert net[:1].fit(X, BITS).is_fitted
+    assert network("binary_cross_entropy", 1, SigmoidActivation()).fit(X, BITS).is_fitted

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
-from ..common.checks import check_count, check_flag, check_positive
+from ..common.checks import check_count, check_flag, check_positive, whole_number
 from ..common.overrides import remember
 from .base import LossFunction, MeanLoss
 from .class_weighted import ClassWeightedLoss
@@ -200,6 +200,11 @@ def _checked(name: str, given: Any) -> tuple[MeanLoss, int, float]:
     if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         raise TypeError(
             f"{what} is {shown(given)}: expected (loss, n_outputs) or (loss, n_outputs, weight)"
+        )
+    if whole_number(given[0]) is not None:
+        raise TypeError(
+            f"{what} is {shown(given)}: expected the loss first, (loss, n_outputs) or (loss, "
+            "n_outputs, weight)"
         )
     loss: LossFunction = find_loss(given[0])
     if not isinstance(loss, MeanLoss) or isinstance(loss, Heads):

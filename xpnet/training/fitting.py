@@ -423,8 +423,11 @@ def check_data(
     targets : bool, default True
         Whether the targets are used.
     """
-    # First, because Dataset would refuse an extra column of text with a less helpful message.
-    if isinstance(data, tuple) and data and known is not None:
+    # First, because Dataset would refuse an extra column of text with a less helpful message, and
+    # the layers columns in another order.
+    if isinstance(data, Dataset) and known is not None:
+        known.check_columns(data.feature_names)
+    elif isinstance(data, tuple) and data and known is not None:
         known.check_columns(column_names(data[0]))
     dataset = read_dataset(data, model.loss, None if known is None else known.names_by_head)
     check_order(dataset, model.loss)
