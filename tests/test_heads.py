@@ -314,14 +314,15 @@ def test_outputs_and_targets_that_do_not_fit_are_refused():
         Heads({"a": ("mse", 1), "b": ("mse", 1)})(np.zeros((3, 1)), np.zeros((3, 2)))
 
 
-def test_columns_named_in_another_order_are_refused():
+def test_columns_named_as_the_heads_may_be_in_another_order():
     pd = pytest.importorskip("pandas")
     X, y = data()
     loss = {"flag": (BinaryCrossEntropy(from_logits=True), 1), "range": ("mse", 1)}
     frame = pd.DataFrame({"flag": y["flag"] * 1.0, "range": y["range"]})
-    network(loss, 2).fit(Dataset(X, frame))
-    with pytest.raises(ValueError, match=r"y has the columns .*'range', 'flag'.*in this order"):
-        network(loss, 2).fit(Dataset(X, frame[["range", "flag"]]))
+    outputs = network(loss, 2).fit(Dataset(X, frame)).predict(X)
+    swapped = network(loss, 2).fit(Dataset(X, frame[["range", "flag"]]))
+    np.testing.assert_array_equal(swapped.predict(X), outputs)
+    assert swapped.label_name == ["flag", "range"]
 
 
 def test_a_last_layer_that_does_not_fit_all_heads_is_refused():

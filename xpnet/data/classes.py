@@ -1,6 +1,6 @@
 """Labels that are text: the names of classes, and the classes 0, 1, ... that they become."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,57 @@ def read_labels(
         return codes, names_of_columns, names
     check_distinct("class_names has", given)
     return recoded(codes, names, given, "class_names"), names_of_columns, given
+
+
+def targets_by_name(y: Any) -> dict[str, Any] | None:
+    """Return several targets by name, from a dict or from a data frame with columns of text.
+
+    A data frame of numbers gives None, as do all other labels: they are read as one array.
+    """
+    if isinstance(y, Mapping):
+        return {str(name): each for name, each in y.items()}
+    if len(column_names(y) or []) < 2:
+        return None
+    frame = as_frame("y", y)
+    if all(kind.is_numeric() or str(kind) == "Boolean" for kind in frame.schema.values()):
+        return None
+    return {str(name): frame.get_column(name).to_native() for name in frame.columns}
+
+
+def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list[str]]]:
+    """Return several targets as columns of float64, and the class names of those that are text.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A target is not one column of numbers or texts without missing ones, or they have different
+        lengths; the message begins with its name.
+    """
+    if not targets:
+        raise ValueError("y is an empty dict: expected an array for each target")
+    columns, classes = {}, {}
+    for name, given in targets.items():
+        try:
+            column, _, names = read_labels(given)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"the target {name!r}: {error}") from error
+        host = to_host(column)
+        if host.ndim > 2 or host.shape[1:] not in ((), (1,)):
+            raise ValueError(
+                f"the target {name!r} has shape {host.shape}: expected (n,). A head with several "
+                "columns of targets is trained by fit(X, y), with y as the dict"
+            )
+        if host.dtype.kind in "iu" and host.size and np.abs(host.astype(float)).max() > 2**53:
+            raise ValueError(
+                f"the target {name!r} has whole numbers above 2**53, which lose digits beside "
+                "other targets: subtract a fixed number from them first"
+            )
+        columns[name] = host.reshape(-1).astype(np.float64)
+        classes |= {} if names is None else {name: names}
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the targets have different numbers of rows: {shown(lengths)}")
+    return np.column_stack([*columns.values()]), classes
 
 
 def recoded(codes: np.ndarray, own: list[str], names: list[str], where: str) -> np.ndarray:

@@ -47,10 +47,11 @@ class Heads(HeadOutputs):
 
     Notes
     -----
-    Targets are a dict of arrays, or a data frame whose columns have the names of the heads. The
-    labels of a classification head may be text; ``net.class_names`` then has the class names of
-    each such head. ``predict_classes`` and ``predict_proba`` return dicts for the classification
-    heads, and ``predict_interval`` for the heads whose losses have intervals.
+    Targets are a dict of arrays, a data frame whose columns have the names of the heads, or a
+    :class:`~xpnet.Dataset` made of these. The labels of a classification head may be text;
+    ``net.class_names`` then has the class names of each such head. ``predict_classes`` and
+    ``predict_proba`` return dicts for the classification heads, and ``predict_interval`` for the
+    heads whose losses have intervals.
 
     A class weight multiplies the loss of a sample in that head, and so does 0 for a label that is
     ignored. The sum is divided by the total weight of all samples, whatever their class weights.

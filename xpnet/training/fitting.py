@@ -13,6 +13,7 @@ from ..backends._warnings import warn
 from ..backends.cpu.blas_threads import computing
 from ..common.checks import NotFittedError
 from ..data import Dataset
+from ..data.dataset import as_dataset
 from ..data.features import DenseRows
 from ..data.tables.typed.frame_types import column_names
 from ..losses import Heads
@@ -35,7 +36,7 @@ from .feeding.batches import Batches
 from .feeding.passes import Passes
 from .feeding.training_data import TrainingData, place_training
 from .full_batch import check_full_batch, check_not_resumed
-from .heads import check_finite, check_order, read_dataset
+from .heads import check_finite, read_dataset
 from .held_out import HeldOut
 from .known import Known
 from .lookups import check_categories
@@ -247,6 +248,11 @@ def joined(X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         return X
     if X is None:
         raise TypeError("y is given without X: expected both, or a Dataset")
+    if isinstance(X, Dataset) and X.y is None and not isinstance(y, Dataset):
+        raise TypeError(
+            "y is given beside a Dataset without targets: give it to the Dataset, as in "
+            "Dataset(X, y), and fit that"
+        )
     if isinstance(X, Dataset) or isinstance(y, Dataset) or _is_pair(X):
         raise TypeError(
             "X and y are given, but one of them is a data set, which has its own targets: expected "
@@ -429,8 +435,10 @@ def check_data(
         known.check_columns(data.feature_names)
     elif isinstance(data, tuple) and data and known is not None:
         known.check_columns(column_names(data[0]))
-    dataset = read_dataset(data, model.loss, None if known is None else known.names_by_head)
-    check_order(dataset, model.loss)
+    if targets:
+        dataset = read_dataset(data, model.loss, None if known is None else known.names_by_head)
+    else:
+        dataset = as_dataset(data)
     if known is not None:
         dataset = known.encoded(dataset)
     # Before names, which differ from those of one_hot().

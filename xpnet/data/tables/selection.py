@@ -30,7 +30,13 @@ def keeps_missing(missing: str) -> bool:
 def check_name(argument: str, value: str | None) -> str | None:
     """Return the name of a column if it is a text or None, else raise ``TypeError``."""
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"{argument}={shown(value)}: expected a text, the name of a column")
+        hint = ""
+        if argument == "label" and isinstance(value, (list, tuple)):
+            hint = (
+                ". Several targets are given as a dict or a data frame: Dataset(frame[features], "
+                f"frame[{shown([*value])}])"
+            )
+        raise TypeError(f"{argument}={shown(value)}: expected a text, the name of a column{hint}")
     return value
 
 
