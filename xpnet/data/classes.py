@@ -77,7 +77,8 @@ def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list
     """
     if not targets:
         raise ValueError("y is an empty dict: expected an array for each target")
-    columns, classes = {}, {}
+    columns: dict[str, np.ndarray] = {}
+    classes: dict[str, list[str]] = {}
     for name, given in targets.items():
         try:
             column, _, names = read_labels(given)
