@@ -47,6 +47,7 @@ from .steps.choice import Explanation, choose
 from .target_unit import units_of_heads, warn_of_size
 from .trainable import TrainableModel
 from .trainer import Trainer, trained_once
+from .updates import rate_after_end
 from .weighing import check_total_weight, refuse_balanced
 
 _SET_FROM_DATA = (
@@ -158,6 +159,8 @@ def _warn_of_span(model: TrainableModel, first: int, epochs: int) -> None:
     schedule, in_all = model.optimizer.schedule, first + epochs
     if not schedule.spans_training or in_all == model.epochs:
         return
+    if model.history.epochs == first and rate_after_end(model) is not None:
+        return  # the trainer warns
     if in_all > model.epochs or not first:
         warn(
             f"{schedule!r} spans the network's epochs={model.epochs}, but after this fit "
