@@ -17,7 +17,8 @@ TWO = np.where(X[:, 0] > 0, "yes", "no")
 
 
 def classifier(**parameters):
-    return MLPClassifier(hidden_layer_sizes=(8,), max_iter=30, random_state=0, learning_rate_init=0.02, **parameters)
+    settings = {"max_iter": 30, "random_state": 0, "learning_rate_init": 0.02}
+    return MLPClassifier(hidden_layer_sizes=(8,), **settings, **parameters)
 
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
@@ -52,4 +53,5 @@ def test_training_goes_on_with_the_names():
 def test_other_classes_have_no_names():
     assert classifier().fit(X, X[:, 0] > 0).network_.class_names is None
     assert classifier().fit(X, (X > 0).astype(int)).network_.class_names is None
-    assert MLPRegressor(hidden_layer_sizes=(4,), max_iter=2).fit(X, X[:, 0]).network_.class_names is None
+    regressor = MLPRegressor(hidden_layer_sizes=(4,), max_iter=2)
+    assert regressor.fit(X, X[:, 0]).network_.class_names is None
