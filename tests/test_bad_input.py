@@ -71,7 +71,7 @@ BAD_DATA = {
     "one sample": (lambda X, y: (X[:1], y[:1]), "the data set has 1 samples: expected at least 2"),
     "complex numbers in X": (lambda X, y: (X + 1j, y), "X.*complex"),
     "strings in X": (lambda X, y: (X.astype(str), y), "X.*(str|text|<U)"),
-    "bytes in y": (lambda X, y: (X, y.astype("S1")), "y has the type .S1"),
+    "bytes in y": (lambda X, y: (X, y.astype("S1")), "y has b'.' .bytes. in row 0"),
     "dates in y": (lambda X, y: (X, ["2026-01-31"] * N), "y has the type <U10.*dates"),
     "no targets": (lambda X, y: Dataset(X), r"no targets: give Dataset\(X, y\)"),
     "one-hot rows of another number": (

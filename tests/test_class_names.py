@@ -121,7 +121,7 @@ def test_numbers_and_booleans_stay_numbers():
         (["a", float("nan")] * 30, r"y has 30 missing value\(s\)"),
         (["a", ""] * 30, "y has '' in row 1, which stands for a missing value"),
         ([["a", "b"]] * 60, "y has text in 2 columns"),
-        ([b"a", b"b"] * 30, "y has the type .S1"),
+        ([b"a", b"b"] * 30, "y has b'a' .bytes. in row 0"),
     ],
 )
 def test_what_is_not_a_name_for_each_sample_is_refused(y, words):

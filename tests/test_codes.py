@@ -11,6 +11,7 @@ from xpnet import (
     Composite,
     Dataset,
     DenseLayer,
+    DivergedError,
     Dropout,
     Embedding,
     Flatten,
@@ -211,6 +212,25 @@ def test_wrong_codes_that_layers_make_are_refused_in_prediction(inside):
     ):
         with pytest.raises(ValueError, match=message):
             call(wrong)
+
+
+@pytest.mark.parametrize("limit", [None, 3_000_000])
+def test_wrong_codes_that_layers_make_are_refused_in_training(limit):
+    net = network(Composite(TanhActivation(), input_shape=(2,)), Embedding(1, 2))
+    net.memory_limit = limit
+    wrong = np.zeros((3000, 2))
+    wrong[2500, 1] = 50.0
+    message = r"for X, row 2500, input 1 of Embedding is 1.0, which is not a code"
+    with pytest.raises(ValueError, match=message):
+        net.fit(wrong, np.zeros(3000))
+    assert not net.is_fitted
+
+
+def test_training_that_diverges_for_another_reason_says_so():
+    net = network(Composite(TanhActivation(), input_shape=(2,)), Embedding(1, 2))
+    net.optimizer.learning_rate = 1e30
+    with pytest.raises(DivergedError, match="Lower the learning rate"):
+        net.fit(np.zeros((3000, 2)), np.ones(3000))
 
 
 # ---- features with categories

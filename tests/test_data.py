@@ -126,15 +126,16 @@ def test_polars_gives_numbers_and_names_and_missing_values_are_refused():
             Dataset(pl.DataFrame({"a": [1, 2], "b": column}))
 
 
-def test_text_columns_of_frames_become_categories_but_not_labels():
+def test_text_columns_of_frames_become_categories_or_targets_by_name():
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
     for frame in (pd.DataFrame, pl.DataFrame):
         table = frame({"age": [1, 2], "city": ["Rome", "Bonn"]})
         data = Dataset(table)
         assert data.X.tolist() == [[1, 1], [2, 0]]
         assert data.categories == {"city": ["Bonn", "Rome"]}
-        with pytest.raises(TypeError, match=r"y, column 'city' has .*encode categories as"):
-            Dataset(table, table)
+        several = Dataset(table, table)
+        assert several.y.tolist() == [[1.0, 1.0], [2.0, 0.0]]
+        assert several.class_names == {"city": ["Bonn", "Rome"]}
     with pytest.raises(TypeError, match=r"column 'day'.*dates as numbers"):
         Dataset(pd.DataFrame({"day": pd.to_datetime(["2020-01-01"])}))
 

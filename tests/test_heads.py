@@ -314,25 +314,39 @@ def test_outputs_and_targets_that_do_not_fit_are_refused():
         Heads({"a": ("mse", 1), "b": ("mse", 1)})(np.zeros((3, 1)), np.zeros((3, 2)))
 
 
-def test_columns_named_in_another_order_are_refused():
+def test_columns_named_as_the_heads_may_be_in_another_order():
     pd = pytest.importorskip("pandas")
     X, y = data()
     loss = {"flag": (BinaryCrossEntropy(from_logits=True), 1), "range": ("mse", 1)}
     frame = pd.DataFrame({"flag": y["flag"] * 1.0, "range": y["range"]})
-    network(loss, 2).fit(Dataset(X, frame))
-    with pytest.raises(ValueError, match=r"y has the columns .*'range', 'flag'.*in this order"):
-        network(loss, 2).fit(Dataset(X, frame[["range", "flag"]]))
+    outputs = network(loss, 2).fit(Dataset(X, frame)).predict(X)
+    swapped = network(loss, 2).fit(Dataset(X, frame[["range", "flag"]]))
+    np.testing.assert_array_equal(swapped.predict(X), outputs)
+    assert swapped.label_name == ["flag", "range"]
 
 
 def test_a_last_layer_that_does_not_fit_all_heads_is_refused():
     X, y = data()
     loss = {"a": ("binary_cross_entropy", 1), "b": ("softmax_cross_entropy", 3)}
     targets = {"a": y["flag"], "b": np.maximum(y["kind"], 0)}
-    with pytest.raises(ValueError, match="One last layer cannot give each head its kind of output"):
+    remedy = r"the head 'a': Binary.* got real .* Give the head Binary.*\(from_logits=True\)"
+    with pytest.raises(ValueError, match=remedy):
         network(loss, 4).fit((X, targets))
+    loss = {"size": ("mse", 1), "b": ("categorical_cross_entropy", 3)}
+    with pytest.raises(ValueError, match=r"the head 'b': .* Give the head SoftmaxCrossEntropy"):
+        network(loss, 4).fit((X, {"size": y["range"], "b": targets["b"]}))
     loss = {"a": (BinaryCrossEntropy(from_logits=True), 1), "b": ("softmax_cross_entropy", 3)}
-    with pytest.raises(ValueError, match="Heads does not fit an output of SigmoidActivation"):
+    with pytest.raises(ValueError, match=r"the head 'a': .* SigmoidActivation: .* with DenseLayer"):
         network(loss, 4).add(SigmoidActivation()).fit((X, targets))
+    both = {"a": ("binary_cross_entropy", 1), "b": ("binary_cross_entropy", 1)}
+    ended = network(both, 2).add(SigmoidActivation())
+    assert ended.fit((X, {"a": y["flag"], "b": y["flag"]})).is_fitted
+
+
+@pytest.mark.parametrize("swapped", [(1, "mse"), (1, "mse", 0.5), [2, "softmax_cross_entropy"]])
+def test_a_head_with_its_loss_in_second_place_is_refused(swapped):
+    with pytest.raises(TypeError, match=r"the head 'width' is .*: expected the loss first"):
+        Heads({"width": swapped})
 
 
 def test_metrics_and_units_that_do_not_fit_are_refused():

@@ -1,5 +1,7 @@
 """Errors and warnings that say what to write instead."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -61,6 +63,10 @@ def test_a_schedule_that_has_ended_is_warned_of(schedule):
     net = network(schedule).fit(X, X)
     with pytest.warns(UserWarning, match="has ended after 4 epochs, so this fit trains at the lea"):
         net.fit(X, X)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        net.fit(X, X, epochs=3)
+    assert [str(each.message)[-30:] for each in told] == ["net.optimizer.learning_rate = ..."[-30:]]
     net.optimizer.learning_rate = 0.1
     net.fit(X, X)  # warnings are errors here
 

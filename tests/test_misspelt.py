@@ -14,8 +14,10 @@ from xpnet import (
     DenseLayer,
     Dropout,
     EarlyStopping,
+    LambdaCallback,
     Layer,
     LeakyReLUActivation,
+    Model,
     NeuralNetwork,
     Residual,
     SoftmaxCrossEntropy,
@@ -122,3 +124,112 @@ def test_the_nearest_hook_is_named():
     callback = type("Mine", (Callback,), {"on_epoch_ends": lambda self, *given: None})()
     with pytest.raises(TypeError, match=r"did you mean on_epoch_end\?"):
         network().fit(X, X[:, 0], callbacks=callback)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("on_epoch_finish", "on_epoch_end"),
+        ("on_epoch_finished", "on_epoch_end"),
+        ("on_train_start", "on_train_begin"),
+        ("on_train_batch_end", "on_batch_end"),
+    ],
+)
+def test_a_hook_of_the_same_meaning_is_named(name, nearest):
+    callback = type("Mine", (Callback,), {name: lambda self, *given: None})()
+    with pytest.raises(TypeError, match=rf"did you mean {nearest}\?"):
+        network().fit(X, X[:, 0], callbacks=callback)
+
+
+def keras_epoch(self, epoch, logs=None):
+    raise AssertionError
+
+
+def keras_train(self, logs=None):
+    raise AssertionError
+
+
+def too_few(self, network):
+    raise AssertionError
+
+
+def too_many(self, network, row, more):
+    raise AssertionError
+
+
+def by_name(self, *, network, row):
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "words"),
+    [
+        ("on_epoch_end", keras_epoch, r"takes \(epoch, logs\), but .* with \(network, row\)"),
+        ("on_train_end", keras_train, r"takes \(logs\), but it is called with \(network\)"),
+        ("on_batch_end", too_few, r"takes \(network\), .* with \(network, step, loss\)"),
+        ("on_epoch_end", too_many, r"takes \(network, row, more\), .* with \(network, row\)"),
+        ("on_epoch_end", by_name, r"takes \(network, row\), .* \(network, row\)"),
+    ],
+)
+def test_hooks_with_other_arguments_are_refused_before_training(name, method, words):
+    net = network()
+    callback = type("Mine", (Callback,), {name: method})()
+    with pytest.raises(TypeError, match=rf"Mine\.{name} {words}: give it these arguments"):
+        net.fit(X, X[:, 0], callbacks=callback)
+    assert not net.is_fitted
+    with pytest.raises(TypeError, match=rf"LambdaCallback\.{name} {words}"):
+        net.fit(X, X[:, 0], callbacks=LambdaCallback(**{name: method.__get__(net)}))
+
+
+def test_hooks_may_have_other_names_and_optional_arguments():
+    called = []
+
+    class Mine(Callback):
+        def on_train_begin(self, *given):
+            called.append(given)
+
+        def on_epoch_begin(self, net, number, note=None):
+            called.append(number)
+
+        @staticmethod
+        def on_epoch_end(model, logs):
+            called.append(logs["epoch"])
+
+    network().fit(X, X[:, 0], callbacks=[Mine(), LambdaCallback(on_train_end=print)])
+    assert called[1:] == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["trainable", "learning_rate_factor"])
+@pytest.mark.parametrize("kind", [Model, NeuralNetwork])
+def test_settings_of_layers_are_not_those_of_a_network(kind, name):
+    called = "net" if kind is NeuralNetwork else "model"
+    advice = f"set it on the layers: for layer in {called}: layer.{name} = "
+    with pytest.raises(AttributeError, match=advice):
+        setattr(kind(), name, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("stop_trainig", "stop_training"),
+        ("stop_traning", "stop_training"),
+        ("class_name", "class_names"),
+        ("feature_name", "feature_names"),
+        ("layer", "layers"),
+        ("trainabel", "trainable"),
+    ],
+)
+def test_attributes_of_a_network_with_misspelt_names_are_refused(name, meant):
+    net = network()
+    with pytest.raises(AttributeError, match=rf"no setting '{name}': did you mean '{meant}'\?"):
+        setattr(net, name, True)
+    net.name = "first"
+    assert copy.deepcopy(net).name == "first"
+
+
+def test_a_callback_that_misspells_stop_training_ends_with_an_error():
+    def stop(network, row):
+        network.stop_trainig = True
+
+    with pytest.raises(AttributeError, match="did you mean 'stop_training'"):
+        network().fit(X, X[:, 0], callbacks=LambdaCallback(on_epoch_end=stop))

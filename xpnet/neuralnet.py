@@ -11,7 +11,8 @@ from .common.overrides import remember
 from .data import Dataset
 from .initializers import INITIALIZERS
 from .inspection import Inspection, inspect
-from .losses import LOSSES, LossFunction, MeanSquaredError
+from .losses import LOSSES, MeanSquaredError
+from .losses.names import GivenLoss
 from .metrics import METRICS
 from .model_files import save
 from .model_files.checkpoints import Resumption
@@ -179,7 +180,7 @@ class NeuralNetwork(Predictor):
         learning_rate: LearningRate | None = None,
         momentum: float | None = None,
         verbose: bool = False,
-        loss: str | LossFunction | type[LossFunction] | Mapping[str, Any] = MeanSquaredError,
+        loss: GivenLoss = MeanSquaredError,
         metric: GivenMetric | Sequence[GivenMetric] | Mapping[str, Any] | None = None,
         *,
         device: str | None = None,
@@ -193,13 +194,13 @@ class NeuralNetwork(Predictor):
         precision: str = "float32",
         steps: str | None = None,
         accumulate: int = 1,
-        target_unit: Unit | None = None,
+        target_unit: Unit | Mapping[str, Unit] | None = None,
     ) -> None:
         place = {"device": device, "backend": backend, "dtype": dtype}
         parts = {"loss": loss, "optimizer": optimizer, "regularizer": regularizer, "seed": seed}
         super().__init__(**place, **parts, learning_rate=learning_rate, momentum=momentum)
         self.metric = metric  # type: ignore[assignment]
-        self.target_unit = target_unit
+        self.target_unit = target_unit  # type: ignore[assignment]
         self.epochs, self.batch_size, self.memory_limit = epochs, batch_size, memory_limit
         self.precision, self.steps, self.accumulate = precision, steps, accumulate
         self.verbose, self.progress, self.shuffle = verbose, progress, shuffle
@@ -295,7 +296,8 @@ class NeuralNetwork(Predictor):
         UserWarning
             The network's type has too few digits for the targets or a feature; batch normalization
             learns nothing from the last batch of an epoch, which has one sample; the network has no
-            parameters; the schedule has ended with a rate of almost 0 in an earlier ``fit``, or
+            parameters; the loss takes scores of classes, and outputs are never below 0, as those of
+            a ReLU; the schedule has ended with a rate of almost 0 in an earlier ``fit``, or
             spans another number of epochs than are trained; or the network learned little from
             targets that need a ``target_unit``.
         """

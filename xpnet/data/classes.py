@@ -1,7 +1,7 @@
 """Labels that are text: the names of classes, and the classes 0, 1, ... that they become."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from .reading import read_numbers
 from .tables.cells import is_missing, is_missing_category, is_time
 from .tables.texts import CellError, Texts, label_meaning
 from .tables.typed.categories import categories_of, is_categorical
-from .tables.typed.frame_types import as_frame, column_names
+from .tables.typed.frame_types import as_frame, as_series, column_names
 from .tables.typed.objects import HINTS, are_texts, kind_of_time, missing_cells
 
 _MISSING = "fill them in or drop these rows"
@@ -43,7 +43,7 @@ def read_labels(
     Raises
     ------
     TypeError
-        Some labels are texts and others are not.
+        Some labels are texts and others are not, or they are bytes.
     ValueError
         A label is missing, is not among ``class_names``, or texts have more than one column or are
         numbers or times.
@@ -51,7 +51,7 @@ def read_labels(
     given = None
     if class_names is not None:
         given = [name.strip() for name in check_texts("class_names", class_names)]
-    column, names_of_columns = _only_column(y)
+    column, names_of_columns = _only_column(as_series(y))
     found = _categories(column)
     if found is None and (texts := _texts(column)) is not None:
         found = _coded(texts, are_names or given is not None)
@@ -62,6 +62,58 @@ def read_labels(
         return codes, names_of_columns, names
     check_distinct("class_names has", given)
     return recoded(codes, names, given, "class_names"), names_of_columns, given
+
+
+def targets_by_name(y: Any) -> dict[str, Any] | None:
+    """Return several targets by name, from a dict or from a data frame with columns of text.
+
+    A data frame of numbers gives None, as do all other labels: they are read as one array.
+    """
+    if isinstance(y, Mapping):
+        return {str(name): each for name, each in y.items()}
+    if len(column_names(y) or []) < 2:
+        return None
+    frame = as_frame("y", y)
+    if all(kind.is_numeric() or str(kind) == "Boolean" for kind in frame.schema.values()):
+        return None
+    return {str(name): frame.get_column(name).to_native() for name in frame.columns}
+
+
+def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list[str]]]:
+    """Return several targets as columns of float64, and the class names of those that are text.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A target is not one column of numbers or texts without missing ones, or they have different
+        lengths; the message begins with its name.
+    """
+    if not targets:
+        raise ValueError("y is an empty dict: expected an array for each target")
+    columns: dict[str, np.ndarray] = {}
+    classes: dict[str, list[str]] = {}
+    for name, given in targets.items():
+        try:
+            column, _, names = read_labels(given)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"the target {name!r}: {error}") from error
+        host = to_host(column)
+        if host.ndim > 2 or host.shape[1:] not in ((), (1,)):
+            raise ValueError(
+                f"the target {name!r} has shape {host.shape}: expected (n,). A head with several "
+                "columns of targets is trained by fit(X, y), with y as the dict"
+            )
+        if host.dtype.kind in "iu" and host.size and np.abs(host.astype(float)).max() > 2**53:
+            raise ValueError(
+                f"the target {name!r} has whole numbers above 2**53, which lose digits beside "
+                "other targets: subtract a fixed number from them first"
+            )
+        columns[name] = host.reshape(-1).astype(np.float64)
+        classes |= {} if names is None else {name: names}
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the targets have different numbers of rows: {shown(lengths)}")
+    return np.column_stack([*columns.values()]), classes
 
 
 def recoded(codes: np.ndarray, own: list[str], names: list[str], where: str) -> np.ndarray:
@@ -135,18 +187,19 @@ def _texts(column: Any) -> np.ndarray | None:
     elif is_array(column) and not isinstance(column, np.ndarray):
         return None
     elif isinstance(column, np.ndarray):
-        cells = column.astype(object) if column.dtype.kind in "UT" else column
+        cells = column.astype(object) if column.dtype.kind in "SUT" else column
     elif isinstance(column, (list, tuple)):
         try:
             kind = np.asarray(column).dtype.kind
         except ValueError:  # rows of different lengths, which are refused as numbers
             return None
-        cells = np.asarray(column, dtype=object) if kind in "UO" else None
+        cells = np.asarray(column, dtype=object) if kind in "SUO" else None
     else:
         return None
     if cells is None or cells.dtype.kind != "O" or not cells.ndim:
         return None
     flat = cells.ravel().tolist()
+    _refuse_bytes(flat)
     first = next((cell for cell in flat if isinstance(cell, str)), None)
     if first is None or kind_of_time(first):
         return None
@@ -159,6 +212,16 @@ def _texts(column: Any) -> np.ndarray | None:
         )
     flat_cells: np.ndarray = cells.ravel()
     return flat_cells
+
+
+def _refuse_bytes(cells: list[Any]) -> None:
+    """Refuse bytes: which text they stand for depends on an encoding."""
+    row = next((row for row, cell in enumerate(cells) if isinstance(cell, bytes)), None)
+    if row is not None:
+        raise TypeError(
+            f"y has {cells[row]!r} (bytes) in row {row}: to use them as the names of classes, give "
+            "texts, [label.decode() for label in y]"
+        )
 
 
 def _refuse_missing(missing: np.ndarray) -> None:
@@ -223,7 +286,7 @@ def known_names(y: Any, names: Any) -> list[str] | None:
     >>> known_names(["1", "2"], ["1", "2", "none"]), known_names([1, 2], ["1", "2", "none"])
     (['1', '2', 'none'], None)
     """
-    if not isinstance(names, list) or (texts := _texts(_only_column(y)[0])) is None:
+    if not isinstance(names, list) or (texts := _texts(_only_column(as_series(y))[0])) is None:
         return None
     cells = [str(text).strip() for text in texts.tolist()]
     if other := {each for each in cells if not is_missing_category(each)}.difference(names):

@@ -16,7 +16,7 @@ from .categories import (
     joined_categories,
     with_names,
 )
-from .classes import read_labels
+from .classes import read_labels, read_targets, targets_by_name
 from .encoding import WithCategories
 from .features import Features, kind_of
 from .finite import check_finite
@@ -48,13 +48,15 @@ class Dataset(FromTables, WithCategories, Selecting):
         a type and slices of rows stays where it is stored, in any byte order. Training reads it
         into memory once if it fits and the network has no ``memory_limit``. Otherwise it reads
         chunks, each made of blocks of rows from all over the data. Prediction always reads chunks.
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs), or dict, optional
         Labels. Texts, one for each sample, become the classes 0, 1, ... (``int64``) of the sorted
         names, or of ``class_names``; a categorical type, also one of numbers, keeps the order of
         its categories. Spaces around names do not count. Texts most of which are numbers are
-        refused, except for whole numbers alone, and for names in ``class_names``. Labels are moved
-        to the device of ``X``, or to the host if ``X`` is sparse. On a device without float64 they
-        become float32, with a warning if float32 has too few digits to tell them apart.
+        refused, except for whole numbers alone, and for names in ``class_names``. Several targets,
+        for the heads of a network, are a dict with an array of shape (n_samples,) for each, or a
+        data frame; they become columns of ``float64`` if any is text or it is a dict. Labels are
+        moved to the device of ``X``, or to the host if ``X`` is sparse. On a device without float64
+        they become float32, with a warning if float32 has too few digits to tell them apart.
     feature_names : sequence of str, optional
         A name for each column; by default the column names of a DataFrame.
     label_name : str or sequence of str, optional
@@ -75,7 +77,9 @@ class Dataset(FromTables, WithCategories, Selecting):
     Attributes
     ----------
     X, y, feature_names, label_name, sample_weight, class_names, categories, ids
-        As above; None if not given, or {} for ``categories``. ``ids`` is a NumPy array.
+        As above; None if not given, or {} for ``categories``. ``ids`` is a NumPy array. With
+        several targets, ``label_name`` has their names, and ``class_names`` is a dict of the class
+        names of those that are text.
     has_text_labels : bool
         Whether ``y`` was text and ``class_names`` was not given, so that the classes were numbered
         here, in sorted order.
@@ -128,10 +132,17 @@ class Dataset(FromTables, WithCategories, Selecting):
         self._features, columns, found = reading.read_features(X)
         self.y = None
         label: list[str] = []
-        if y is not None:
+        by_name: dict[str, list[str]] | None = None
+        if (targets := targets_by_name(y)) is not None:
+            if class_names is not None:
+                raise TypeError("class_names is for one target, but y has several by name")
+            y, by_name = read_targets(targets)
+            label = [*targets]
+        elif y is not None:
             given = class_names
             y, label, class_names = read_labels(y, class_names)
             self.has_text_labels = given is None and class_names is not None
+        if y is not None:
             self.y = reading.move_beside("y", y, self._features, (1, 2))
         self.sample_weight = None
         if sample_weight is not None:
@@ -140,7 +151,7 @@ class Dataset(FromTables, WithCategories, Selecting):
             self.sample_weight = reading.move_beside("sample_weight", weight, self._features, (1,))
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = reading.check_label_name(label_name, label, self.y)
-        self.class_names = None
+        self.class_names = by_name or None
         if class_names is not None:
             self.class_names = check_texts("class_names", class_names)
         self.encoded = {}
@@ -196,7 +207,9 @@ class Dataset(FromTables, WithCategories, Selecting):
         if self.y is not None:
             columns = f"{self.y.shape[1]} columns of " if self.y.ndim > 1 else ""
             parts.append(f"{columns}labels of {type_name(self.y)}")
-        if self.class_names is not None:
+        if isinstance(self.class_names, dict):
+            parts.append(f"classes of {', '.join(self.class_names)}")
+        elif self.class_names is not None:
             parts.append(f"{len(self.class_names)} classes")
         if self.sample_weight is not None:
             parts.append("weights")

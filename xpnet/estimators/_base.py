@@ -16,6 +16,7 @@ from ..training.steps.choice import Explanation
 from ._conversion import from_sklearn, to_sklearn
 from ._fitting import fit_estimator
 from ._inputs import Home, features
+from ._labels import names_of_classes
 from ._network import export_weights, load_weights
 from ._parameters import CONSTRAINTS
 from ._pickling import from_plain, to_plain
@@ -138,6 +139,7 @@ class BaseMLP(BaseEstimator, ABC):
         """Set ``coefs_`` and ``intercepts_`` to the network's weights and biases."""
         self.coefs_, self.intercepts_ = export_weights(self.network_)
         self._loaded = self._parameters()
+        self.network_.class_names = names_of_classes(self)
 
     # ---- predicting
 

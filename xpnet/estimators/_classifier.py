@@ -117,7 +117,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         early stopping, its column ``val_score`` has the validation scores, and its ``kept_epoch``
         is the epoch whose weights were kept.
     network_ : NeuralNetwork
-        The trained network. Its outputs are logits.
+        The trained network. Its outputs are logits. Its ``class_names`` are ``classes_`` if these
+        are text.
 
     Notes
     -----

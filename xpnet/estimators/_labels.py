@@ -70,6 +70,14 @@ def decode(est: Any, targets: np.ndarray) -> np.ndarray:
     return targets.astype(int)
 
 
+def names_of_classes(est: Any) -> list[str] | None:
+    """Return the classes of an estimator if they are text, for its network; otherwise None."""
+    classes = getattr(est, "classes_", ())
+    if len(classes) < 2 or not all(isinstance(each, str) for each in classes):
+        return None
+    return [str(each) for each in classes]
+
+
 def weights_of_classes(est: Any, targets: np.ndarray, incremental: bool) -> np.ndarray:
     """Return the weight of each sample's class, by the estimator's ``class_weight``.
 

@@ -3,6 +3,7 @@
 import copy
 import math
 from abc import ABC, abstractmethod
+from inspect import signature
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from ..backends import Array, Backend, resolve
@@ -225,9 +226,11 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
             It has not been set yet.
         """
         if self._input_shape is None:
+            takes_one = "input_shape" in signature(type(self)).parameters
             raise ValueError(
-                f"{self.layer_name()} has no input shape: give it one with input_shape=(n,) or "
-                "set_input_shape((n,)), or add it to a network after a layer that has one"
+                f"{self.layer_name()} has no input shape: give it one with "
+                f"{'input_shape=(n,) or ' if takes_one else ''}set_input_shape((n,)), or add it to "
+                "a network after a layer that has one"
             )
         return self._input_shape
 

@@ -124,7 +124,7 @@ class CategoricalEmbeddings(Layer):
         TypeError, ValueError
             ``dataset`` is not a Dataset with categories, or another argument is invalid.
         """
-        columns, names = _columns_of(dataset, n_units or {})
+        columns, names = _columns_of(dataset, {} if n_units is None else n_units)
         return cls(columns, (dataset.n_features,), names, **options)
 
     def set_input_shape(self, input_shape: tuple[int, ...]) -> None:
@@ -234,6 +234,11 @@ def _columns_of(
         )
     if not dataset.categories:
         raise ValueError("the data set has no categories: leave CategoricalEmbeddings out")
+    if not isinstance(n_units, Mapping):
+        raise TypeError(
+            f"n_units={shown(n_units)}: expected a dict from names of features to lengths of "
+            f"vectors, such as {{{next(iter(dataset.categories))!r}: 2}}"
+        )
     for name in n_units:
         if name not in dataset.categories:
             raise unknown_name("feature with categories", name, list(dataset.categories))

@@ -51,6 +51,9 @@ class DenseLayer(Layer):
     ----------
     weights : array of shape (n_inputs, n_units)
     biases : array of shape (n_units,), or None without ``use_bias``
+    weights_gradient, biases_gradient : array
+        The gradients of the last backward pass; None before. A callback gets those of a ``fit``
+        with :attr:`~xpnet.Callback.needs_gradients`.
     input, output : array
         Input and output of the last forward pass in training.
 

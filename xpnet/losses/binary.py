@@ -63,10 +63,6 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
     >>> net = net.add(DenseLayer(1, input_shape=(4,)))
     """
 
-    advice = (
-        "End with SigmoidActivation, or use BinaryCrossEntropy(from_logits=True) and end with "
-        "DenseLayer or LinearActivation."
-    )
     targets = "probabilities"
 
     def __init__(
@@ -88,6 +84,19 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
     def accepts(self) -> frozenset[str]:  # type: ignore[override]
         """Real numbers if the loss takes logits, otherwise probabilities."""
         return frozenset(["real"] if self.from_logits else ["probability"])
+
+    @property
+    def advice(self) -> str:  # type: ignore[override]
+        """What to do if the outputs are of another kind."""
+        if self.from_logits:
+            return (
+                "It applies the sigmoid itself: end with DenseLayer, or end with "
+                "SigmoidActivation and leave from_logits=True out."
+            )
+        return (
+            "End with SigmoidActivation, or use BinaryCrossEntropy(from_logits=True) and end with "
+            "DenseLayer or LinearActivation."
+        )
 
     def n_classes(self, n_outputs: int) -> int:
         """Return 2, for "no" and "yes"."""

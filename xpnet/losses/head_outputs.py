@@ -35,28 +35,6 @@ class HeadOutputs(MeanLoss):
         return {name: y_pred[..., slice(*head.outputs)] for name, head in self.parts.items()}
 
     @property
-    def accepts(self) -> frozenset[str] | None:  # type: ignore[override]
-        """The kinds of output that the losses of all heads accept."""
-        kinds = [each for loss, _, _ in self.heads.values() if (each := loss.accepts) is not None]
-        return frozenset.intersection(*kinds) if kinds else None
-
-    @property
-    def advice(self) -> str:  # type: ignore[override]
-        """What to do if the outputs are of another kind."""
-        if self.accepts:
-            return "End with DenseLayer, and give all heads losses that take its outputs."
-        each = ", ".join(
-            f"{name}: {' or '.join(sorted(loss.accepts))}"
-            for name, (loss, _, _) in self.heads.items()
-            if loss.accepts is not None
-        )
-        return (
-            f"One last layer cannot give each head its kind of output ({each}): end with "
-            "DenseLayer, and give losses that take real numbers, such as SoftmaxCrossEntropy and "
-            "BinaryCrossEntropy(from_logits=True)."
-        )
-
-    @property
     def predicts_outputs(self) -> bool:  # type: ignore[override]
         """Whether ``predict`` returns the outputs of all heads unchanged."""
         return all(loss.predicts_outputs for loss, _, _ in self.heads.values())

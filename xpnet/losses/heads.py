@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
-from ..common.checks import check_count, check_flag, check_positive
+from ..common.checks import check_count, check_flag, check_positive, whole_number
 from ..common.overrides import remember
 from .base import LossFunction, MeanLoss
 from .class_weighted import ClassWeightedLoss
@@ -47,10 +47,11 @@ class Heads(HeadOutputs):
 
     Notes
     -----
-    Targets are a dict of arrays, or a data frame whose columns have the names of the heads. The
-    labels of a classification head may be text; ``net.class_names`` then has the class names of
-    each such head. ``predict_classes`` and ``predict_proba`` return dicts for the classification
-    heads, and ``predict_interval`` for the heads whose losses have intervals.
+    Targets are a dict of arrays, a data frame whose columns have the names of the heads, or a
+    :class:`~xpnet.Dataset` made of these. The labels of a classification head may be text;
+    ``net.class_names`` then has the class names of each such head. ``predict_classes`` and
+    ``predict_proba`` return dicts for the classification heads, and ``predict_interval`` for the
+    heads whose losses have intervals.
 
     A class weight multiplies the loss of a sample in that head, and so does 0 for a label that is
     ignored. The sum is divided by the total weight of all samples, whatever their class weights.
@@ -200,6 +201,11 @@ def _checked(name: str, given: Any) -> tuple[MeanLoss, int, float]:
     if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         raise TypeError(
             f"{what} is {shown(given)}: expected (loss, n_outputs) or (loss, n_outputs, weight)"
+        )
+    if whole_number(given[0]) is not None:
+        raise TypeError(
+            f"{what} is {shown(given)}: expected the loss first, (loss, n_outputs) or (loss, "
+            "n_outputs, weight)"
         )
     loss: LossFunction = find_loss(given[0])
     if not isinstance(loss, MeanLoss) or isinstance(loss, Heads):

@@ -1,5 +1,6 @@
 """The losses that can be given by name."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..common.checks import find
@@ -14,6 +15,9 @@ from .gaussian import GaussianNLL
 from .margin import HingeLoss, SquaredHingeLoss
 from .quantile import QuantileLoss
 from .regression import HuberLoss, LogCoshLoss, MeanAbsoluteError, MeanSquaredError
+
+GivenLoss = str | LossFunction | type[LossFunction] | Callable[[Any, Any], Any] | Mapping[str, Any]
+"""What a network takes as its loss; a dict makes :class:`~xpnet.Heads`."""
 
 LOSSES: dict[str, type[LossFunction]] = {
     "mse": MeanSquaredError,

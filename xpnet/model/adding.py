@@ -7,7 +7,7 @@ from ..activations import FunctionActivation
 from ..backends import Array, Backend, is_array, move_state
 from ..common.overrides import is_defined_here
 from ..common.readable import is_plain_function
-from ..layers import Layer
+from ..layers import Layer, Normalization
 from ..layers.composite import all_layers
 from .freezing import check_training
 
@@ -57,9 +57,12 @@ def connect(layer: Layer, before: Layer | None, may_change: bool) -> None:
         shape = before.output_shape()
         is_free = vars(layer).get("_ready", False) and may_change  # e.g. a copied activation
         if layer._input_shape not in (None, shape) and not is_free:
+            advice = "leave input_shape out"
+            if isinstance(layer, Normalization):  # adapt gives it the shape of the data
+                advice = f"put {layer.layer_name()} before {before.layer_name()}"
             raise ValueError(
                 f"{layer.layer_name()} has input_shape={layer.input_shape()}, but the layer "
-                f"before it has outputs of shape {shape}: leave input_shape out"
+                f"before it has outputs of shape {shape}: {advice}"
             )
         layer.set_input_shape(shape)
     layer.input_shape()

@@ -1,7 +1,6 @@
 """A model: layers, a loss and an optimizer, with all parameters on one backend."""
 
 import copy
-from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from ..backends import Backend, is_array, move_state, resolve
@@ -9,7 +8,8 @@ from ..common.keywords import MODEL, with_hints
 from ..common.naming import listing
 from ..common.overrides import remember
 from ..layers.composite import all_layers
-from ..losses import LOSSES, LossFunction, MeanSquaredError
+from ..losses import LOSSES, MeanSquaredError
+from ..losses.names import GivenLoss
 from ..optimizers import OPTIMIZERS, SGD, Optimizer
 from ..regularizers import REGULARIZERS, Regularizer
 from ..schedules import LearningRate
@@ -100,7 +100,7 @@ class Model(Propagating, Sliceable, Pastable):
     @with_hints(**MODEL)
     def __init__(
         self,
-        loss: str | LossFunction | type[LossFunction] | Mapping[str, Any] = MeanSquaredError,
+        loss: GivenLoss = MeanSquaredError,
         optimizer: str | Optimizer | type[Optimizer] = SGD,
         learning_rate: LearningRate | None = None,
         momentum: float | None = None,

@@ -1,6 +1,7 @@
 """The settings of a model: each is checked whenever it is set, in the constructor or later."""
 
 import copy
+import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from inspect import signature
@@ -55,14 +56,14 @@ def check_setting(model: Any, checks: dict[str, Check], name: str, value: Any) -
 def _check_name(model: Any, checks: dict[str, Check], name: str) -> None:
     """Refuse a name that would have no effect; a user's subclass may have any attributes."""
     if name in _NOT_KEPT:
-        advice = _NOT_KEPT[name].replace("net.", f"{model._called[1]}.")
+        advice = re.sub(r"\bnet\b", model._called[1], _NOT_KEPT[name])
         raise AttributeError(
-            f"a {model._called[0]} does not keep {name!r}, so setting it has no effect: write "
-            f"{advice}"
+            f"a {model._called[0]} does not keep {name!r}, so setting it has no effect: {advice}"
         )
     if name in checks or name.startswith("_") or name in vars(model) or hasattr(type(model), name):
         return
-    if near := get_close_matches(name.lower(), [*checks, *_NOT_KEPT], n=1, cutoff=0.8):
+    known = [*checks, *_NOT_KEPT, *(each for each in vars(model) if not each.startswith("_"))]
+    if near := get_close_matches(name.lower(), known, n=1, cutoff=0.8):
         raise AttributeError(
             f"a {model._called[0]} has no setting {name!r}: did you mean {near[0]!r}? An attribute "
             "of your own needs a name that is less similar"
@@ -151,12 +152,18 @@ CHECKS: dict[str, Check] = {
 """For each setting, the function that returns its checked value or raises an error."""
 
 _NOT_KEPT = {
-    "learning_rate": "net.optimizer.learning_rate = 0.1, or net.optimizer.schedule = a schedule",
-    "momentum": "net.optimizer = SGD(momentum=0.5), or an optimizer of another kind",
-    "device": "net.to(xpnet.resolve('cuda'))",
-    "dtype": "net.to(net.backend.with_dtype('float64'))",
+    "learning_rate": (
+        "write net.optimizer.learning_rate = 0.1, or net.optimizer.schedule = a schedule"
+    ),
+    "momentum": "write net.optimizer = SGD(momentum=0.5), or an optimizer of another kind",
+    "device": "write net.to(xpnet.resolve('cuda'))",
+    "dtype": "write net.to(net.backend.with_dtype('float64'))",
+    "trainable": "set it on the layers: for layer in net: layer.trainable = False",
+    "learning_rate_factor": (
+        "set it on the layers: for layer in net: layer.learning_rate_factor = 0.1"
+    ),
 }
-"""Constructor arguments that are not attributes, and what to write to change their effect.
+"""Constructor arguments and settings of layers that are no attributes, and what to write instead.
 
 A user's subclass may have attributes of these names.
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
@@ -174,8 +175,8 @@ def check_callbacks(given: Any) -> list[Callback]:
     Raises
     ------
     TypeError
-        Something is not a callback, or one has a method whose name begins with ``on_`` but is not
-        that of a hook.
+        Something is not a callback. Or one has a method whose name begins with ``on_`` but is not
+        that of a hook, or a hook with other arguments.
     """
     if given is None:
         return []
@@ -195,18 +196,60 @@ def check_callbacks(given: Any) -> list[Callback]:
 
 
 def _check_hooks(callback: Callback) -> None:
-    """Refuse a method that looks like a hook, but that nothing would call."""
+    """Refuse a method that looks like a hook but is none, or a hook with other arguments."""
     classes = type(callback).__mro__
     known = {name for each in classes if is_of_this_package(each) for name in vars(each)}
     own = {**vars(callback)}
     for each in classes:
         own |= {} if is_of_this_package(each) else vars(each)
     for name, value in own.items():
-        if name.startswith("on_") and name not in known and callable(value):
-            hooks = [each for each in vars(Callback) if each.startswith("on_")]
-            near = get_close_matches(name, hooks, n=1, cutoff=0.7)
+        if not name.startswith("on_") or not callable(value):
+            continue
+        if name in _HOOKS:
+            _check_arguments(callback, name)
+        elif name not in known:
+            near = get_close_matches(_in_our_words(name), _HOOKS, n=1, cutoff=0.7)
             hint = f"did you mean {near[0]}? " if near else ""
             raise TypeError(
                 f"{type(callback).__name__}.{name} is never called: {hint}The hooks are "
-                f"{', '.join(hooks)}. Another method needs a name that does not begin with on_"
+                f"{', '.join(_HOOKS)}. Another method needs a name that does not begin with on_"
             )
+
+
+_HOOKS = {
+    name: [*signature(method).parameters][1:]
+    for name, method in vars(Callback).items()
+    if name.startswith("on_")
+}
+"""The arguments of each hook, without ``self``."""
+
+_WORDS = {"begin": "started starts start begins", "end": "finished finish stop done complete"}
+
+
+def _in_our_words(name: str) -> str:
+    """Return the name of a method with words of the hooks in place of others of their meaning."""
+    name = name.replace("_train_batch_", "_batch_")
+    for ours, others in _WORDS.items():
+        for other in others.split():
+            if name.endswith(f"_{other}"):
+                return name.removesuffix(other) + ours
+    return name
+
+
+def _check_arguments(callback: Callback, name: str) -> None:
+    """Refuse a hook that cannot be called as training calls it, or that expects other arguments."""
+    try:
+        taken = signature(getattr(callback, name))
+    except ValueError:  # of a function in C
+        return
+    names, expected = [*taken.parameters], _HOOKS[name]
+    try:
+        taken.bind(*expected)
+        fits = names[0] not in ("epoch", "batch", "logs")
+    except TypeError:
+        fits = False
+    if not fits:
+        raise TypeError(
+            f"{type(callback).__name__}.{name} takes ({', '.join(names)}), but it is called with "
+            f"({', '.join(expected)}): give it these arguments, in this order"
+        )

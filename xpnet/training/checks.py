@@ -10,6 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ..activations import (
+    ExponentialActivation,
+    ReLU6Activation,
+    ReLUActivation,
+    SoftplusActivation,
+)
 from ..backends import Array, Backend, to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
@@ -17,7 +23,7 @@ from ..common.checks import class_indices
 from ..data import Dataset
 from ..data.digits import lost_digits
 from ..data.reading import is_wide
-from ..layers import Flatten, Layer
+from ..layers import Dropout, Flatten, Layer
 from ..losses import Heads, LossFunction
 from ..losses.head_metrics import HeadMetric
 from ..metrics import MSE, R2, ExplainedVariance, MaxError, Metric, ProbabilityMetric
@@ -176,18 +182,56 @@ def check_size(dataset: Dataset, least: int) -> None:
 
 def check_fit(layers: Sequence[Layer], loss: LossFunction, metrics: Sequence[OneMetric]) -> None:
     """Refuse a loss that does not fit the last layer's output, or a metric not fit for the loss."""
-    last, accepts = layers[-1], loss.accepts
-    if accepts is not None and last.output_kind is not None and last.output_kind not in accepts:
+    last = layers[-1]
+    for name, own in _losses_of(loss).items():
+        got = last.output_kind
+        if own.accepts is None or got is None or got in own.accepts:
+            continue
+        advice = own.advice
+        if name is not None and got == "real":
+            advice = _REAL.get(next(iter(own.accepts)), "")
+        elif name is not None:
+            advice = "End with DenseLayer, and give all heads losses that take its outputs."
         raise ValueError(
-            f"{type(loss).__name__} does not fit an output of {last.layer_name()}: got "
-            f"{_KINDS[last.output_kind]}, expected "
-            + (" or ".join(_KINDS[k] for k in accepts) or "another for each head")
-            + (f". {loss.advice}" if loss.advice else "")
+            f"{'' if name is None else f'the head {name!r}: '}{type(own).__name__} does not fit an "
+            f"output of {last.layer_name()}: got {_KINDS[got]}, expected "
+            + " or ".join(_KINDS[kind] for kind in own.accepts)
+            + (f". {advice}" if advice else "")
         )
     loss.check_outputs(last.output_shape()[0])
     for metric in metrics:
         if isinstance(metric, Metric):
             _check_metric(metric, loss, last)
+
+
+def _losses_of(loss: LossFunction) -> dict[str | None, LossFunction]:
+    """Return the loss of each head by its name; one that is no :class:`Heads` has the name None."""
+    if not isinstance(loss, Heads):
+        return {None: loss}
+    return {name: head.loss for name, head in loss.parts.items()}
+
+
+_NEVER_NEGATIVE = (ReLUActivation, ReLU6Activation, SoftplusActivation, ExponentialActivation)
+
+
+def warn_of_last_activation(layers: Sequence[Layer], loss: LossFunction) -> None:
+    """Warn if outputs are never below 0, and the loss takes them as scores of classes.
+
+    The probability of a class could then never be small, or never below a half.
+    """
+    last = next((each for each in reversed(layers) if not isinstance(each, Dropout)), None)
+    if not isinstance(last, _NEVER_NEGATIVE) or not any(each.parameters() for each in layers):
+        return
+    for name, own in _losses_of(loss).items():
+        is_score = own.accepts is not None and "real" in own.accepts
+        if is_score and own.targets in ("classes", "binary", "probabilities"):
+            warn(
+                f"{'' if name is None else f'the head {name!r}: '}{type(own).__name__} takes any "
+                f"real numbers as scores of classes, but the last layer is {last.layer_name()}, "
+                "whose outputs are never below 0: add a last DenseLayer, or leave the activation "
+                "out"
+            )
+            return
 
 
 def _check_metric(metric: Metric, loss: LossFunction, last: Layer) -> None:
@@ -364,6 +408,13 @@ def _check_range(y: np.ndarray, loss: LossFunction) -> None:
     if kind == "positive" and not np.all(y > 0):
         raise ValueError(f"y has the number {y.min()}: {name} expects numbers above 0")
 
+
+_REAL = {
+    "probability": "Give the head BinaryCrossEntropy(from_logits=True), which takes real numbers.",
+    "distribution": "Give the head SoftmaxCrossEntropy, which takes real numbers.",
+    "log-distribution": "Give the head SoftmaxCrossEntropy, which takes real numbers.",
+}
+"""For the kinds of outputs that losses take, which loss takes those of a dense layer instead."""
 
 _KINDS = {
     "real": "real numbers",

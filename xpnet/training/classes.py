@@ -15,13 +15,24 @@ _NUMBERS = ("values", "counts", "positive")
 """The kinds of targets that are numbers."""
 
 
-def check_class_names(dataset: Dataset, loss: LossFunction, n_outputs: int) -> None:
+def check_class_names(
+    dataset: Dataset, loss: LossFunction, n_outputs: int, are_new: bool = True
+) -> None:
     """Refuse targets of classes with names that do not fit the loss or the number of outputs.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    loss : LossFunction
+    n_outputs : int
+    are_new : bool, default True
+        Whether the names are those of this data set, and not of earlier training data.
 
     Raises
     ------
     ValueError
-        The loss is for numbers, and there are not two classes (0 and 1 can stand for two). Or there
+        The loss is for numbers, and the targets are text, or there are not two classes: the numbers
+        0 and 1 may be trained on as numbers, though the two classes have names. Or there
         is not one class for each output, or there are not two for a single output.
     """
     names, y = dataset.class_names, dataset.y
@@ -32,17 +43,19 @@ def check_class_names(dataset: Dataset, loss: LossFunction, n_outputs: int) -> N
                 with blaming(f"the head {name!r}"):
                     _check_names(names[name], head.loss, head.n_outputs)
     elif names is not None and y is not None and not (y.ndim == 2 and y.shape[1] > 1):
-        _check_names(names, loss, n_outputs)
+        _check_names(names, loss, n_outputs, are_new and dataset.has_text_labels)
 
 
-def _check_names(names: list[str], loss: LossFunction, n_outputs: int) -> None:
+def _check_names(
+    names: list[str], loss: LossFunction, n_outputs: int, are_text: bool = False
+) -> None:
     """Refuse names of classes that do not fit a loss or its number of outputs."""
     kind = loss.targets
     n, loss_name = len(names), type(loss).__name__
-    if kind in _NUMBERS and n != 2:
+    if kind in _NUMBERS and (are_text or n != 2):
         raise ValueError(
             f"y has the names of {n} classes, {shown(names)}, and {loss_name} is for numbers: for "
-            f"classes give loss='softmax_cross_entropy' and a last layer of {n} units"
+            f"classes give loss='softmax_cross_entropy' and a last layer of {max(n, 2)} units"
         )
     expected = n_outputs if kind == "classes" else 2
     if kind not in ("classes", "binary", "probabilities") or n == expected or n_outputs == 0:

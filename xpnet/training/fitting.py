@@ -12,6 +12,7 @@ from ..backends._warnings import warn
 from ..backends.cpu.blas_threads import computing
 from ..common.checks import NotFittedError
 from ..data import Dataset
+from ..data.dataset import as_dataset
 from ..data.features import DenseRows
 from ..data.tables.typed.frame_types import column_names
 from ..losses import Heads
@@ -26,6 +27,7 @@ from .checks import (
     check_names,
     check_size,
     check_weights,
+    warn_of_last_activation,
     warn_of_lost_targets,
 )
 from .classes import check_class_names
@@ -33,7 +35,7 @@ from .feeding.batches import Batches
 from .feeding.passes import Passes
 from .feeding.training_data import TrainingData, place_training
 from .full_batch import check_full_batch, check_not_resumed
-from .heads import check_finite, check_order, read_dataset
+from .heads import check_finite, read_dataset
 from .held_out import HeldOut
 from .known import Known
 from .lookups import check_categories
@@ -44,6 +46,7 @@ from .steps.choice import Explanation, choose
 from .target_unit import units_of_heads, warn_of_size
 from .trainable import TrainableModel
 from .trainer import Trainer, trained_once
+from .updates import rate_after_end
 from .weighing import check_total_weight, refuse_balanced
 
 _SET_FROM_DATA = (
@@ -155,6 +158,8 @@ def _warn_of_span(model: TrainableModel, first: int, epochs: int) -> None:
     schedule, in_all = model.optimizer.schedule, first + epochs
     if not schedule.spans_training or in_all == model.epochs:
         return
+    if model.history.epochs == first and rate_after_end(model) is not None:
+        return  # the trainer warns
     if in_all > model.epochs or not first:
         warn(
             f"{schedule!r} spans the network's epochs={model.epochs}, but after this fit "
@@ -245,6 +250,11 @@ def joined(X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         return X
     if X is None:
         raise TypeError("y is given without X: expected both, or a Dataset")
+    if isinstance(X, Dataset) and X.y is None and not isinstance(y, Dataset):
+        raise TypeError(
+            "y is given beside a Dataset without targets: give it to the Dataset, as in "
+            "Dataset(X, y), and fit that"
+        )
     if isinstance(X, Dataset) or isinstance(y, Dataset) or _is_pair(X):
         raise TypeError(
             "X and y are given, but one of them is a data set, which has its own targets: expected "
@@ -299,6 +309,7 @@ def prepare(
         with blaming("validation"):
             held_out = check_data(model, validation, Known.of(training).completed(own))
             check_weights(held_out, model.loss, model.metrics)
+    warn_of_last_activation(model.layers, model.loss)
     if warns_of_targets:
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
     backend = model.backend_for(training.X)
@@ -418,12 +429,17 @@ def check_data(
     targets : bool, default True
         Whether the targets are used.
     """
-    # First, because Dataset would refuse an extra column of text with a less helpful message.
-    if isinstance(data, tuple) and data and known is not None:
+    # First, because Dataset would refuse an extra column of text with a less helpful message, and
+    # the layers columns in another order.
+    if isinstance(data, Dataset) and known is not None:
+        known.check_columns(data.feature_names)
+    elif isinstance(data, tuple) and data and known is not None:
         known.check_columns(column_names(data[0]))
-    names: tuple[Any, ...] = () if known is None else (known.names_by_head, known.list_of_names)
-    dataset = read_dataset(data, model.loss, *names)
-    check_order(dataset, model.loss)
+    if targets:
+        names: tuple[Any, ...] = () if known is None else (known.names_by_head, known.list_of_names)
+        dataset = read_dataset(data, model.loss, *names)
+    else:
+        dataset = as_dataset(data)
     if known is not None:
         dataset = known.encoded(dataset)
     # Before names, which differ from those of one_hot().
@@ -441,7 +457,8 @@ def check_data(
         return dataset
     if known is not None:
         dataset = known.in_classes(dataset, is_text=not isinstance(data, Dataset))
-    check_class_names(dataset, model.loss, model.layers[-1].output_shape()[0])
+    are_new = known is None or known.class_names is None
+    check_class_names(dataset, model.loss, model.layers[-1].output_shape()[0], are_new)
     return dataset
 
 

@@ -1,5 +1,6 @@
 """Targets of several heads, given as a dict or a data frame."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,8 @@ from ..backends import to_host
 from ..backends._errors import shown
 from ..data import Dataset, as_dataset
 from ..data.classes import known_names, read_labels, recoded
-from ..data.tables.typed.frame_types import as_frame, column_names
+from ..data.reading import move_beside
+from ..data.tables.typed.frame_types import as_frame, as_series, column_names
 from ..data.tables.typed.objects import missing_cells
 from ..losses import Heads, LossFunction
 from ..losses.head_metrics import Head
@@ -54,17 +56,46 @@ def read_dataset(
             f"y has the class names {shown(dataset.class_names)}, but which head they belong to is "
             f"unknown: give (X, y) with y as a dict, {{{next(iter(loss.heads))!r}: ...}}"
         )
-    if names:
-        dataset.class_names = names
+    if not names:
+        return _in_order(dataset, loss, known)
+    dataset.class_names = names
     return dataset
 
 
+def _in_order(dataset: Dataset, loss: LossFunction, known: ClassNames | None) -> Dataset:
+    """Return a data set whose targets, if they have the names of the heads, are in their order."""
+    names, classes = dataset.label_name, dataset.class_names
+    names = [names] if isinstance(names, str) else names or []
+    if not isinstance(loss, Heads):
+        if isinstance(classes, dict):
+            raise TypeError(
+                f"the data set has the targets {shown(names)} by name, but {type(loss).__name__} "
+                "is for one target: expected a network with a dict as loss"
+            )
+        return dataset
+    are_heads = {*names} == {*loss.heads}
+    is_ready = not known and names == [*loss.heads]
+    if dataset.y is None or (classes is None and (is_ready or not are_heads)):
+        return dataset
+    host = to_host(dataset.y).reshape(len(dataset), -1)
+    targets = dict(zip(names, host.T, strict=True))
+    columns, found = columns_of(targets, loss, known, classes)
+    ordered = copy.copy(dataset)
+    ordered.y = move_beside("y", columns, dataset.features, (1, 2))
+    ordered.label_name, ordered.class_names = [*loss.heads], found or None
+    return ordered
+
+
 def columns_of(
-    y: Any, loss: LossFunction, known: ClassNames | None = None
+    y: Any,
+    loss: LossFunction,
+    known: ClassNames | None = None,
+    own_names: ClassNames | None = None,
 ) -> tuple[Any, dict[str, list[str]]]:
     """Return targets by head as columns in the order of the heads, and the names of classes.
 
-    Other targets are returned unchanged, without names.
+    Other targets are returned unchanged, without names. ``own_names`` are the names of those
+    classes that are numbered already.
     """
     y = _by_head(y, loss)
     if not isinstance(y, Mapping):
@@ -81,7 +112,8 @@ def columns_of(
     found, names = [], dict(known or {})
     for name, head in loss.parts.items():
         with blaming(f"the head {name!r}"):
-            column, own = _read(name, y[name], head, names.get(name))
+            coded = None if own_names is None else own_names.get(name)
+            column, own = _read(name, y[name], head, names.get(name), coded)
         if own is not None and known is not None and name not in known:
             raise ValueError(
                 f"the head {name!r}: y has text, e.g. {own[0]!r}, but the training targets were "
@@ -106,14 +138,19 @@ def _by_head(y: Any, loss: LossFunction) -> Any:
 
 
 def _read(
-    name: str, given: Any, head: Head, names: list[str] | None
+    name: str, given: Any, head: Head, names: list[str] | None, own: list[str] | None
 ) -> tuple[np.ndarray, list[str] | None]:
-    """Return the targets of a head as columns, and its class names if they are text."""
+    """Return the targets of a head as columns, and its class names if they are text.
+
+    ``names`` are those of the training data; ``own`` are given for targets that are indices.
+    """
     missing = None
     if head.ignore_missing:
         given, missing = _filled(given)
-    labels, _, own = read_labels(given, known_names(given, names))
-    column: np.ndarray = to_host(labels)
+    column: np.ndarray
+    if own is None:
+        given, _, own = read_labels(given, known_names(given, names))
+    column = to_host(given)
     if names is not None:
         if own is None:
             raise ValueError(
@@ -153,6 +190,7 @@ def _read(
 
 def _filled(given: Any) -> tuple[Any, np.ndarray]:
     """Return targets with missing ones filled in, and a mask of the rows that had any."""
+    given = as_series(given)
     cells = given.to_list() if hasattr(given, "to_list") else given
     host = np.asarray(cells, object) if isinstance(cells, (list, tuple)) else to_host(cells)
     if host.dtype.kind == "O":
@@ -167,18 +205,6 @@ def _filled(given: Any) -> tuple[Any, np.ndarray]:
     host = host.copy()
     host[rows] = host[~rows][0]
     return host.tolist() if host.dtype.kind == "O" else host, rows
-
-
-def check_order(dataset: Dataset, loss: LossFunction) -> None:
-    """Refuse columns with the names of the heads in another order."""
-    names = dataset.label_name
-    if not isinstance(loss, Heads) or not isinstance(names, list) or names == [*loss.heads]:
-        return
-    if set(names) == set(loss.heads):
-        raise ValueError(
-            f"y has the columns {shown(names)}: expected {shown([*loss.heads])}, in this order, as "
-            "in the loss"
-        )
 
 
 def check_finite(dataset: Dataset, loss: LossFunction) -> None:

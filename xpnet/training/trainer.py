@@ -14,6 +14,7 @@ import logging
 import math
 import operator
 import time
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from typing import Any
@@ -25,13 +26,14 @@ from ..layers import Layer
 from .averaged import Averaged
 from .callback import Callback, hears_batches
 from .errors import DivergedError, NotFiniteError
-from .evaluation import evaluate
+from .evaluation import evaluate, outputs
 from .feeding.arrays import Arrays
 from .feeding.batches import Batches
 from .feeding.placing import Data
 from .feeding.training_data import TrainingData
 from .history import History
 from .interruption import Interruption
+from .lookups import makes_codes
 from .metric_settings import metrics_in, name_of
 from .out_of_memory import rows_after
 from .purpose import sizes_of
@@ -169,8 +171,10 @@ class Trainer:
                 self._recording.note_cut(before)
             elif not math.isnan(watched := row.get("val_loss", row["loss"])):
                 net.optimizer.schedule.observe(watched)
-        except BaseException:  # a second Ctrl-C, too
+        except BaseException as error:  # a second Ctrl-C, too
             before.restore()
+            if isinstance(error, DivergedError):
+                self._refuse_made_codes()
             raise
         net.history.append(  # (8) history
             epoch=epoch + 1,
@@ -183,6 +187,11 @@ class Trainer:
         net.mark_fitted()
         if net.progress:
             bar.set_postfix(_shown(net.history, self._columns), refresh=False)
+
+    def _refuse_made_codes(self) -> None:
+        """Refuse numbers that are no codes, which an embedding inside the network makes NaN."""
+        if makes_codes(self.network.layers) and not isinstance(self.training, Batches):
+            deque(outputs(self.network, self.training), maxlen=0)
 
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metrics."""

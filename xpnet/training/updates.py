@@ -11,21 +11,26 @@ from .averaging import Average
 from .trainable import TrainableModel
 
 
-def warn_of_ended_schedule(model: TrainableModel) -> None:
-    """Warn, before another ``fit``, of a schedule that has ended with a rate of almost 0."""
+def rate_after_end(model: TrainableModel) -> float | None:
+    """Return the rate at which a schedule has ended, if it is almost 0; otherwise None."""
     schedule, done = model.optimizer.schedule, model.history.epochs
     if not done or type(schedule) is ConstantLearningRate or not is_of_this_package(type(schedule)):
-        return
+        return None
     now, later = (schedule.learning_rate(each, model.epochs) for each in (done, done + 1))
     if now != later:
-        return
+        return None
     earlier = {int(each) for each in np.linspace(0, done - 1, 200)}
     highest = max(schedule.learning_rate(each, model.epochs) for each in earlier)
-    if now < _ENDED * highest:
+    return now if now < _ENDED * highest else None
+
+
+def warn_of_ended_schedule(model: TrainableModel) -> None:
+    """Warn, before another ``fit``, of a schedule that has ended with a rate of almost 0."""
+    if (rate := rate_after_end(model)) is not None:
         warn(
-            f"the schedule {schedule!r} has ended after {done} epochs, so this fit trains at the "
-            f"learning rate {now:.3g}: give a new one, net.optimizer.schedule = ..., or a rate, "
-            "net.optimizer.learning_rate = ..."
+            f"the schedule {model.optimizer.schedule!r} has ended after {model.history.epochs} "
+            f"epochs, so this fit trains at the learning rate {rate:.3g}: give a new one, "
+            "net.optimizer.schedule = ..., or a rate, net.optimizer.learning_rate = ..."
         )
 
 

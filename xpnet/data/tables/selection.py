@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...backends import unknown_name
 from ...backends._errors import shown
@@ -27,10 +27,16 @@ def keeps_missing(missing: str) -> bool:
     return missing == "keep"
 
 
-def check_name(argument: str, value: str | None) -> str | None:
+def check_name(argument: str, value: Any) -> str | None:
     """Return the name of a column if it is a text or None, else raise ``TypeError``."""
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"{argument}={shown(value)}: expected a text, the name of a column")
+        hint = ""
+        if argument == "label" and isinstance(value, (list, tuple)):
+            hint = (
+                ". Several targets are given as a dict or a data frame: Dataset(frame[features], "
+                f"frame[{shown([*value])}])"
+            )
+        raise TypeError(f"{argument}={shown(value)}: expected a text, the name of a column{hint}")
     return value
 
 

@@ -26,6 +26,25 @@ def column_names(X: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
+def as_series(values: Any) -> Any:
+    """Return an array or an index of pandas as a Series; anything else unchanged.
+
+    Narwhals knows neither, and ``series.values`` of texts or categories is such an array.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> type(as_series(pd.Categorical(["fig", "plum"]))).__name__
+    'Series'
+    """
+    if type(values).__module__.partition(".")[0] != "pandas":
+        return values
+    import pandas as pd
+
+    is_column = isinstance(values, (pd.api.extensions.ExtensionArray, pd.Index))
+    return pd.Series(values) if is_column else values
+
+
 def as_frame(where: str, X: Any) -> "nw.DataFrame[Any]":
     """Return a data frame of any library as one of Narwhals.
 

@@ -1,0 +1,107 @@
+"""Classes whose names, loss and last layer do not go together are refused, or warned of."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from xpnet import (
+    BinaryCrossEntropy,
+    Dataset,
+    DenseLayer,
+    Dropout,
+    ExponentialActivation,
+    HingeLoss,
+    LeakyReLUActivation,
+    NeuralNetwork,
+    ReLU6Activation,
+    ReLUActivation,
+    SigmoidActivation,
+    SoftplusActivation,
+    TanhActivation,
+)
+
+X = np.random.default_rng(0).normal(size=(24, 2))
+TEXTS = np.array(["yes", "no"] * 12)
+BITS = (TEXTS == "yes").astype(int)
+THREE = np.arange(24) % 3
+
+
+def network(loss, n_units, *after):
+    net = NeuralNetwork(epochs=1, loss=loss, seed=0).add(DenseLayer(n_units, (2,)))
+    for layer in after:
+        net.add(layer)
+    return net
+
+
+@pytest.mark.parametrize("loss", ["mse", "huber", "poisson"])
+def test_two_classes_given_as_text_are_refused_by_losses_for_numbers(loss):
+    net = network(loss, 1)
+    with pytest.raises(ValueError, match=r"names of 2 classes, \['no', 'yes'\], and .* is for"):
+        net.fit(X, TEXTS)
+    assert not net.is_fitted
+    assert net.class_names is None
+
+
+def test_text_validation_and_scores_are_refused_likewise():
+    with pytest.raises(ValueError, match=r"validation: y has text, e\.g\. 'no'"):
+        network("mse", 1).fit(X, BITS, validation=(X, TEXTS))
+
+
+def test_one_class_given_as_text_is_refused_with_two_units():
+    with pytest.raises(ValueError, match=r"1 classes.* last layer of 2 units"):
+        network("mse", 1).fit(X, ["no"] * 24)
+
+
+def test_the_numbers_0_and_1_may_be_trained_on_as_numbers():
+    assert network("mse", 1).fit(X, BITS).is_fitted
+    named = network("mse", 1).fit(Dataset(X, BITS, class_names=["no", "yes"]))
+    assert named.evaluate(X, TEXTS) == named.evaluate(X, BITS)
+
+
+@pytest.mark.parametrize(
+    "last", [ReLUActivation(), ReLU6Activation(), SoftplusActivation(), ExponentialActivation()]
+)
+def test_scores_of_classes_that_are_never_negative_are_warned_of(last):
+    with pytest.warns(UserWarning, match=rf"the last layer is {last.layer_name()}, whose outputs"):
+        network("softmax_cross_entropy", 5, last.copy()).fit(X, THREE)
+
+
+LOGITS = BinaryCrossEntropy(from_logits=True)
+
+
+@pytest.mark.parametrize("loss", [LOGITS, HingeLoss(), "binary_focal"])
+def test_a_score_of_yes_that_is_never_negative_is_warned_of(loss):
+    with pytest.warns(UserWarning, match="ReLUActivation, whose outputs are never below 0"):
+        network(loss, 1, ReLUActivation(), Dropout(0.1)).fit(X, BITS)
+
+
+def test_the_head_whose_scores_are_never_negative_is_named():
+    heads = {"size": ("mse", 1), "kind": ("softmax_cross_entropy", 3)}
+    with pytest.warns(UserWarning, match="the head 'kind': SoftmaxCrossEntropy takes any real"):
+        network(heads, 4, ReLUActivation()).fit(X, {"size": abs(X[:, 0]), "kind": THREE})
+
+
+@pytest.mark.parametrize(
+    ("loss", "n_units", "after", "y"),
+    [
+        ("softmax_cross_entropy", 5, (), THREE),
+        ("softmax_cross_entropy", 3, (LeakyReLUActivation(),), THREE),
+        ("softmax_cross_entropy", 3, (TanhActivation(),), THREE),
+        ("softmax_cross_entropy", 8, (ReLUActivation(), DenseLayer(3)), THREE),
+        ("mse", 1, (ReLUActivation(),), abs(X[:, 0])),
+        ("poisson", 1, (ReLUActivation(),), THREE),
+    ],
+)
+def test_other_last_layers_are_not_warned_of(loss, n_units, after, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network(loss, n_units, *(each.copy() for each in after)).fit(X, y)
+
+
+def test_a_sigmoid_before_a_loss_that_applies_one_is_refused_with_both_remedies():
+    net = network(LOGITS, 1, SigmoidActivation())
+    with pytest.raises(ValueError, match=r"applies the sigmoid itself: .* leave from_logits=True"):
+        net.fit(X, BITS)
+    assert net[:1].fit(X, BITS).is_fitted
+    assert network("binary_cross_entropy", 1, SigmoidActivation()).fit(X, BITS).is_fitted

@@ -1,0 +1,147 @@
+"""Data sets with several targets by name: made, split, trained on and scored."""
+
+import copy
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import xpnet
+from xpnet import Dataset, DenseLayer, NeuralNetwork, train_test_split
+from xpnet.losses import Heads
+
+FRAME = pd.DataFrame(
+    {
+        "a": np.linspace(-1, 1, 30),
+        "b": np.linspace(0, 3, 30) % 1,
+        "width": np.linspace(1, 2, 30),
+        "species": ["setosa", "virginica", "versicolor"] * 10,
+    }
+)
+FEATURES, TARGETS = ["a", "b"], ["width", "species"]
+NAMES = ["setosa", "versicolor", "virginica"]
+HEADS = {"width": ("mse", 1), "species": ("softmax_cross_entropy", 3)}
+BY_NAME = {name: FRAME[name] for name in TARGETS}
+SWAPPED = {name: FRAME[name] for name in reversed(TARGETS)}
+
+
+def network(loss=HEADS, n_units=4):
+    return NeuralNetwork(epochs=3, batch_size=8, loss=loss, seed=0).add(DenseLayer(n_units, (2,)))
+
+
+def weights(net):
+    return net.layers[0].weights.copy()
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [BY_NAME, SWAPPED, FRAME[TARGETS], FRAME[TARGETS[::-1]]],
+    ids=["dict", "dict in another order", "frame", "frame in another order"],
+)
+def test_a_data_set_of_several_targets_trains_as_a_dict_does(targets):
+    expected = network().fit(FRAME[FEATURES], BY_NAME)
+    dataset = Dataset(FRAME[FEATURES], targets)
+    assert dataset.label_name == [*targets]
+    assert dataset.class_names == {"species": NAMES}
+    net = network().fit(dataset, validation=dataset)
+    np.testing.assert_array_equal(weights(net), weights(expected))
+    assert net.class_names == expected.class_names == {"species": NAMES}
+    assert net.evaluate(dataset) == expected.evaluate(FRAME[FEATURES], BY_NAME)
+    assert net.history["val_loss"][-1] == pytest.approx(net.evaluate(dataset)["loss"])
+    assert set(net.predict_classes(dataset)["species"]) <= {*NAMES}
+
+
+def test_parts_keep_the_names_of_all_classes(tmp_path):
+    dataset = Dataset(FRAME[FEATURES], BY_NAME)
+    train, test = train_test_split(dataset, test_size=5, random_state=0)
+    assert (len(train), len(test)) == (25, 5)
+    few = dataset[:1]
+    assert few.class_names == {"species": NAMES}
+    net = network().fit(train)
+    assert net.evaluate(test).keys() >= {"loss", "width_loss", "species_loss"}
+    first = {name: FRAME[name][:1] for name in TARGETS}
+    assert net.evaluate(few) == net.evaluate(FRAME[FEATURES][:1], first)
+    for again in (copy.deepcopy(dataset), pickle.loads(pickle.dumps(dataset))):
+        assert again.class_names == dataset.class_names
+        np.testing.assert_array_equal(again.y, dataset.y)
+    net.save(tmp_path / "net.safetensors")
+    assert xpnet.load(tmp_path / "net.safetensors").evaluate(test) == net.evaluate(test)
+
+
+def test_classes_are_matched_by_name_with_those_of_the_training_data():
+    net = network().fit(Dataset(FRAME[FEATURES], BY_NAME))
+    rows = FRAME["species"] == "virginica"
+    part = Dataset(FRAME[rows][FEATURES], {name: FRAME[rows][name] for name in SWAPPED})
+    assert part.class_names == {"species": ["virginica"]}
+    by_hand = {name: FRAME[rows][name] for name in TARGETS}
+    assert net.evaluate(part) == net.evaluate(FRAME[rows][FEATURES], by_hand)
+    other = Dataset(FRAME[FEATURES], BY_NAME | {"species": ["rose"] * 30})
+    with pytest.raises(ValueError, match="the head 'species': y has the class 'rose' in row 0"):
+        net.evaluate(other)
+    assert net.predict(other).shape == (30, 4)  # whose targets are not used
+    numbers = Dataset(FRAME[FEATURES], BY_NAME | {"species": np.arange(30) % 3})
+    with pytest.raises(ValueError, match="the head 'species': y has numbers, but the training"):
+        net.evaluate(numbers)
+
+
+def test_missing_numbers_are_missing_targets_of_a_head():
+    width = FRAME["width"].to_numpy().copy()
+    width[:4] = np.nan
+    targets = BY_NAME | {"width": width}
+    loss = Heads(HEADS, ignore_missing=True)
+    net, expected = network(loss), network(loss).fit(FRAME[FEATURES], targets)
+    np.testing.assert_array_equal(
+        weights(net.fit(Dataset(FRAME[FEATURES], targets))), weights(expected)
+    )
+    with pytest.raises(ValueError, match="the head 'width': y has 4 value"):
+        network().fit(Dataset(FRAME[FEATURES], targets))
+
+
+def test_its_text_names_the_targets_with_classes():
+    text = repr(Dataset(FRAME[FEATURES], BY_NAME))
+    assert "2 columns of labels of float64, classes of species" in text
+
+
+@pytest.mark.parametrize(
+    ("targets", "error", "words"),
+    [
+        ({}, ValueError, "y is an empty dict"),
+        ({"a": [1, 2], "b": [1] * 30}, ValueError, "different numbers of rows: {'a': 2, 'b': 30}"),
+        ({"a": [[1, 2]] * 30}, ValueError, r"the target 'a' has shape \(30, 2\): .*fit\(X, y\)"),
+        ({"a": [*"xy", None] * 10}, ValueError, "the target 'a': y has 10 missing value"),
+        ({"a": [1j] * 30}, TypeError, "the target 'a': y has the type complex"),
+        ({"a": [2**60] * 30}, ValueError, r"the target 'a' has whole numbers above 2\*\*53"),
+    ],
+)
+def test_targets_that_are_not_one_column_each_are_refused(targets, error, words):
+    with pytest.raises(error, match=words):
+        Dataset(FRAME[FEATURES], targets)
+
+
+def test_what_does_not_go_with_several_targets_is_refused():
+    dataset = Dataset(FRAME[FEATURES], BY_NAME)
+    for given in ((dataset,), (FRAME[FEATURES], FRAME[TARGETS])):
+        net = network("mse", 2)
+        with pytest.raises(TypeError, match=r"targets .* by name, but MeanSquaredError is for one"):
+            net.fit(*given)
+        assert not net.is_fitted
+    with pytest.raises(TypeError, match="class_names is for one target"):
+        Dataset(FRAME[FEATURES], BY_NAME, class_names=NAMES)
+    other = network({"height": ("mse", 1), "species": HEADS["species"]})
+    with pytest.raises(ValueError, match=r"y has the keys .*'width'.*: expected those of the loss"):
+        other.fit(dataset)
+
+
+def test_advice_for_several_labels_of_a_frame_works():
+    with pytest.raises(TypeError, match=r"Dataset\(frame\[features\], frame\[\['width', 'spec"):
+        Dataset.from_frame(FRAME, label=TARGETS)
+    assert Dataset(FRAME[FEATURES], FRAME[TARGETS]).label_name == TARGETS
+
+
+def test_targets_beside_a_data_set_without_any_are_to_be_given_to_it():
+    dataset = Dataset(FRAME[FEATURES])
+    with pytest.raises(TypeError, match=r"beside a Dataset without targets: .*Dataset\(X, y\)"):
+        network("mse", 1).fit(dataset, FRAME["width"])
+    with pytest.raises(TypeError, match="which has its own targets"):
+        network("mse", 1).fit(Dataset(FRAME[FEATURES], FRAME["width"]), FRAME["width"])
