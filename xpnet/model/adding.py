@@ -1,10 +1,11 @@
 """What a layer needs to be added to a network: a fitting shape, and what it learned elsewhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..activations import FunctionActivation
 from ..backends import Array, Backend, is_array, move_state
+from ..backends._errors import shown
 from ..common.overrides import is_defined_here
 from ..common.readable import is_plain_function
 from ..layers import Layer
@@ -25,9 +26,7 @@ def check_new(layer: Layer | Callable[[Array], Array]) -> Layer:
     if not isinstance(layer, Layer) and is_plain_function(layer):
         layer = FunctionActivation(layer)
     if not isinstance(layer, Layer):
-        hint = f": write {layer.__name__}(...)" if isinstance(layer, type) else ""
-        hint = ". Activations are layers, e.g. ReLUActivation()" if isinstance(layer, str) else hint
-        raise TypeError(f"add({layer!r}): expected an instance of Layer{hint}")
+        raise TypeError(f"add({shown(layer)}): expected an instance of Layer{_hint(layer)}")
     for each in all_layers([layer]):
         if each.in_network:
             raise ValueError(
@@ -35,6 +34,18 @@ def check_new(layer: Layer | Callable[[Array], Array]) -> Layer:
                 "keeps its parameters, or a new layer"
             )
     return layer
+
+
+def _hint(given: Any) -> str:
+    """Return what to write instead of something that is no layer."""
+    if isinstance(given, type):
+        return f": write {given.__name__}(...)"
+    if isinstance(given, str):
+        return ". Activations are layers, e.g. ReLUActivation()"
+    if isinstance(given, Iterable):
+        each = "layer.copy()" if hasattr(given, "layers") else "layer"  # of a network
+        return f". Add layers one at a time, as in: for layer in layers: net.add({each})"
+    return ""
 
 
 def connect(layer: Layer, before: Layer | None, may_change: bool) -> None:
