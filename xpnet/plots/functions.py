@@ -357,5 +357,4 @@ def _rates(given: Any, epochs: int) -> np.ndarray:
             "net.history['learning_rate']"
         )
     each = 20 if schedule.changes_by_step else 1
-    moments = np.arange(epochs * each) / each
-    return np.array([float(schedule.learning_rate(moment, epochs)) for moment in moments])
+    return np.array([float(schedule.at(k / each, epochs)) for k in range(epochs * each)])
