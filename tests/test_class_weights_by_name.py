@@ -111,6 +111,16 @@ def test_weights_by_name_survive(way, tmp_path):
     assert again.fit(X, LABELS).history["loss"] == net.fit(X, LABELS).history["loss"]
 
 
+def test_weights_by_name_are_resumed(tmp_path):
+    loss = SoftmaxCrossEntropy(class_weight={"yes": 3})
+    whole = network(loss).fit(X, LABELS, epochs=4)
+    for epochs in (2, 4):
+        net = network(loss)
+        given = {"callbacks": xpnet.Checkpoint(tmp_path), "resume": tmp_path}
+        net.fit(X, LABELS, epochs=epochs, **given)
+    assert net.history["loss"] == whole.history["loss"]
+
+
 @pytest.mark.parametrize(
     ("weight", "y", "words"),
     [

@@ -56,6 +56,7 @@ def network(**settings):
         (lambda: random_search(network, {}, (X, Y), validation_split=0.2), "train_test_split"),
         (lambda: NeuralNetwork().add([DenseLayer(3)]), r"for layer in layers: net.add\(layer\)$"),
         (lambda: NeuralNetwork().add(network()), r"for layer in layers: net.add\(layer.copy\(\)\)"),
+        (lambda: NeuralNetwork().add(network().layers), r"^add\(a list\): .*add\(layer.copy\(\)\)"),
         (lambda: network().fit(X, Y, callbacks=[OneCycle(0.1)]), r"learning_rate=\.\.\."),
         (lambda: network().fit(X, Y, callbacks=OneCycle(0.1)), r"learning_rate=\.\.\."),
     ],

@@ -26,7 +26,10 @@ def check_new(layer: Layer | Callable[[Array], Array]) -> Layer:
     if not isinstance(layer, Layer) and is_plain_function(layer):
         layer = FunctionActivation(layer)
     if not isinstance(layer, Layer):
-        raise TypeError(f"add({shown(layer)}): expected an instance of Layer{_hint(layer)}")
+        given: Any = layer
+        several = isinstance(given, Iterable) and not isinstance(given, str)  # also a network
+        what = f"a {type(given).__name__}" if several else shown(given)
+        raise TypeError(f"add({what}): expected an instance of Layer{_hint(given)}")
     for each in all_layers([layer]):
         if each.in_network:
             raise ValueError(
@@ -43,7 +46,8 @@ def _hint(given: Any) -> str:
     if isinstance(given, str):
         return ". Activations are layers, e.g. ReLUActivation()"
     if isinstance(given, Iterable):
-        each = "layer.copy()" if hasattr(given, "layers") else "layer"  # of a network
+        are_taken = any(getattr(each, "in_network", False) for each in given)
+        each = "layer.copy()" if are_taken else "layer"
         return f". Add layers one at a time, as in: for layer in layers: net.add({each})"
     return ""
 

@@ -83,6 +83,8 @@ def plot_sweep(
     >>> ax = plot_sweep(["sgd", "adam"], [0.9, 0.7], score="accuracy on test", mode="max")
     """
     is_search = hasattr(values, "rows") and hasattr(values, "best_score")
+    if is_search and scores is not None:
+        raise TypeError("scores are the search's own: write plot_sweep(found, name='...')")
     if is_search:
         score, mode = values.metric, values.mode
         values, scores, name = _of_search(values.rows, name)
