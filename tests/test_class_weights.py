@@ -115,7 +115,7 @@ WRONG = {
     "NaN": ([1.0, np.nan], ValueError, "expected a finite number, 0 or more"),
     "infinite": ({0: np.inf}, ValueError, "expected a finite number, 0 or more"),
     "all 0": ([0.0, 0.0], ValueError, "not all 0"),
-    "text keys": ({"0": 1.0}, TypeError, "names the class '0': expected class indices"),
+    "keys of two kinds": ({"a": 1.0, 1: 2.0}, TypeError, "has names and indices of classes"),
     "boolean keys": ({False: 2.0}, TypeError, "names the class False"),
     "NumPy's booleans as keys": ({np.False_: 2.0}, TypeError, "names the class"),
     "fractions as keys": ({0.5: 2.0}, TypeError, "names the class 0.5"),

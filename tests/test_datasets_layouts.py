@@ -37,7 +37,7 @@ def first(parts):
 
 
 @pytest.mark.parametrize("end", ["", ".gz"])
-@pytest.mark.parametrize("place", ["raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw"])
+@pytest.mark.parametrize("place", ["mnist", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw"])
 def test_the_folders_of_torchvision(tmp_path, place, end):
     fill(tmp_path / place, 3, end=end)
     train, test = load_mnist(tmp_path)

@@ -146,6 +146,7 @@ def blocks(language):
 
 def test_the_readmes_python_runs_from_top_to_bottom(tmp_path, monkeypatch):
     pytest.importorskip("sklearn", reason="scikit-learn, which brings the digits, is not installed")
+    pytest.importorskip("pandas", reason="pandas is not installed")
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in blocks("python"):

@@ -217,7 +217,7 @@ def test_an_interval_lies_between_the_quantiles_that_leave_as_much_on_both_sides
         np.testing.assert_array_equal(lower[:, 0], ordered[:, low])
         np.testing.assert_array_equal(upper[:, 0], ordered[:, high])
         assert abs(interval_coverage(y, lower, upper) - coverage) < 0.07
-    with pytest.raises(ValueError, match=r"needs the quantiles 0.1 and 0.9.*coverages: 0.5, 0.9"):
+    with pytest.raises(ValueError, match=r"needs the quantiles 0.1 and 0.9.*coverages 0.5, 0.9"):
         net.predict_interval(X, 0.8)
 
 
@@ -233,7 +233,7 @@ def test_losses_without_intervals_are_refused():
     with pytest.raises(ValueError, match="MeanSquaredError has no intervals: train with GaussianN"):
         network("mse", 1, epochs=1).fit((X, y)).predict_interval(X)
     net = network(QuantileLoss(0.5), 1, epochs=1).fit((X, y))
-    with pytest.raises(ValueError, match="coverages: none"):
+    with pytest.raises(ValueError, match=r"train with QuantileLoss\("):
         net.predict_interval(X)
     for coverage in (0, 1, -1, np.nan, "0.9", None):
         with pytest.raises(ValueError, match=r"coverage=.*expected a number between 0 and 1"):

@@ -154,6 +154,7 @@ OPTIMIZERS_OF_RATES = [
 FUNCTIONS = {
     ("NeuralNetwork.score", "metric"), ("NeuralNetwork.evaluate", "metric"),
     ("testing.check_gradient", "function"), ("plots.plot_loss", "loss"),
+    ("plots.plot_schedule", "schedule"),
     *((name, "learning_rate") for name in OPTIMIZERS_OF_RATES),
     ("FunctionSchedule", "function"), ("WarmUp", "schedule"), ("ScaledSchedule", "schedule"),
 }  # fmt: skip

@@ -218,8 +218,9 @@ FLOORS = {
     ],
     "xpnet.common": [
         "checks traceable versioned",
-        "direction keywords naming overrides readable replacing room version",
+        "direction naming overrides readable replacing room version",
         "misspelt temporary",
+        "keywords",
     ],
     "xpnet.backends": [
         "_registry",

@@ -82,6 +82,7 @@ from .callbacks import (
     WeightAverage,
 )
 from .common.checks import NotFittedError
+from .common.keywords import PACKAGE as _ELSEWHERE
 from .common.version import VERSION
 from .data import Dataset, one_hot, train_test_split
 from .intervals import interval_coverage
@@ -367,7 +368,8 @@ if not TYPE_CHECKING:  # a type checker would find any name here
     def __getattr__(name):
         if name in _LATER:
             return _import_module(f"{__name__}.{name}")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        advice = f": write {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{advice}")
 
 
 def __dir__() -> list[str]:

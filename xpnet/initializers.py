@@ -13,6 +13,7 @@ import numpy as np
 
 from .backends import Array, is_array, to_host
 from .common.checks import check_positive, find, room_for
+from .common.keywords import INITIALIZERS as ELSEWHERE
 from .common.readable import Readable
 from .common.room import draws
 
@@ -248,7 +249,7 @@ def find_initializer(
             raise type(error)(f"{name}: {error}") from error
     if callable(given) and not isinstance(given, type):
         return given
-    return find(name, given, Initializer, INITIALIZERS)
+    return find(name, given, Initializer, INITIALIZERS, elsewhere=ELSEWHERE)
 
 
 def draw(

@@ -139,7 +139,8 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
     check_weights(data, model.loss, model.metrics)
     n_outputs = model.layers[-1].output_shape()[0]
     y = objective_of(model).targets_of(data)
-    loss = balanced_loss(model.loss, y, data.sample_weight, n_outputs, anew=False)
+    given = (y, data.sample_weight, n_outputs)
+    loss = balanced_loss(model.loss, *given, anew=False, class_names=data.class_names)
     data = data.rows(np.arange(min(len(data), EVALUATION_ROWS)))
     check_categories(data, model.layers)  # of stored data, only now in memory
     y = y[: len(data), ...]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from .common.checks import check_count, check_flag, check_new_path
-from .common.keywords import FIT, NETWORK, with_hints
+from .common.keywords import FIT, NETWORK, Elsewhere, with_hints
 from .common.naming import listing
 from .common.overrides import remember
 from .data import Dataset
@@ -170,6 +170,8 @@ class NeuralNetwork(Predictor):
     >>> [round(float(p)) for p in net.fit(X, y).predict(X)[:, 0]]
     [0, 1, 1, 0]
     """
+
+    load = Elsewhere("write xpnet.load(path)")
 
     @with_hints(**NETWORK)
     def __init__(

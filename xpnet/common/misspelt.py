@@ -6,6 +6,8 @@ from inspect import signature
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
+from .keywords import hint_constructor
+
 Check = Callable[[str, Any], Any]
 """Returns the checked value of a setting, which it gets after the name."""
 
@@ -22,6 +24,12 @@ class ChecksSettings:
 
     _checks: ClassVar[dict[str, Check]] = {}
     """The checks of settings that may be set later."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let the constructor say what to write instead of other libraries' arguments."""
+        super().__init_subclass__(**kwargs)
+        if is_of_this_package(cls):
+            hint_constructor(cls)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a setting is checked as in the constructor.

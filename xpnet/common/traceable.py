@@ -73,6 +73,10 @@ class Traceable(ChecksSettings):
                 setattr(cls, name, getattr_static(base, name))
 
 
+_BRANCHES = ("truth value", "Boolean value of Tensor")
+"""What libraries say of a branch on an array, in part."""
+
+
 def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
     """Return the result of a user's function or method for arrays, or for symbols.
 
@@ -83,7 +87,15 @@ def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
     UntraceableError
         The result for symbols is no expression of them, but e.g. a number.
     """
-    result = function(*arrays)
+    try:
+        result = function(*arrays)
+    except (ValueError, RuntimeError) as error:
+        if not any(words in str(error) for words in _BRANCHES):
+            raise
+        raise ValueError(
+            f"{name_of(function)} has a branch (if, and, or, max, min) on an array: write "
+            "where(condition, a, b), maximum or minimum of array_namespace(array)"
+        ) from error
     if isinstance(arrays[0], Expression):
         if not isinstance(result, Expression):
             raise UntraceableError(f"the result {shown(result)}, which is not an array")

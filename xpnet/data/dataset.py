@@ -266,11 +266,23 @@ def as_dataset(data: Any) -> Dataset:
         advice = "give features and targets as (X, y), or Dataset.from_frame(frame, label=...)"
     elif _are_batches(data):
         advice = "to train on batches that are made as training goes on, give fit(batches=...)"
+    elif isinstance(data, list) and not data:
+        advice = "it has no rows: give features and targets of one sample or more"
+    elif isinstance(data, list) and len(data) in (2, 3) and _is_table(data[0]):
+        advice = "write the list as a tuple, (X, y)"
+    elif any(each.__module__.startswith("torch.utils.data") for each in type(data).__mro__):
+        advice = "give fit(batches=DataLoader(dataset, batch_size=128, shuffle=True))"
+        if hasattr(data, "tensors"):
+            advice = f"give its tensors, (dataset.tensors[0], dataset.tensors[1]), or {advice[5:]}"
     else:
         advice = "give the targets as well: X and y, or a tuple (X, y)"
     raise TypeError(
         f"expected a Dataset or a tuple (X, y) or (X, y, sample_weight), got {given}: {advice}"
     )
+
+
+def _is_table(data: Any) -> bool:
+    return column_names(data) is not None or len(getattr(data, "shape", ())) > 1
 
 
 def _are_batches(data: Any) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from ..common.keywords import FRAME, with_hints
 from .tables.selection import Request, keeps_missing
 from .tables.table import Table
 from .tables.typed.frames import read_frame
@@ -20,6 +21,7 @@ class FromFrames:
         """Return the data set of a table."""
 
     @classmethod
+    @with_hints(**FRAME)
     def from_frame(
         cls,
         frame: Any,
@@ -92,6 +94,7 @@ class FromFrames:
         return cls._from_table(read_frame(frame, "frame", request))
 
     @classmethod
+    @with_hints(**FRAME)
     def from_arrow(
         cls,
         data: Any,
@@ -142,6 +145,7 @@ class FromFrames:
         return cls._from_table(read_arrow(data, request, memory_limit))
 
     @classmethod
+    @with_hints(**FRAME)
     def from_parquet(
         cls,
         path: str | Path | Sequence[str | Path],

@@ -6,6 +6,7 @@ from typing import Self
 
 from ..backends._errors import shown
 from ..common.checks import check_count, check_path, check_text
+from ..common.keywords import FRAME, with_hints
 from .from_frames import FromFrames
 from .tables.csv.file import Format, read_csv
 from .tables.selection import Request, keeps_missing
@@ -15,6 +16,7 @@ class FromTables(FromFrames):
     """The constructors that read tables; a base of :class:`xpnet.Dataset`."""
 
     @classmethod
+    @with_hints(**FRAME)
     def from_csv(
         cls,
         path: str | Path,

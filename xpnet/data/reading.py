@@ -128,6 +128,9 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
         raise _text(name, values.item())
     if isinstance(values, np.ndarray) and values.dtype.kind == "O":
         values = _read_objects(name, values)
+    if str(values.dtype).endswith("bfloat16"):
+        call = "float()" if hasattr(values, "float") else "astype('float32')"
+        raise TypeError(f"{name} has the type {values.dtype}: convert it, with {name}.{call}")
     if not array_namespace(values).isdtype(values.dtype, _REAL):
         raise _not_numbers(name, values.dtype, values)
     return values, names
@@ -178,6 +181,8 @@ def _read_column(what: str, values: np.ndarray) -> np.ndarray:
                 f"{what} has {cell!r} ({type(cell).__name__}) in row {row}, not a number: "
                 f"{HINTS.get(kind_of_time(cell), ENCODE)}"
             )
+    if values.dtype.kind == "O" and not cells:  # no rows
+        return values.astype(np.float64)
     numbers = as_numbers(what, cells).reshape(values.shape) if cells else values
     if numbers.dtype.kind not in "biuf":
         raise _not_numbers(what, numbers.dtype, numbers)
@@ -242,6 +247,8 @@ def _check_table(X: Array, given: Any) -> None:
     if len(shape) == 2 and shape[1] > 0:
         return
     hint = "give a table with a row for each sample"
+    if shape == (0,):
+        raise ValueError("X has no rows: expected a row of features for each sample")
     if len(shape) == 1 and hasattr(given, "to_frame"):
         hint = "for one feature give X.to_frame()"
     elif len(shape) == 1:
@@ -254,8 +261,13 @@ def _check_table(X: Array, given: Any) -> None:
 def check_weights(weights: Array) -> None:
     """Refuse sample weights that are negative, not finite, or all 0."""
     host = to_host(weights)
-    if not np.isfinite(host).all() or (host < 0).any() or (host.size and not host.any()):
-        raise ValueError("sample_weight must be finite, 0 or more, and not all 0")
+    wrong = ~(np.isfinite(host) & (host >= 0))
+    expected = "expected finite numbers, 0 or more, and not all 0"
+    if wrong.any():
+        row = int(np.argmax(wrong.ravel()))
+        raise ValueError(f"sample_weight has {host.ravel()[row]:g} in row {row}: {expected}")
+    if host.size and not host.any():
+        raise ValueError(f"sample_weight is 0 in all {len(host)} rows: {expected}")
 
 
 def check_names(given: Any, columns: list[str], n_features: int) -> list[str] | None:

@@ -13,7 +13,7 @@ NAMES = [
 ]
 """MNIST's names of the files of images and labels, for training and test."""
 
-_FOLDERS = ["raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw"]
+_FOLDERS = ["mnist", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw"]
 _EMNIST_FOLDERS = ["", "gzip", "raw", "EMNIST/raw"]
 _emnist_split = re.compile(
     r"emnist-(.+)-(?:train|test)-(?:images|labels)[-.]idx[13]-ubyte(?:\.gz)?"

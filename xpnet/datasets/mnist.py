@@ -53,13 +53,13 @@ def load_mnist(
     ----------
     folder : str or Path, optional
         The folder of the four IDX files, compressed or not. They may also be in its folders
-        ``raw``, ``MNIST/raw``, ``FashionMNIST/raw`` or ``KMNIST/raw``, as torchvision stores them,
-        or be EMNIST's, there or in ``gzip`` or ``EMNIST/raw``. Files with MNIST's names in the
-        folder itself come first; otherwise there must be only one data set. By default it is the
-        folder ``mnist`` in the folder that the environment variable ``XPNET_DATA`` names. Without
-        that variable, the files are downloaded once into the user's cache, or the folder that
-        ``XPNET_CACHE`` names. Files in the cache are compared with their checksums each time they
-        are read; a damaged one is downloaded again.
+        ``mnist`` or ``raw``, in ``MNIST/raw``, ``FashionMNIST/raw`` or ``KMNIST/raw``, as
+        torchvision stores them, or be EMNIST's, there or in ``gzip`` or ``EMNIST/raw``. Files with
+        MNIST's names in the folder itself come first; otherwise there must be only one data set. By
+        default it is the folder ``mnist`` in the folder that the environment variable
+        ``XPNET_DATA`` names. Without that variable, the files are downloaded once into the user's
+        cache, or the folder that ``XPNET_CACHE`` names. Files in the cache are compared with their
+        checksums each time they are read; a damaged one is downloaded again.
     split : str, optional
         Which part of EMNIST to read, e.g. ``"letters"``; needed if there are several.
     max_bytes : int, default 1,073,741,824

@@ -258,7 +258,8 @@ def check_new_layers(name: str, layers: Any, least: int = 1) -> tuple[Layer, ...
             raise TypeError(f"{name} got {shown(each)}: expected instances of Layer{hint}")
         if each.in_network:
             raise ValueError(
-                f"{name} got a {each.layer_name()} that is already in a network: make a new one"
+                f"{name} got a {each.layer_name()} that is already in a network: give "
+                "layer.copy(), which keeps its parameters, or a new layer"
             )
     if len(layers) < least:
         raise ValueError(f"{name} got no layers: give one or more, e.g. {name}(DenseLayer(8))")

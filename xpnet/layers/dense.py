@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, array_namespace, ops
 from ..common.checks import check_count, check_flag, check_positive, check_shape
-from ..common.keywords import DENSE, with_hints
 from ..common.naming import listing
 from ..common.overrides import has_methods_of, remember
 from ..initializers import INITIALIZERS, InitializerFunction, Zeros, find_initializer
@@ -89,7 +88,6 @@ class DenseLayer(Layer):
     weight_names = ("weights",)
     output_kind = "real"
 
-    @with_hints(**DENSE)
     def __init__(
         self,
         n_units: int,

@@ -70,7 +70,7 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
         from_logits: bool = False,
         factor: float = 1.0,
         most: float = math.inf,
-        class_weight: Sequence[float] | Mapping[int, float] | str | None = None,
+        class_weight: Sequence[float] | Mapping[Any, float] | str | None = None,
         positive_weight: float | Sequence[float] | None = None,
     ) -> None:
         super().__init__(class_weight)

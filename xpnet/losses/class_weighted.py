@@ -3,14 +3,19 @@
 import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 from array_api_compat import device
 
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
 from .base import MeanLoss
-from .class_weights import balanced_weights, read_class_weight, weights_of_classes
+from .class_weights import (
+    balanced_weights,
+    read_class_weight,
+    weights_by_name,
+    weights_of_classes,
+)
 
 
 class ClassWeightedLoss(MeanLoss):
@@ -22,11 +27,12 @@ class ClassWeightedLoss(MeanLoss):
 
     Attributes
     ----------
-    class_weight : list of float, dict of int to float, "balanced" or None
+    class_weight : list of float, dict of int or str to float, "balanced" or None
         The argument, as lists and dicts of Python numbers.
     balanced_weight : list of float or None
-        The class weights that the last ``fit`` computed for ``"balanced"``. Only the network's
-        copy of the loss, ``net.loss``, has them; they are saved with it.
+        The class weights that the last ``fit`` computed for ``"balanced"``, or found by the names
+        of classes. Only the network's copy of the loss, ``net.loss``, has them; they are saved
+        with it.
 
     Examples
     --------
@@ -41,9 +47,20 @@ class ClassWeightedLoss(MeanLoss):
     balanced_weight: list[float] | None = None
 
     def __init__(
-        self, class_weight: Sequence[float] | Mapping[int, float] | str | None = None
+        self, class_weight: Sequence[float] | Mapping[Any, float] | str | None = None
     ) -> None:
         self.class_weight = read_class_weight(class_weight)
+
+    @property
+    def names_classes(self) -> bool:
+        """Whether the class weights are by the names of classes, which the data have."""
+        given = self.class_weight
+        return isinstance(given, dict) and isinstance(next(iter(given)), str)
+
+    @property
+    def fits_weights(self) -> bool:
+        """Whether ``fit`` finds the class weights from the training data."""
+        return self.class_weight == "balanced" or self.names_classes
 
     @abstractmethod
     def n_classes(self, n_outputs: int) -> int:
@@ -87,11 +104,23 @@ class ClassWeightedLoss(MeanLoss):
         loss.balanced_weight = balanced_weights(counts, getattr(self, "ignore_index", None))
         return loss
 
+    def named(self, names: list[str] | None) -> Self:
+        """Return a copy with the weights of the classes of these names.
+
+        Raises
+        ------
+        ValueError
+            ``class_weight`` has another name, or the classes have none.
+        """
+        loss = copy.copy(self)
+        loss.balanced_weight = weights_by_name(self.class_weight, names)  # type: ignore[arg-type]
+        return loss
+
     def check_outputs(self, n_outputs: int) -> None:
         """Refuse class weights for another number of classes."""
         n_classes = self.n_classes(n_outputs)
-        if self.class_weight is not None and not isinstance(self.class_weight, str):
-            weights_of_classes(self.class_weight, n_classes)
+        if self.class_weight is not None and not self.fits_weights:
+            weights_of_classes(self.class_weight, n_classes)  # type: ignore[arg-type]
 
     def check_state(self) -> None:
         """Refuse balanced weights that are no weights of classes."""
@@ -108,11 +137,11 @@ class ClassWeightedLoss(MeanLoss):
             There are weights for another number of classes, or ``"balanced"`` weights have not
             been computed yet.
         """
-        known = self.balanced_weight if self.class_weight == "balanced" else self.class_weight
-        if known is None or isinstance(known, str):
+        known = self.balanced_weight if self.fits_weights else self.class_weight
+        if known is None:
             raise ValueError(
-                "class_weight='balanced' has no weights before a network's fit computes them from "
-                "its training data: use the loss of a trained network (net.loss), or give a "
-                "number for each class"
+                f"class_weight={shown(self.class_weight)} has no weights before a network's fit "
+                "finds them from its training data: use the loss of a trained network (net.loss), "
+                "or give a number for each class"
             )
-        return weights_of_classes(known, self.n_classes(n_outputs))
+        return weights_of_classes(known, self.n_classes(n_outputs))  # type: ignore[arg-type]

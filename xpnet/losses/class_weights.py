@@ -7,12 +7,12 @@ from typing import Any
 from ..backends import is_array, to_host
 from ..backends._errors import shown
 
-ClassWeight = list[float] | dict[int, float] | str | None
+ClassWeight = list[float] | dict[int, float] | dict[str, float] | str | None
 """Checked class weights: one for each class, a dict for some classes, "balanced", or None."""
 
 _EXPECTED = (
-    "a sequence with a weight for each class, a dict from class indices to weights, 'balanced' or "
-    "None"
+    "a sequence with a weight for each class, a dict from class indices or names to weights, "
+    "'balanced' or None"
 )
 
 
@@ -38,10 +38,14 @@ def read_class_weight(given: Any) -> ClassWeight:
             raise ValueError(f"class_weight={shown(given)}: expected {_EXPECTED}")
         return given
     if isinstance(given, Mapping) or (hasattr(given, "keys") and hasattr(given, "items")):
-        by_class = {_class(key): _weight(given, weight) for key, weight in given.items()}
+        by_class: Any = {_class(key): _weight(given, weight) for key, weight in given.items()}
         if not by_class:
             raise ValueError("class_weight={} names no class: give None for equal weights")
-        return by_class
+        if len({type(each) for each in by_class}) > 1:
+            raise TypeError(
+                f"class_weight={shown(given)} has names and indices of classes: expected either"
+            )
+        return by_class  # type: ignore[no-any-return]
     if is_array(given):
         given = to_host(given).tolist()
     if not isinstance(given, Sequence) or isinstance(given, (bytes, bytearray)):
@@ -55,13 +59,15 @@ def read_class_weight(given: Any) -> ClassWeight:
     return weights
 
 
-def _class(key: Any) -> int:
-    """Return a dict's key as a class index."""
-    is_number = not isinstance(key, (bool, str, bytes)) and hasattr(key, "__float__")
+def _class(key: Any) -> int | str:
+    """Return a dict's key as a class index, or as the name of a class."""
+    if isinstance(key, str):
+        return str(key)
+    is_number = not isinstance(key, (bool, bytes)) and hasattr(key, "__float__")
     if not is_number or "bool" in type(key).__name__ or not float(key).is_integer():
         raise TypeError(
-            f"class_weight names the class {shown(key)}: expected class indices 0, 1, ... as keys. "
-            "The index of a class is its position in the data's class_names, or else in "
+            f"class_weight names the class {shown(key)}: expected as keys the names of classes, or "
+            "their indices 0, 1, ..., the positions in the data's class_names or in "
             "np.unique(labels)"
         )
     if key < 0:
@@ -105,6 +111,27 @@ def weights_of_classes(class_weight: list[float] | dict[int, float], n: int) -> 
             f"class_weight has {len(class_weight)} weights for {n} classes: expected one for each"
         )
     return class_weight
+
+
+def weights_by_name(class_weight: dict[str, float], names: list[str] | None) -> list[float]:
+    """Return the weight of each class from a dict by name; 1 for classes that it does not name.
+
+    Raises
+    ------
+    ValueError
+        A name is not that of a class, or the classes have no names.
+    """
+    if names is None:
+        raise ValueError(
+            f"class_weight={shown(class_weight)} has names of classes, but those in y have none: "
+            "give text labels or Dataset(X, y, class_names=[...]), or indices of classes"
+        )
+    if unknown := [name for name in class_weight if name not in names]:
+        raise ValueError(
+            f"class_weight names the class {unknown[0]!r}: expected classes of the training data, "
+            f"{shown(names)}"
+        )
+    return [class_weight.get(name, 1.0) for name in names]
 
 
 def balanced_weights(counts: Sequence[float], ignored: int | None = None) -> list[float]:

@@ -23,9 +23,10 @@ class ClassLoss(ClassWeightedLoss):
     Parameters
     ----------
     class_weight : sequence of float, dict or "balanced", optional
-        A weight for each class; finite, 0 or more, not all 0. A dict has weights by class index;
-        all other classes have the weight 1. ``"balanced"`` is :math:`n / (K n_k)` for K
-        classes with :math:`n_k` of the n training samples each, so that all classes have the same
+        A weight for each class; finite, 0 or more, not all 0. A dict has weights by class index or,
+        if the classes have names, by name; all other classes have the weight 1. ``"balanced"`` is
+        :math:`n / (K n_k)` for K classes with :math:`n_k` of the n training samples each, so that
+        all classes have the same
         total weight. With sample weights, n and :math:`n_k` are sums of weights. Each ``fit``
         computes it anew from its training data, and uses it for its validation data too; see
         ``net.loss.balanced_weight``. Training data that lack one of the classes are refused.
@@ -60,7 +61,7 @@ class ClassLoss(ClassWeightedLoss):
 
     def __init__(
         self,
-        class_weight: Sequence[float] | Mapping[int, float] | str | None = None,
+        class_weight: Sequence[float] | Mapping[Any, float] | str | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
@@ -199,7 +200,7 @@ class SoftmaxCrossEntropy(ClassLoss):
 
     def __init__(
         self,
-        class_weight: Sequence[float] | Mapping[int, float] | str | None = None,
+        class_weight: Sequence[float] | Mapping[Any, float] | str | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
         most: float = math.inf,

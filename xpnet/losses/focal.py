@@ -1,6 +1,7 @@
 """Cross-entropies in which samples that are classified well count for less."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..backends import Array, array_namespace, ops
 from ..backends._errors import shown
@@ -109,7 +110,7 @@ class FocalLoss(ClassLoss):
 
     def __init__(
         self,
-        class_weight: Sequence[float] | Mapping[int, float] | str | None = None,
+        class_weight: Sequence[float] | Mapping[Any, float] | str | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
         gamma: float = 2.0,

@@ -91,11 +91,12 @@ class QuantileLoss(ElementwiseLoss):
         }
         found = [pair for each, pair in pairs.items() if abs(each - coverage) < 1e-6]
         if not found:
-            having = ", ".join(f"{each:g}" for each in sorted(pairs)) or "none"
+            having = ", ".join(f"{each:g}" for each in sorted(pairs))
+            having = f", which has intervals for the coverages {having}" if having else ""
+            ends = [f"{(1 - coverage) / 2:g}", f"{(1 + coverage) / 2:g}"]
             raise ValueError(
-                f"coverage={coverage:g} needs the quantiles {(1 - coverage) / 2:g} and "
-                f"{(1 + coverage) / 2:g}, but the loss is {self!r}, with intervals for the "
-                f"coverages: {having}"
+                f"coverage={coverage:g} needs the quantiles {' and '.join(ends)}, but the loss is "
+                f"{self!r}{having}: train with QuantileLoss([{', 0.5, '.join(ends)}]) and 3 outputs"
             )
         rows = array_namespace(y_pred).sort(y_pred, axis=-1)
         low, high = found[0]

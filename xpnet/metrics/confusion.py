@@ -1,8 +1,10 @@
 """The confusion matrix, and the metrics that are computed from it."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any
 
-from ..backends import Array, array_namespace, ops
+from ..backends import Array, array_namespace, ops, resolve
 from ..backends._errors import check_name
 from .accuracies import check_threshold
 from .base import Metric
@@ -271,7 +273,8 @@ def confusion_matrix(
     ----------
     y_true : array of shape (n,), (n, 1) or (n, n_classes)
     y_pred : array of shape (n, n_outputs)
-        A network's output. A single output is for two classes.
+        A network's output. A single output is for two classes. Or the names of the predicted
+        classes, of shape (n,), if ``y_true`` has names too.
     sample_weight : array of shape (n,), optional
     threshold : float, optional
         As for :class:`Accuracy`.
@@ -279,6 +282,7 @@ def confusion_matrix(
     Returns
     -------
     array of shape (n_classes, n_classes), of the type of y_pred
+        Of names, a NumPy array of float64, with the classes that occur in sorted order.
 
     Raises
     ------
@@ -293,9 +297,39 @@ def confusion_matrix(
     array([[1., 0.],
            [1., 1.]])
     """
+    if (true := _names(y_true)) is not None and (predicted := _names(y_pred)) is not None:
+        return _confusion_of_names(true, predicted, sample_weight)
+    if true is not None or _names(y_pred) is not None:
+        raise TypeError(
+            "one of y_true and y_pred has names of classes: expected names in both, or class "
+            "indices and a network's output"
+        )
     check_shapes(y_true, y_pred, sample_weight)
     check_classes(y_true, y_pred, sample_weight)
     return _confusion(y_true, y_pred, sample_weight, threshold)
+
+
+def _names(labels: Any) -> list[str] | None:
+    """Return labels as a list if they are names of classes, or None."""
+    if isinstance(labels, Iterable) and len(getattr(labels, "shape", (0,))) == 1:
+        found = list(labels)
+        if found and all(isinstance(each, str) for each in found):
+            return found
+    return None
+
+
+def _confusion_of_names(true: list[str], predicted: list[str], sample_weight: Any) -> Array:
+    weight = [1.0] * len(true) if sample_weight is None else [float(each) for each in sample_weight]
+    if not len(true) == len(predicted) == len(weight):
+        raise ValueError(
+            f"y_true has {len(true)} rows, y_pred {len(predicted)} and sample_weight "
+            f"{len(weight)}: expected the same number"
+        )
+    place = {name: k for k, name in enumerate(sorted({*true, *predicted}))}
+    counts = [[0.0] * len(place) for _ in place]
+    for i, j, w in zip(true, predicted, weight, strict=True):
+        counts[place[i]][place[j]] += w
+    return resolve("cpu", dtype="float64").asarray(counts)
 
 
 def _confusion(

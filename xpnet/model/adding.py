@@ -1,10 +1,11 @@
 """What a layer needs to be added to a network: a fitting shape, and what it learned elsewhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..activations import FunctionActivation
 from ..backends import Array, Backend, is_array, move_state
+from ..backends._errors import shown
 from ..common.overrides import is_defined_here
 from ..common.readable import is_plain_function
 from ..layers import Layer, Normalization
@@ -25,9 +26,10 @@ def check_new(layer: Layer | Callable[[Array], Array]) -> Layer:
     if not isinstance(layer, Layer) and is_plain_function(layer):
         layer = FunctionActivation(layer)
     if not isinstance(layer, Layer):
-        hint = f": write {layer.__name__}(...)" if isinstance(layer, type) else ""
-        hint = ". Activations are layers, e.g. ReLUActivation()" if isinstance(layer, str) else hint
-        raise TypeError(f"add({layer!r}): expected an instance of Layer{hint}")
+        given: Any = layer
+        several = isinstance(given, Iterable) and not isinstance(given, str)  # also a network
+        what = f"a {type(given).__name__}" if several else shown(given)
+        raise TypeError(f"add({what}): expected an instance of Layer{_hint(given)}")
     for each in all_layers([layer]):
         if each.in_network:
             raise ValueError(
@@ -35,6 +37,19 @@ def check_new(layer: Layer | Callable[[Array], Array]) -> Layer:
                 "keeps its parameters, or a new layer"
             )
     return layer
+
+
+def _hint(given: Any) -> str:
+    """Return what to write instead of something that is no layer."""
+    if isinstance(given, type):
+        return f": write {given.__name__}(...)"
+    if isinstance(given, str):
+        return ". Activations are layers, e.g. ReLUActivation()"
+    if isinstance(given, Iterable):
+        are_taken = any(getattr(each, "in_network", False) for each in given)
+        each = "layer.copy()" if are_taken else "layer"
+        return f". Add layers one at a time, as in: for layer in layers: net.add({each})"
+    return ""
 
 
 def connect(layer: Layer, before: Layer | None, may_change: bool) -> None:

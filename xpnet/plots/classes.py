@@ -151,6 +151,11 @@ def scores_of(y_true: Any, y_pred: Any, class_names: Any) -> Scores:
     With two classes, only the second one is returned. Where each sample has one class of several,
     rows that are not probabilities are taken as logits, and softmax is applied to them.
     """
+    if is_list(y_pred) and len(y_pred) and isinstance(y_pred[0], str):
+        raise TypeError(
+            f"y_pred has classes, e.g. {str(y_pred[0])!r}: expected scores. Give what a network's "
+            "predict or an estimator's predict_proba returns"
+        )
     outputs = finite_numbers("y_pred", y_pred, None)
     outputs = outputs.reshape(len(outputs), -1)
     n, k = outputs.shape

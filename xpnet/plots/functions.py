@@ -10,9 +10,10 @@ import numpy as np
 from ..activations import ACTIVATIONS, ActivationLayer, FunctionActivation
 from ..backends._errors import shown
 from ..common.checks import check_count, check_flag, find, number
+from ..common.readable import is_plain_function, text_of
 from ..losses import LossFunction
 from ..losses.names import find_loss
-from ..schedules import ConstantLearningRate, Schedule
+from ..schedules import ConstantLearningRate, FunctionSchedule, Schedule
 from .drawing import COLORS, MARKERS, axes_for, finish, is_list, series_style, whole_epochs
 
 POINTS = 401
@@ -157,11 +158,13 @@ def plot_schedule(
 ) -> Any:
     """Draw the learning rate of each epoch, or within epochs if the schedule changes by step.
 
+    If one changes by step, all are drawn over the epochs that have passed, from 0; the rate of an
+    epoch is then a horizontal line.
     The axis of learning rates is logarithmic if the largest is 50 times the smallest.
 
     Parameters
     ----------
-    schedule : Schedule or float, or a list or dict of these
+    schedule : Schedule, float or function of the epoch, or a list or dict of these
         Several schedules are drawn into the same Axes; a dict gives their names.
     epochs : int, default 50
         The total number of epochs.
@@ -190,25 +193,28 @@ def plot_schedule(
     'CosineDecay(0.1)'
     """
     epochs, places = check_count("epochs", epochs), np.arange(1, epochs + 1)
-    several = schedule
-    if not isinstance(schedule, Mapping):
-        several = {_schedule_name(each): each for each in _several("schedule", schedule)}
+    several = schedule if isinstance(schedule, Mapping) else _named(_several("schedule", schedule))
     rates = {str(name): _rates(each, epochs) for name, each in several.items()}
     if not rates:
         raise ValueError("schedule is empty: expected at least one schedule")
     ax = axes_for(ax, figsize, 4.8, 4.0)
-    one_only = len(rates) == 1
+    one_only, by_step = len(rates) == 1, any(len(each) > epochs for each in rates.values())
     for k, (name, values) in enumerate(rates.items()):
         style = series_style(k, marker=epochs <= 12 or not one_only)
         each = len(values) // epochs
-        every, at = each * max(epochs // 12, 1), 1 + np.arange(len(values)) / each
-        ax.plot(at, values, label=None if one_only else name, markevery=every, **style)
+        style |= {"markevery": each * max(epochs // 12, 1), "label": None if one_only else name}
+        at: np.ndarray = places
+        if by_step:
+            at, values = np.arange(len(values) + 1) / each, np.append(values, values[-1])
+            style["drawstyle"] = "default" if each > 1 else "steps-post"
+        ax.plot(at, values, **style)
     every_rate = np.concatenate(list(rates.values()))
     if every_rate.min() > 0 and every_rate.max() >= 50 * every_rate.min():
         ax.set_yscale("log")
+    ax.margins(x=0.02)
     whole_epochs(ax, places)
     title = next(iter(rates)) if one_only else "Learning rate schedules"
-    finish(ax, title, "epoch", "learning rate")
+    finish(ax, title, "epochs" if by_step else "epoch", "learning rate")
     return ax
 
 
@@ -324,14 +330,23 @@ def _limit_slopes(ax: Any, curves: Sequence[Curve]) -> None:
         ax.set_ylim(max(low, -most), min(high, most))
 
 
-def _schedule_name(given: Any) -> str:
-    return repr(given) if isinstance(given, Schedule) else shown(given)
+def _named(schedules: list[Any]) -> dict[str, Any]:
+    """Return schedules by name; functions may have the same one, such as <lambda>."""
+    found: dict[str, Any] = {}
+    for each in schedules:
+        name = own = text_of(each)
+        while name in found and found[name] is not each:
+            name = f"{own} {len(found) + 1}"
+        found[name] = each
+    return found
 
 
 def _rates(given: Any, epochs: int) -> np.ndarray:
     """Return the learning rate of each epoch, or at several times in each if it changes by step."""
     if isinstance(given, Schedule):
         schedule = copy.deepcopy(given)  # some note how far they are
+    elif is_plain_function(given):
+        schedule = FunctionSchedule(given)
     elif math.isnan(number(given)):
         raise TypeError(f"schedule={shown(given)}: expected a schedule, e.g. CosineDecay(0.1)")
     else:
@@ -342,5 +357,4 @@ def _rates(given: Any, epochs: int) -> np.ndarray:
             "net.history['learning_rate']"
         )
     each = 20 if schedule.changes_by_step else 1
-    moments = np.arange(epochs * each) / each
-    return np.array([float(schedule.learning_rate(moment, epochs)) for moment in moments])
+    return np.array([float(schedule.at(k / each, epochs)) for k in range(epochs * each)])

@@ -65,8 +65,9 @@ def plot_residuals(
     true = finite_numbers("y_true", y_true, None, len(predicted))
     true = true.reshape(len(true), -1)
     if true.shape != predicted.shape:
+        hint = ". To judge the first column, give y_pred[:, :1]" if true.shape[1] == 1 else ""
         raise ValueError(f"y_true has shape {true.shape}, and y_pred {predicted.shape}: expected "
-                         "as many values for each sample")  # fmt: skip
+                         f"as many values for each sample{hint}")  # fmt: skip
     k = true.shape[1]
     labels = [f"output {j}" for j in range(k)]
     if names is not None and len(labels := check_texts("names", names)) != k:

@@ -22,12 +22,15 @@ from .drawing import (
     title_of,
 )
 
+_RESULTS = ("trial", "score", "seconds", "error")
+"""The columns of a search's rows that are no settings."""
+
 
 def plot_sweep(
-    values: Sequence[Any],
-    scores: Sequence[float],
+    values: Any,
+    scores: Sequence[float] | None = None,
     errors: Sequence[float] | None = None,
-    name: str = "value",
+    name: str | None = None,
     score: Any = "score",
     mode: str = "auto",
     error_name: str = "spread",
@@ -38,14 +41,17 @@ def plot_sweep(
 
     Parameters
     ----------
-    values : sequence
+    values : sequence, or Search
         Numbers or names. Numbers get a logarithmic axis if the largest is 50 times the smallest.
+        Of the result of a :func:`~xpnet.search.random_search`, each trial is a point, by the
+        setting that ``name`` names; ``scores``, ``score`` and ``mode`` are the search's own.
     scores : sequence of float
         The score for each value. NaN and infinite scores are never the best.
     errors : sequence of float, optional
         The spread of each score, drawn above and below it.
-    name : str, default "value"
-        Label of the horizontal axis.
+    name : str, optional
+        Label of the horizontal axis, by default "value"; for a search, the setting that it shows,
+        which may be left out if there is only one.
     score : str, Metric, LossFunction or function, default "score"
         The quantity on the vertical axis, or a label for it.
     mode : {"auto", "max", "min"}, default "auto"
@@ -76,6 +82,15 @@ def plot_sweep(
     ['lowest rmse: 0.12 at 0.01']
     >>> ax = plot_sweep(["sgd", "adam"], [0.9, 0.7], score="accuracy on test", mode="max")
     """
+    is_search = hasattr(values, "rows") and hasattr(values, "best_score")
+    if is_search and scores is not None:
+        raise TypeError("scores are the search's own: write plot_sweep(found, name='...')")
+    if is_search:
+        score, mode = values.metric, values.mode
+        values, scores, name = _of_search(values.rows, name)
+    elif scores is None:
+        raise TypeError("scores is missing: expected the score of each value")
+    name = "value" if name is None else name
     if isinstance(values, (str, bytes)) or not is_list(values):
         raise TypeError(f"values={shown(values)}: expected a list of settings")
     mode, label = _direction_and_label(score, mode)
@@ -91,7 +106,8 @@ def plot_sweep(
     ax = axes_for(ax, figsize, min(max(5.0, 1 + 0.045 * longest * len(values)), 10.0), 4.0)
     places: Any = list(values) if numbers else list(range(len(values)))
     # A line between names would suggest values in between.
-    ax.plot(places, means, marker="o", linestyle="-" if numbers else "", color=COLORS[0])
+    line = "-" if numbers and not is_search else ""
+    ax.plot(places, means, marker="o", linestyle=line, color=COLORS[0])
     if spread is not None:
         bars = {"linestyle": "", "color": COLORS[0], "capsize": 3, "label": f"± {error_name}"}
         ax.errorbar(places, means, spread, **bars)
@@ -106,6 +122,19 @@ def plot_sweep(
         ax.set_xscale("log")
     finish(ax, f"{title_of(label)} by {name.replace(chr(10), ' ')}", name, label)
     return ax
+
+
+def _of_search(rows: list[dict[str, Any]], name: str | None) -> tuple[list[Any], list[float], str]:
+    """Return the values of a setting in the trials of a search, the scores, and its name."""
+    settings = list(dict.fromkeys(key for row in rows for key in row if key not in _RESULTS))
+    if name is None and len(settings) == 1:
+        name = settings[0]
+    if name not in settings:
+        raise ValueError(
+            f"name={shown(name)}: expected one of the settings of the search, {', '.join(settings)}"
+        )
+    tried = [row for row in rows if name in row]
+    return [row[name] for row in tried], [row["score"] for row in tried], name
 
 
 def _name_places(ax: Any, places: list[int], names: list[str]) -> None:

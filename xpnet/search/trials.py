@@ -15,6 +15,7 @@ from ..backends import Backend, is_array, move
 from ..backends._warnings import warn
 from ..common.checks import check_count
 from ..common.direction import best_of, check_mode
+from ..common.keywords import SEARCH, with_hints
 from ..common.readable import is_plain_function
 from ..data import Dataset, as_dataset
 from ..data.categories import refuse_categories
@@ -27,6 +28,7 @@ from .result import Search, row_of
 from .space import check_space, draw_settings
 
 
+@with_hints(**SEARCH)
 def random_search(
     build: Callable[..., NeuralNetwork],
     space: Mapping[str, Any] | Sequence[Mapping[str, Any]],

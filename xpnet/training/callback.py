@@ -10,6 +10,7 @@ import numpy as np
 from ..backends._errors import shown
 from ..common.misspelt import is_of_this_package
 from ..common.readable import Readable
+from ..schedules import Schedule
 from .errors import DivergedError
 
 
@@ -167,6 +168,9 @@ def why_formulas(callbacks: Iterable[Callback]) -> str | None:
 
 
 _FOR_FUNCTION = ": write LambdaCallback(on_epoch_end=...) for a function"
+_FOR_SCHEDULE = (
+    ": a schedule is a learning rate, as in NeuralNetwork(learning_rate=...) or Adam(...)"
+)
 
 
 def check_callbacks(given: Any) -> list[Callback]:
@@ -184,12 +188,14 @@ def check_callbacks(given: Any) -> list[Callback]:
         given = [given]
     if isinstance(given, (str, np.ndarray)) or not isinstance(given, Iterable):
         hint = _FOR_FUNCTION if callable(given) else ""
+        hint = _FOR_SCHEDULE if isinstance(given, Schedule) else hint
         raise TypeError(f"callbacks={shown(given)}: expected a Callback or a list of them{hint}")
     found: list[Any] = list(given)
     for each in found:
         if not isinstance(each, Callback):
             hint = f": write {each.__name__}(...)" if isinstance(each, type) else ""
             hint = _FOR_FUNCTION if callable(each) and not hint else hint
+            hint = _FOR_SCHEDULE if isinstance(each, Schedule) else hint
             raise TypeError(f"callbacks has {shown(each)}: expected an instance of Callback{hint}")
         _check_hooks(each)
     return found

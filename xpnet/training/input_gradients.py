@@ -8,7 +8,7 @@ from typing import Any
 from array_api_compat import device
 
 from ..backends import Array, array_namespace, backend_of, is_array, move, resolve
-from ..backends._errors import shown
+from ..backends._errors import shown, unknown_name
 from ..backends.cpu.blas_threads import computing
 from ..common.checks import whole_number
 from ..common.overrides import replaced
@@ -35,7 +35,7 @@ _PASSES = ("__getattribute__", "forward_propagation", "backward_propagation")
 
 
 def input_gradient(
-    model: TrainableModel, X: Any, output: int | None, y: Any, sample_weight: Any
+    model: TrainableModel, X: Any, output: int | str | None, y: Any, sample_weight: Any
 ) -> Array:
     """Return derivatives with respect to features; see :meth:`NeuralNetwork.input_gradient`."""
     check_fitted(model, "input_gradient")
@@ -47,7 +47,8 @@ def input_gradient(
         )
     data = _read(model, X, y, sample_weight)
     of_loss = data.y is not None
-    k = None if of_loss else _checked_output(output, model.layers[-1].output_shape()[0])
+    n_outputs = model.layers[-1].output_shape()[0]
+    k = None if of_loss else _checked_output(output, n_outputs, model.class_names)
     if of_loss and output is not None:
         raise ValueError(
             f"output={shown(output)} is given together with y: give y for the derivative of the "
@@ -101,15 +102,20 @@ def _targets(model: TrainableModel, data: Dataset) -> Array:
     objective = objective_of(model)
     y = objective.targets_of(data)
     given = (y, data.sample_weight, objective.n_outputs)
-    loss = balanced_loss(model.loss, *given, anew=False)
+    loss = balanced_loss(model.loss, *given, anew=False, class_names=data.class_names)
     check_total_weight("data set", loss, *given, model.backend.dtype)
     return y
 
 
-def _checked_output(output: Any, n_outputs: int) -> int:
-    """Return the index of an output."""
+def _checked_output(output: Any, n_outputs: int, class_names: Any) -> int:
+    """Return the index of an output, from an index or the name of a class."""
     if output is None and n_outputs == 1:
         return 0
+    if isinstance(output, str) and isinstance(class_names, list):
+        known = class_names[1:] if n_outputs == 1 else class_names  # one output is that of class 1
+        if output not in known:
+            raise unknown_name("output", output, known)
+        return known.index(output)
     k = None if output is None else whole_number(output)
     if k is None or not 0 <= k < n_outputs:
         raise ValueError(

@@ -107,7 +107,7 @@ class Predictor(Classifying):
     def input_gradient(
         self,
         X: Dataset | Any,
-        output: int | None = None,
+        output: int | str | None = None,
         *,
         y: Any = None,
         sample_weight: Any = None,
@@ -122,9 +122,9 @@ class Predictor(Classifying):
         ----------
         X : Dataset or array-like of shape (n, n_features)
             Targets of a Dataset are not used.
-        output : int, optional
-            The index of a column of :meth:`predict`. The derivative is in the unit of that column.
-            It may be left out if there is only one.
+        output : int or str, optional
+            The index of a column of :meth:`predict`, or the name of a class. The derivative is in
+            the unit of that column. It may be left out if there is only one.
         y : array-like, optional
             Targets, in place of ``output``. The derivative is then that of the loss, the mean over
             all samples. Without weights, n times as much is the derivative of each sample's own

@@ -6,6 +6,7 @@ from typing import Any
 from ..backends import PRECISIONS, unknown_name
 from ..backends._errors import check_name
 from ..common.checks import check_count
+from ..layers import Layer
 from ..losses import LossFunction
 from ..model.settings import CHECKS as MODEL
 from ..model.settings import Check, count, flag
@@ -32,6 +33,16 @@ def asked_steps(given: str | None) -> str:
     if wanted not in STEPS:
         raise unknown_name(f"value of the environment variable {VARIABLE}:", wanted, STEPS)
     return wanted
+
+
+def _check_epochs(model: Any, given: Any) -> int:
+    several = given if isinstance(given, (list, tuple)) else [given]
+    if any(isinstance(each, Layer) for each in several):
+        raise TypeError(
+            f"{type(model).__name__} takes settings, not layers: add them one by one, as in "
+            "NeuralNetwork().add(DenseLayer(10, input_shape=(4,)))"
+        )
+    return check_count("epochs", given)
 
 
 def _check_batch_size(model: Any, given: Any) -> int | str:
@@ -66,7 +77,7 @@ def _check_loss(model: Any, given: Any) -> LossFunction:
 CHECKS: dict[str, Check] = {
     **MODEL,
     "loss": _check_loss,  # with the target unit
-    "epochs": count("epochs"),
+    "epochs": _check_epochs,
     "batch_size": _check_batch_size,
     "memory_limit": count("memory_limit", or_none=True),
     "accumulate": count("accumulate"),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array, to_host
+from ..backends._errors import shown
 from ..losses import ClassWeightedLoss, Heads, LossFunction
 
 _PIECE = 1 << 18
@@ -23,8 +24,11 @@ def balanced_loss(
     sample_weight: Array | None,
     n_outputs: int,
     anew: bool = True,
+    class_names: Any = None,
 ) -> LossFunction:
-    """Return a copy of a loss with balanced class weights, or the loss if it has no such weights.
+    """Return a copy of a loss with the class weights that depend on the data, or the loss itself.
+
+    They are balanced, or given by the names of the classes.
 
     Parameters
     ----------
@@ -35,48 +39,59 @@ def balanced_loss(
     sample_weight : array of shape (n,) or None
     n_outputs : int
     anew : bool, default True
-        Whether to replace balanced weights that the loss has from earlier data.
+        Whether to replace weights that the loss has from earlier data.
+    class_names : list of str, or dict of str to list of str, optional
+        The names of the classes; of several heads, by head. Without them, weights by name that the
+        loss has are kept.
 
     Raises
     ------
     ValueError
-        The data have no samples of a class.
+        The data have no samples of a class, or a class that has a weight by its name is unknown.
     """
     if isinstance(loss, Heads):
-        return _balanced_heads(loss, y, sample_weight, anew)
-    if not isinstance(loss, ClassWeightedLoss) or loss.class_weight != "balanced":
+        return _balanced_heads(loss, y, sample_weight, anew, class_names or {})
+    if not isinstance(loss, ClassWeightedLoss) or not loss.fits_weights:
         return loss
-    if loss.balanced_weight is not None and not anew:
+    if loss.balanced_weight is not None and not (anew and (class_names or not loss.names_classes)):
         return loss
+    if loss.names_classes:
+        return loss.named(class_names)
     counts = sum(loss.class_counts(*piece) for piece in _pieces(y, sample_weight, n_outputs))
     return loss.balanced(np.asarray(counts).tolist())
 
 
-def _balanced_heads(loss: Heads, y: Array, sample_weight: Array | None, anew: bool) -> Heads:
+def _balanced_heads(
+    loss: Heads, y: Array, sample_weight: Array | None, anew: bool, class_names: Any
+) -> Heads:
     """Return a loss with balanced weights for each head, from the samples with a target for it."""
     found: dict[str, Any] = {}
     for name, head in loss.parts.items():
-        if getattr(head.loss, "class_weight", None) != "balanced":
+        if not (isinstance(head.loss, ClassWeightedLoss) and head.loss.fits_weights):
             continue
         columns = to_host(y)
         known = ~np.isnan(columns[:, slice(*head.targets)]).any(axis=1)
         weight = None if sample_weight is None else to_host(sample_weight)[known]
         try:
             own = head.targets_of(columns[known])
-            found[name] = balanced_loss(head.loss, own, weight, head.n_outputs, anew)
+            given = (own, weight, head.n_outputs, anew, class_names.get(name))
+            found[name] = balanced_loss(head.loss, *given)
         except ValueError as error:
             raise ValueError(f"the head {name!r}: {error}") from None
     return loss.with_losses(found) if found else loss
 
 
 def refuse_balanced(loss: LossFunction) -> None:
-    """Refuse a loss with balanced class weights for batches, whose classes cannot be counted."""
+    """Refuse class weights that depend on the data for batches, which are not known in advance."""
     losses = [each for each, *_ in loss.heads.values()] if isinstance(loss, Heads) else [loss]
-    if any(getattr(each, "class_weight", None) == "balanced" for each in losses):
-        raise ValueError(
-            "class_weight='balanced' is computed from all samples, which are not known in advance "
-            "if batches are given: give the weight of each class, e.g. class_weight=[1.0, 3.0]"
-        )
+    for each in losses:
+        if isinstance(each, ClassWeightedLoss) and each.fits_weights:
+            needs = "the names" if each.names_classes else "all samples"
+            raise ValueError(
+                f"class_weight={shown(each.class_weight)} is computed from {needs} of the training "
+                "data, which are not known in advance if batches are given: give the weight of "
+                "each class, e.g. class_weight=[1.0, 3.0]"
+            )
 
 
 def check_total_weight(

@@ -149,7 +149,8 @@ def place_training(
     n_outputs = objective.n_outputs
     loss = objective.loss
     if batches is None:
-        loss = balanced_loss(loss, given.y, training.sample_weight, n_outputs)
+        of_data = (given.y, training.sample_weight, n_outputs)
+        loss = balanced_loss(loss, *of_data, class_names=training.class_names)
     for what, each in (("training", given if batches is None else None), ("validation", held_out)):
         if each is not None:
             weighed = (loss, each.y, each.data.sample_weight, n_outputs, backend.dtype)
