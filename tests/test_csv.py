@@ -159,17 +159,17 @@ def test_a_missing_number_is_refused_by_line_or_nan(table, cell):
 
 
 def test_a_missing_category_is_refused_by_line_or_has_the_last_code(table):
-    text = 'a,c\n1,red\n2,""\n3,NA\n'
+    text = 'a,c\n1,red\n2,""\n3,blue\n'
     with pytest.raises(ValueError, match="line 3, column 'c': the cell is empty"):
         table(text)
     data = table(text, missing="keep")
     assert data.X[:, 1].tolist() == [1, 2, 0]
-    assert data.categories == {"c": ["NA", "red", None]}
+    assert data.categories == {"c": ["blue", "red", None]}
     with pytest.raises(ValueError, match="line 3, column 'c': the cell is empty"):
         table(text, "c")
     label = table(text, "c", missing="keep")
     np.testing.assert_array_equal(label.y, [1, np.nan, 0])
-    assert label.class_names == ["NA", "red"]
+    assert label.class_names == ["blue", "red"]
 
 
 def test_a_column_without_any_value_is_missing_everywhere(table):

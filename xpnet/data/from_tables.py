@@ -38,7 +38,9 @@ class FromTables(FromFrames):
         A feature is numeric if all its cells are numbers, such as ``1``, ``-1.5``, ``1e-3`` or
         ``inf``. ``true`` and ``false`` become 1 and 0. Other texts become categories: integer codes
         in ``X``, with their names in ``categories``. Columns that mix numbers and texts, and those
-        of dates, times, or numbers with thousands separators, currencies or units, are refused.
+        of dates, times, or numbers with thousands separators, currencies, units, words or signs
+        such as ``<`` are refused. There is a warning if all texts are numbers with one suffix, such
+        as ``3.5k``.
 
         Parameters
         ----------
@@ -71,7 +73,8 @@ class FromTables(FromFrames):
             NaN, and a missing category has the last code, whose name is None. In a column of
             numbers, empty cells and the texts ``NA``, ``N/A``, ``NaN``, ``null``, ``None``, ``?``,
             ``-`` and ``.`` count as missing, in upper or lower case. In a column of text, only
-            empty cells, ``NaN``, ``null``, ``<NA>`` and ``#N/A`` do, since ``NA`` may be a name.
+            empty cells, ``NaN``, ``null``, ``<NA>`` and ``#N/A`` do, since ``NA`` may be a name;
+            there is a warning that the others have become categories.
             Networks refuse NaN: fill it in, or select other rows by :meth:`rows`.
         encoding : str, default "utf-8"
             The file's encoding. A byte order mark of UTF-16 or UTF-32 overrides "utf-8".

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ....backends._warnings import warn
 from ....common.checks import check_texts
 from ..cells import is_missing, number
 from ..gathering import limit_of
@@ -100,7 +101,12 @@ def _read(
                     raise ValueError(
                         f"{path} has a header but no rows: expected a row for each sample"
                     )
-                return columns.table(request.label)
+                table = columns.table(request.label)
+            for place, cell, doubt in columns.doubts:
+                line = _line_of(path, format, layout, header, place, cell)
+                where = str(path) if line is None else f"{path}, line {line}"
+                warn(f"{where}, column {header.names[place]!r}: {doubt}")
+            return table
         except LineError as error:
             raise _named(path, header, error, request) from None
         except CellError as error:
