@@ -196,9 +196,9 @@ def _write_cache(file: Path, bags: Bags) -> None:
 def _digest(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Return the checksum of arrays with their names, types and shapes."""
     digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).data)
+    for name, each in sorted(arrays.items()):
+        digest.update(f"{name} {each.dtype.str} {each.shape}\n".encode())
+        digest.update(np.ascontiguousarray(each).data)
     return digest.digest()
 
 
