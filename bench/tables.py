@@ -6,7 +6,8 @@ Each engine reads a long file (300,000 rows, 20 columns), a wide one (10 rows, 4
 one with categories and a text label (100,000 rows, 13 columns). In turn with the engines, pandas's
 ``read_csv(...).to_numpy()`` reads the same files. Growth is the ratio of the times for the whole
 file and for a quarter of its rows or columns. Memory is the peak of a new process (on Linux), less
-its peak after reading a small file, as a multiple of the size of ``X``.
+its peak after reading a small file, as a multiple of the size of ``X``; also that of
+``Dataset.from_parquet``, for a Parquet file with the rows of the long one in one group.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from . import machine, output
 from .measuring import Spread, ratios, seconds
 
 ENGINES = ("pyarrow", "polars", "pandas", "csv")
+PARQUET = ("pyarrow", "polars")
 
 
 class File(NamedTuple):
@@ -58,6 +60,7 @@ def main() -> None:
             ],
             "growth": [growth(files, engine, options.rounds) for engine in options.engines],
             "memory": [memory(files[0], engine, Path(folder)) for engine in options.engines],
+            "parquet": [memory(as_parquet(files[0]), engine, Path(folder)) for engine in PARQUET],
         }
     output.show(report(result), options.save, result)
 
@@ -87,6 +90,13 @@ def write_files(folder: Path, divisor: int) -> list[File]:
         table.to_csv(path, index=False)
         files.append(File(name, path, label))
     return files
+
+
+def as_parquet(file: File) -> File:
+    """Write the rows of a CSV file to a Parquet file."""
+    path, table = file.path.with_suffix(".parquet"), pd.read_csv(file.path)
+    table.to_parquet(path, index=False, row_group_size=len(table))
+    return file._replace(path=path)
 
 
 def reader(file: File, engine: str) -> Callable[[], Any]:
@@ -144,18 +154,22 @@ def peak():
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 small, large, engine = sys.argv[1:]
-Dataset.from_csv(small, engine=engine)
+read = Dataset.from_parquet if large.endswith(".parquet") else Dataset.from_csv
+read(small, engine=engine)
 before = peak()
-data = Dataset.from_csv(large, engine=engine)
+data = read(large, engine=engine)
 print(peak() - before, data.X.nbytes)
 """
 
 
 def memory(file: File, engine: str, folder: Path) -> dict[str, Any]:
     """Return the peak memory of reading a file, divided by the size of ``X``."""
-    small = folder / "small.csv"
-    with file.path.open("rb") as lines:
-        small.write_bytes(b"".join(lines.readline() for _ in range(200)))
+    small = folder / f"small{file.path.suffix}"
+    if file.path.suffix == ".parquet":
+        pd.read_parquet(file.path).head(200).to_parquet(small, index=False)
+    else:
+        with file.path.open("rb") as lines:
+            small.write_bytes(b"".join(lines.readline() for _ in range(200)))
     command = [sys.executable, "-c", _MEMORY, str(small), str(file.path), engine]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     kilobytes, size = map(int, done.stdout.split())
@@ -178,6 +192,7 @@ def report(result: dict[str, Any]) -> str:
          f"{peak['peak']:.2f}"]
         for grown, peak in zip(result["growth"], result["memory"], strict=True)
     ]  # fmt: skip
+    parquet_rows = [[row["engine"], f"{row['peak']:.2f}"] for row in result["parquet"]]
     first = ["file", "engine", "seconds [least, most]", "÷ pandas itself"]
     second = [
         "engine",
@@ -189,6 +204,13 @@ def report(result: dict[str, Any]) -> str:
         tabulate(time_rows, first, tablefmt="github", disable_numparse=True),
         "",
         tabulate(growth_rows, second, tablefmt="github", disable_numparse=True),
+        "",
+        tabulate(
+            parquet_rows,
+            ["Parquet by", "peak memory ÷ size of X"],
+            tablefmt="github",
+            disable_numparse=True,
+        ),
         "",
         machine.sentence(result["machine"]),
         f"Repeat it with `{result['command']}`.",

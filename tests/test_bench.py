@@ -611,6 +611,7 @@ def test_a_name_for_results_is_refused_before_anything_is_measured(name, capsys)
 
 def test_reading_tables_is_timed_beside_pandas(tmp_path, capsys, monkeypatch):
     pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
     from bench import tables
 
     monkeypatch.setattr(
@@ -619,7 +620,15 @@ def test_reading_tables_is_timed_beside_pandas(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["tables", "--small", "--rounds", "1", "--engines", "csv"])
     tables.main()
     printed = capsys.readouterr().out
-    for word in ("long", "wide", "mixed", "pandas itself", "csv", "4 times the columns"):
+    for word in (
+        "long",
+        "wide",
+        "mixed",
+        "pandas itself",
+        "csv",
+        "4 times the columns",
+        "Parquet by",
+    ):
         assert word in printed
 
 

@@ -159,17 +159,17 @@ def test_a_missing_number_is_refused_by_line_or_nan(table, cell):
 
 
 def test_a_missing_category_is_refused_by_line_or_has_the_last_code(table):
-    text = 'a,c\n1,red\n2,""\n3,NA\n'
+    text = 'a,c\n1,red\n2,""\n3,blue\n'
     with pytest.raises(ValueError, match="line 3, column 'c': the cell is empty"):
         table(text)
     data = table(text, missing="keep")
     assert data.X[:, 1].tolist() == [1, 2, 0]
-    assert data.categories == {"c": ["NA", "red", None]}
+    assert data.categories == {"c": ["blue", "red", None]}
     with pytest.raises(ValueError, match="line 3, column 'c': the cell is empty"):
         table(text, "c")
     label = table(text, "c", missing="keep")
     np.testing.assert_array_equal(label.y, [1, np.nan, 0])
-    assert label.class_names == ["NA", "red"]
+    assert label.class_names == ["blue", "red"]
 
 
 def test_a_column_without_any_value_is_missing_everywhere(table):
@@ -192,7 +192,7 @@ def test_a_column_whose_first_rows_are_missing_is_still_numbers(table):
 REFUSED = {
     "empty": ("", "is empty"),
     "blank lines": ("\n\n", "is empty"),
-    "no header": ("1,2\n3,4\n", "begins with numbers: put a header row"),
+    "no header": ("1,2\n3,4\n", "begins with numbers, such as '1', .*: put a header row of"),
     "no rows": ("a,y\n", "header but no rows"),
     "a name twice": ("a,a,y\n1,2,3\n", "more than once: a"),
     "only a label": ("y\n1\n", "no column left for a feature"),
@@ -339,6 +339,10 @@ DIALECTS = {
     "gzip by name": (gzip.compress(PLAIN.encode()), {"compression": "gzip"}),
     "bz2": (bz2.compress(PLAIN.encode()), {"name": "t.csv.bz2"}),
     "xz": (lzma.compress(PLAIN.encode()), {"name": "t.csv.xz"}),
+    "no header": (PLAIN.partition("\n")[2].encode(), {"header": False}),
+    "no header, with a mark": (PLAIN.partition("\n")[2].encode("utf-8-sig"), {"header": False}),
+    "no header, CRLF": (b"\r\n1,2.5,ja\r\n3,4,nein", {"header": False}),
+    "a header, as asked": (PLAIN.encode(), {"header": True}),
     "compressed UTF-16": (gzip.compress(PLAIN.encode("utf-16")), {}),
 }
 
@@ -346,10 +350,11 @@ DIALECTS = {
 @pytest.mark.parametrize("case", DIALECTS)
 def test_each_dialect_gives_the_same_table(table, case):
     content, options = DIALECTS[case]
-    data = table(content, "y", **options)
+    has_names = options.get("header", True)
+    data = table(content, "y" if has_names else "2", **options)
     assert data.X.tolist() == [[1, 2.5], [3, 4]]
     assert (data.y.tolist(), data.class_names) == ([0, 1], ["ja", "nein"])
-    assert data.feature_names == ["a", "größe"]
+    assert data.feature_names == (["a", "größe"] if has_names else ["0", "1"])
 
 
 def zipped(**files):
@@ -478,8 +483,43 @@ def test_names_that_occur_twice_matter_only_if_they_are_used(table):
 
 def test_columns_named_by_numbers_from_zero_are_a_header(table):
     assert table("0,1,2\n5,6,7\n").feature_names == ["0", "1", "2"]
+    assert table("0,1,2,y\n5,6,7,8\n").feature_names == ["0", "1", "2", "y"]
     with pytest.raises(ValueError, match="begins with numbers"):
         table("0,1,3\n5,6,7\n")
+
+
+HEADLESS = {
+    "numbers and a text": "5.1,3.5,setosa\n4.9,3.0,setosa\n6.3,3.3,virginica\n",
+    "twice the same number": "5.1,5.1,setosa\n4.9,3.0,setosa\n6.3,3.3,virginica\n",
+    "one number": "red,setosa,7\nblue,setosa,5\nred,virginica,6\n",
+    "missing below": "5.1,red\n?,blue\n4.9,red\n",
+    "decimal commas": "5,1;red\n4,9;blue\n",
+}
+
+
+@pytest.mark.parametrize("case", HEADLESS)
+def test_a_first_row_without_names_is_not_taken_for_the_header(table, case):
+    options = {"decimal": ","} if case == "decimal commas" else {}
+    with pytest.raises(ValueError, match=r"begins with numbers, such as .*header=False"):
+        table(HEADLESS[case], **options)
+    options |= {"header": False, "missing": "keep"}
+    assert len(table(HEADLESS[case], **options)) == HEADLESS[case].count("\n")
+    for argument in (0, "yes"):
+        with pytest.raises(TypeError, match="header="):
+            table(HEADLESS[case], header=argument)
+
+
+def test_names_that_are_numbers_are_taken_where_the_user_says_so(table):
+    text = "town,2019,2020\na,1,2\nb,3,4\n"
+    with pytest.raises(ValueError, match=r"such as '2019', where the names .*header=True takes"):
+        table(text)
+    assert table(text, header=True).feature_names == ["town", "2019", "2020"]
+    assert table(text, "2020", ["2019"]).X.tolist() == [[1], [3]]
+    assert table(text, "2020", exclude=["2019"]).y.tolist() == [2, 4]
+    with pytest.raises(ValueError, match="such as '2020'"):
+        table(text, "2019")
+    data = table("1,b,y\nred,1,2\nblue,3,4\n", "y")  # no number is below the name
+    assert data.feature_names == ["1", "b"]
 
 
 # Quotes --------------------------------------------------------------------------------------

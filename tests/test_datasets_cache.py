@@ -224,6 +224,46 @@ def test_damaged_counts_are_made_anew_from_the_checked_archive(cache, web, archi
     assert web.downloads == ["aclImdb_v1.tar.gz"]
 
 
+def inverted(arrays):
+    arrays["train_labels"] = 1 - arrays["train_labels"]
+
+
+def doubled(arrays):
+    arrays["test_data"] = 2 * arrays["test_data"]
+
+
+def renamed(arrays):
+    arrays["words"] = arrays["words"][::-1].copy()
+
+
+def retyped(arrays):
+    arrays["test_labels"] = arrays["test_labels"].view(np.uint64)
+
+
+def swapped(arrays):
+    arrays["test_labels"], arrays["train_labels"] = arrays["train_labels"], arrays["test_labels"]
+
+
+def unsealed(arrays):
+    inverted(arrays)
+    del arrays["sha256"]
+
+
+@pytest.mark.parametrize("change", [inverted, doubled, renamed, retyped, swapped, unsealed])
+def test_counts_that_were_changed_are_made_anew(cache, web, archive, change):
+    check_imdb(load_imdb())
+    (file,) = (cache / "imdb").glob("*.npz")
+    with np.load(file) as saved:
+        intact = dict(saved)
+    arrays = dict(intact)
+    change(arrays)
+    np.savez(file, **arrays)
+    check_imdb(load_imdb())
+    with np.load(file) as saved:
+        np.testing.assert_equal(dict(saved), intact)
+    assert web.downloads == ["aclImdb_v1.tar.gz"]
+
+
 def test_counts_whose_rows_end_before_they_begin_are_counted_anew(tmp_path):
     """SciPy's own check lets a negative last position through."""
     pytest.importorskip("scipy")

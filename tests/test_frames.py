@@ -71,8 +71,9 @@ LOSSY = "pandas", "pandas objects"
 def read(request, tmp_path, monkeypatch):
     """Return a function that reads a pyarrow table by one of all ways, in pieces of 2 rows."""
     monkeypatch.setattr("xpnet.data.tables.typed.frames._PIECE", 2)
-    monkeypatch.setattr(streams, "_ROWS", 2)
-    monkeypatch.setattr(streams, "_NUMBERS", 1)
+    monkeypatch.setattr(streams, "_MOST_ROWS", 2)
+    for name in ("_POLARS_NUMBERS", "_POLARS_LEAST_ROWS"):
+        monkeypatch.setattr(streams, name, 2)
     return lambda table, *given, **named: SOURCES[request.param](tmp_path, table, *given, **named)
 
 

@@ -1,5 +1,6 @@
 """What the memory plan says is what training takes, and training stays within a limit."""
 
+import re
 import tracemalloc
 import warnings
 
@@ -598,3 +599,34 @@ def test_validation_data_that_leave_no_room_are_named():
     net = network((50, 50_000, 10), memory_limit=2_000_000)
     with pytest.raises(MemoryPlanError, match=r"\nUse fewer or smaller layers"):
         net.fit((X, y), validation=(X[:10], y[:10]))
+
+
+LEAST = {
+    "in memory": {},
+    "of many steps": {"sizes": (40, 3), "n": 5000, "batch_size": 64},
+    "of wide layers": {"sizes": (40, 3000, 3), "batch_size": 500},
+    "stored": {"sizes": (40, 3), "n": 5000, "batch_size": 64, "stored": True},
+    "stored, of wide layers": {"sizes": (40, 2000, 3), "batch_size": 500, "stored": True},
+    "the automatic batch": {"sizes": (40, 500, 3), "batch_size": "auto"},
+    "with batch normalization": {"sizes": (40, 500, 3), "extra": [BatchNormalization]},
+}
+
+
+@pytest.mark.parametrize("name", LEAST)
+@pytest.mark.parametrize("options", [{}, {"validation_split": 0.2}])
+def test_the_least_that_is_named_is_enough(name, options, tmp_path):
+    case = dict(LEAST[name])
+    sizes, n = case.pop("sizes", (50, 200, 10)), case.pop("n", N)
+    X, y = images(sizes, n)
+    if case.pop("stored", False):
+        np.save(tmp_path / "x.npy", X)
+        X = np.load(tmp_path / "x.npy", mmap_mode="r")
+    net = network(sizes, memory_limit=1000, epochs=1, **case)
+    with pytest.raises(MemoryPlanError) as refused:
+        net.fit((X, y), **options)
+    (line,) = re.findall(r"^total\s+([\d,]+)", str(refused.value), re.MULTILINE)
+    net.memory_limit = int(line.replace(",", ""))
+    assert net.fit((X, y), **options).last_plan.total <= net.memory_limit
+    net.memory_limit -= 1
+    with pytest.raises(MemoryPlanError, match=f"total  .*{line}"):
+        net.fit((X, y), **options)

@@ -184,17 +184,29 @@ def test_many_extended_headers_end_with_an_error(path):
 def test_digits_without_end_in_an_extended_header(path):
     """Python's tarfile looks for fields in a time that grows with the square of its size."""
     content = extended(b"1" * 2048) + header("aclImdb/README", 0)
-    start = time.perf_counter()
+    start = time.process_time()
     assert read(path, content * 20 + END) == {}
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
-def test_many_empty_members_end_with_an_error(path):
-    limits = Limits(2**23)
-    content = header("aclImdb/urls", 0) * 4097 + END
-    refused(path, content, "4,097 headers or more, but max_bytes=8,388,608 allows 4,096", limits)
-    assert read(path, content[512:], limits=limits) == {}
-    refused(path, header(REVIEW, 0) * 4097 + END, "4,097 headers or more", limits)
+@pytest.mark.parametrize("name", ["aclImdb/urls", REVIEW])
+def test_many_empty_members_end_with_an_error_after_as_many_as_are_allowed(path, name, monkeypatch):
+    seen, limits = [], Limits(2**19)
+    inner = tarfile.TarInfo.frombuf.__func__
+
+    def frombuf(kind, *arguments):
+        seen.append(kind)
+        return inner(kind, *arguments)
+
+    monkeypatch.setattr(tarfile.TarInfo, "frombuf", classmethod(frombuf))
+    content = header(name, 0)
+    path.write_bytes(gzip.compress(content * 5000 + END))
+    with pytest.raises(
+        DamagedFileError, match="257 headers or more, but max_bytes=524,288 allows 256"
+    ):
+        list(reviews(path, limits))
+    assert len(seen) == 257
+    assert len(read(path, content * 256 + END, limits=limits)) == (name == REVIEW)
 
 
 @pytest.mark.parametrize("name", ["aclImdb/README", REVIEW])
@@ -303,7 +315,7 @@ def test_1200_damaged_archives_are_read_or_refused(path):
         content = FORMATS[rng.choice(list(FORMATS))]
         within_gzip, around = rng.random() < 0.2, rng.random() < 0.4
         how, content = changed(gzip.compress(content) + bytes(512) if within_gzip else content, rng)
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             found = read(path, content, gzip.compress if around else plain)
         except DamagedFileError as error:
@@ -316,7 +328,7 @@ def test_1200_damaged_archives_are_read_or_refused(path):
                 assert found == EXPECTED, (k, how)
             if how == "flip":  # which no checksum of tar's would find in a text
                 assert found.keys() == EXPECTED.keys(), k
-        assert time.perf_counter() - start < 2, (k, how)
+        assert time.process_time() - start < 2, (k, how)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20e6

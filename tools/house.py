@@ -194,7 +194,7 @@ FLOORS = {
         "categories ids reading",
         "tables",
         "features",
-        "moments selected",
+        "flattened moments selected",
         "stored",
         "idx",
         "canonical chunks decompressing digits finite mapped",

@@ -60,7 +60,8 @@ class FromFrames:
         missing : {"error", "keep"}, default "error"
             Whether missing cells are refused or kept. With "keep", a missing number or label is
             NaN, and a missing category has the last code, whose name is None. None, NaN, and texts
-            such as "" and "null" count as missing.
+            such as "" and "null" count as missing, also in categorical types. Texts such as "NA"
+            are names; in columns of text, there is a warning.
 
         Returns
         -------

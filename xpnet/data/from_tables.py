@@ -25,6 +25,7 @@ class FromTables(FromFrames):
         *,
         exclude: Sequence[str] = (),
         id: str | None = None,
+        header: bool | None = None,
         delimiter: str | None = None,
         decimal: str = ".",
         missing: str = "error",
@@ -34,12 +35,14 @@ class FromTables(FromFrames):
         memory_limit: int | None = None,
         max_bytes: int | None = None,
     ) -> Self:
-        r"""Read a CSV file with a header row.
+        r"""Read a CSV file.
 
         A feature is numeric if all its cells are numbers, such as ``1``, ``-1.5``, ``1e-3`` or
         ``inf``. ``true`` and ``false`` become 1 and 0. Other texts become categories: integer codes
         in ``X``, with their names in ``categories``. Columns that mix numbers and texts, and those
-        of dates, times, or numbers with thousands separators, currencies or units, are refused.
+        of dates, times, or numbers with thousands separators, currencies, units, words or signs
+        such as ``<`` are refused. There is a warning if all texts are numbers with one suffix, such
+        as ``3.5k``.
 
         Parameters
         ----------
@@ -58,6 +61,10 @@ class FromTables(FromFrames):
         id : str, optional
             The column that identifies each row. It is kept as text in ``ids``, and is not a
             feature.
+        header : bool, optional
+            Whether the first line has the names of the columns; if not, these are ``"0"``, ``"1"``
+            and so on. By default it has names, and names that are numbers above columns of numbers
+            are refused, since they may be the first row. Those that other arguments name are not.
         delimiter : str, optional
             One character. By default, a tab if the file's name ends in ``.tsv``; otherwise the one
             among ``, ; | tab`` that splits the first lines into equally many cells.
@@ -68,7 +75,8 @@ class FromTables(FromFrames):
             NaN, and a missing category has the last code, whose name is None. In a column of
             numbers, empty cells and the texts ``NA``, ``N/A``, ``NaN``, ``null``, ``None``, ``?``,
             ``-`` and ``.`` count as missing, in upper or lower case. In a column of text, only
-            empty cells, ``NaN``, ``null``, ``<NA>`` and ``#N/A`` do, since ``NA`` may be a name.
+            empty cells, ``NaN``, ``null``, ``<NA>`` and ``#N/A`` do, since ``NA`` may be a name;
+            there is a warning that the others have become categories.
             Networks refuse NaN: fill it in, or select other rows by :meth:`rows`.
         encoding : str, default "utf-8"
             The file's encoding. A byte order mark of UTF-16 or UTF-32 overrides "utf-8".
@@ -122,7 +130,10 @@ class FromTables(FromFrames):
         """
         most = None if max_bytes is None else check_count("max_bytes", max_bytes)
         delimiter = _check_delimiter(delimiter, decimal)
-        written = Format(delimiter, decimal, check_text("encoding", encoding), compression, most)
+        if not isinstance(header, bool | None):  # for pandas, 0 is a line with names
+            raise TypeError(f"header={shown(header)}: expected True, False or None")
+        encoding = check_text("encoding", encoding)
+        written = Format(delimiter, decimal, encoding, compression, most, header)
         request = Request(label, columns, exclude, id, keeps_missing(missing))
         path = check_path("path", path)
         return cls._from_table(read_csv(path, written, request, engine, memory_limit))

@@ -13,6 +13,7 @@ from ..common.checks import check_distinct, check_texts
 from .canonical import canonical
 from .digits import lost_digits
 from .features import Features, SparseRows, StoredRows, kind_of
+from .flattened import flattened
 from .stored import read_all
 from .tables.selection import Request
 from .tables.typed.frame_types import as_frame, column_names, is_lazy
@@ -53,6 +54,8 @@ def read_features(X: Any) -> tuple[Features, list[str], dict[int, list[str | Non
             raise ValueError(
                 f"X has the unknown shape {tuple(X.shape)}: call X.compute_chunk_sizes() first"
             )
+        if len(X.shape) > 2 and math.prod(X.shape[1:]):
+            rows = flattened(X)
     elif column_names(X) is not None or is_lazy(X):
         table = read_frame(X, "X", Request(), advice=_KEEP, may_be_empty=True)
         rows, names = table.X, table.feature_names

@@ -5,6 +5,7 @@ import re
 import zipfile
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from .reviews import GROUPS, Group, Limits, reviews
 
 # Words of letters, digits and inner apostrophes: "don't" is one, 'so' in quotes is without them.
 _words = re.compile(r"\w+(?:'\w+)*").findall
-_VERSION = "1"  # of the words' definition and of the cache's layout: a new one forgets old files
+_VERSION = "2"  # of the words' definition and of the cache's layout: a new one forgets old files
 
 Part = tuple[Any, np.ndarray]
 """Counts as a CSR array of shape (n_reviews, n_words), and the labels of shape (n_reviews,)."""
@@ -49,7 +50,8 @@ def load_bags(
     source : Path
         A ``.tar.gz``, or the folder with ``train`` and ``test`` in it.
     cache : Path, optional
-        The folder where the result is kept for next time. A damaged file there is replaced.
+        The folder where the result is kept for next time, with a checksum. A file there that is
+        damaged or has been changed is replaced.
     sha256 : str, optional
         The archive's checksum, which is compared whenever the reviews are read.
     max_bytes : int, default 1,073,741,824
@@ -157,6 +159,9 @@ def _part(kinds: list[Any]) -> Part:
 
 # The cache ----------------------------------------------------------------------------------
 
+_DIGEST = "sha256"
+"""The name of the array with the checksum of the others."""
+
 
 def _identity(source: Path, sha256: str | None = None) -> str:
     """Return a name for the source as it is now: where, how big and how old its files are.
@@ -182,9 +187,19 @@ def _write_cache(file: Path, bags: Bags) -> None:
         for key in ("data", "indices", "indptr"):
             arrays[f"{name}_{key}"] = getattr(counts, key)
         arrays[f"{name}_labels"] = labels
+    arrays[_DIGEST] = np.frombuffer(_digest(arrays), np.uint8)
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as stream:
         np.savez(stream, **arrays)
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Return the checksum of arrays with their names, types and shapes."""
+    digest = hashlib.sha256()
+    for name, each in sorted(arrays.items()):
+        digest.update(f"{name} {each.dtype.str} {each.shape}\n".encode())
+        digest.update(np.ascontiguousarray(each).data)
+    return digest.digest()
 
 
 def _read_cache(file: Path) -> Bags:
@@ -201,7 +216,10 @@ def _read_cache(file: Path) -> Bags:
 def _read_arrays(stream: Any) -> Bags:
     from scipy.sparse import csr_array
 
-    with np.load(stream, allow_pickle=False) as arrays:
+    with np.load(stream, allow_pickle=False) as archive:
+        arrays = dict(archive)
+        if arrays.pop(_DIGEST).tobytes() != _digest(arrays):
+            raise ValueError("the arrays do not match their checksum")
         order = arrays["words"].tobytes().decode().split("\n")
         parts = []
         for name in ("train", "test"):

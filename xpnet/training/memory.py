@@ -426,20 +426,28 @@ def choose(
     Raises
     ------
     MemoryPlanError
-        No plan fits.
+        No plan fits; the message has the smallest one.
     """
-    network = request.network
+    network, refused = request.network, list[MemoryPlan]()
+
+    def fits(found: MemoryPlan) -> bool:
+        if found.total > available:
+            refused.append(found)
+        return found.total <= available
 
     def resident(batch_size: int, rows: int) -> MemoryPlan | None:
+        if streamed:
+            return None
         found = plan(network, data, n_samples, batch_size, rows)
-        return found if found.total <= available and not streamed else None
+        return found if fits(found) else None
 
     def in_chunks(batch_size: int, rows: int) -> MemoryPlan | None:
         if data.sparse or not chunks:  # sparse data cannot be streamed
             return None
+        # Where memory is short, this is the smallest chunk, a batch.
         chunk = _chunk(plan(network, data, n_samples, batch_size, rows), data, available)
         found = plan(network, data, n_samples, batch_size, rows, chunk)
-        return found if found.total <= available else None
+        return found if fits(found) else None
 
     asked = request.batch_size
     if isinstance(asked, str):
@@ -456,8 +464,8 @@ def choose(
         if (fewer := fewer_rows(rows, asked, n_samples, network.least_samples)) is None:
             break
         rows = fewer
-    least_chunk = asked if chunks and not data.sparse else None
-    least = plan(network, data, n_samples, asked, rows, least_chunk)
+    # Not the last one tried: an epoch of many small pieces keeps the results of many steps.
+    least = min(refused, key=lambda each: each.total)
     held_out = ""
     if data.evaluated_bytes > least.total / 2:
         held_out = f"fewer validation samples (they take {_readable(data.evaluated_bytes)}), "

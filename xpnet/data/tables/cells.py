@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Collection
 
 _MISSING_NUMBERS = (
     "", "-", "--", ".", "?", "#n/a", "#na", "<na>", "n/a", "na", "nan", "+nan", "-nan", "none",
@@ -14,10 +15,14 @@ _MISSING_CATEGORIES = ("", "#n/a", "<na>", "nan", "null")
 TRUE_FALSE = {"true": 1.0, "false": 0.0}
 """The numbers that a column of these texts becomes, in lower case."""
 
-_CURRENCY = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR)"
+_CURRENCY = (  # any sign, also as in R$ and US$; the codes of those that are traded most
+    r"(?:[A-Z]{0,3}[$\u00a2-\u00a5\u058f\u060b\u09f2\u09f3\u0e3f\u17db\u20a0-\u20cf\ufdfc\uff04\uffe0"
+    r"\uffe1\uffe5\uffe6]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|BRL|CAD|CZK|DKK|HKD|HUF|IDR|ILS|KRW|MXN|MYR|"
+    r"NOK|NZD|PHP|PLN|RUB|SEK|SGD|THB|TRY|TWD|ZAR)"
+)
 _UNIT = (  # a single letter only after a space: 5A may be a class at school
     rf"(?:\s*(?:[%‰]|°[CF]?|[kmcdµun][gmsl]|[kMGT]i?B|[kMG]?Hz|k?Wh|k[WVN]|min|km/h|mph|m/s|"
-    rf"lbs?|oz|bn|mio|{_CURRENCY})|\s+(?:[a-zA-Z]|ft|mi|in))"
+    rf"lbs?|oz|bn|mio|(?:[kmcd]?m|ft|in|yd)[²³]|{_CURRENCY})|\s+(?:[a-zA-Z]|ft|mi|in))"
 )
 _DIGITS = r"\d(?:[\d.,'\u2019 \u00a0\u202f]*\d)?[.,]?"
 _SIGN = r"[-+\u2013\u2212]"  # typesetting has a minus and a dash, which float() refuses
@@ -26,7 +31,28 @@ _FORMATTED = re.compile(
     rf"{_SIGN}?\s*(?:{_CURRENCY}\s*)?{_SIGN}?{_DIGITS}{_EXPONENT}?{_UNIT}?|\({_DIGITS}\)"
 )
 _DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)")
-_TIME = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?\s*([aApP][mM])?\s*")
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
+    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_DAY, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:1\d|2[01])\d\d"
+_SHORT_DATE = re.compile(  # only as a whole: parts of names may look like these
+    rf"{_YEAR}[-/](?:0[1-9]|1[0-2])|(?:0?[1-9]|1[0-2])/{_YEAR}|"
+    rf"{_DAY}([-/.]){_DAY}\1\d\d|{_YEAR}[-/ ]?(?:Q[1-4]|W[0-5]\d)|Q[1-4][-/ ]?{_YEAR}|"
+    rf"(?:{_DAY}[-/ .]+)?{_MONTH}[-/ ,]+(?:{_YEAR}|\d\d)|{_YEAR}[-/ ]{_MONTH}(?:[-/ ]{_DAY})?|"
+    rf"{_MONTH} {_DAY}(?:st|nd|rd|th)?,? {_YEAR}",
+    re.IGNORECASE,
+)
+_TIME = re.compile(
+    r"\s*(?:-?\d+ days?,? [-+]?)?\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?\s*([aApP][mM])?\s*"
+)
+_COUNTED = re.compile(rf"{_SIGN}?{_DIGITS}{_EXPONENT}?\s+[^\W\d_][^\s\d]*[\d²³]?")
+_COMPARED = re.compile(
+    rf"((?:<|>|≤|≥|~|≈|<=|>=)\s*)({_SIGN}?(?:{_CURRENCY})?{_DIGITS}{_EXPONENT}?{_UNIT}?)"
+)
+_SUFFIXED = re.compile(rf"{_SIGN}?{_DIGITS}{_EXPONENT}?([^\W\d_]+|[\"'\u2032\u2033])")
+_ORDINALS = {"st", "nd", "rd", "th"}
+_MAGNITUDES = set("kKmMbBGT")
 
 
 def number(text: str, decimal: str = ".") -> float | None:
@@ -65,8 +91,17 @@ def is_date(text: str) -> bool:
 
 
 def is_time(text: str) -> bool:
-    """Whether a text begins with a date, or is a time of day such as 12:30."""
-    return is_date(text) or _TIME.fullmatch(text) is not None
+    """Whether a text begins with a date, or is a time, a duration, a month or a quarter of a year.
+
+    Examples
+    --------
+    >>> [is_time(text) for text in ("2026-01-31 12:30", "12:30", "Jan 2026", "2026Q1", "1/31/26")]
+    [True, True, True, True, True]
+    >>> [is_time(text) for text in ("2026", "May", "Q1", "1.31", "A-2026-01")]
+    [False, False, False, False, False]
+    """
+    other = _TIME.fullmatch(text) or _SHORT_DATE.fullmatch(text.strip())
+    return is_date(text) or other is not None
 
 
 def is_formatted_number(text: str) -> bool:
@@ -78,6 +113,44 @@ def is_formatted_number(text: str) -> bool:
     [True, True, True, True, False, False]
     """
     return _FORMATTED.fullmatch(text.strip()) is not None
+
+
+def are_quantities(texts: Collection[str]) -> bool:
+    """Whether all texts are numbers with a word after a space, or with a sign of comparison.
+
+    Two classes on both sides of one number are no quantities.
+
+    Examples
+    --------
+    >>> are_quantities(["5 pcs", "1 pc"]), are_quantities(["<3", ">5"])
+    (True, True)
+    >>> are_quantities(["5 pcs", "few"]), are_quantities(["<18", ">=18"])
+    (False, False)
+    """
+    compared = [_COMPARED.fullmatch(text.strip()) for text in texts]
+    if len(texts) == 2 and all(compared):
+        return len({found[2] for found in compared if found}) == 2
+    return all(
+        found or _COUNTED.fullmatch(text.strip()) or is_formatted_number(text)
+        for text, found in zip(texts, compared, strict=True)
+    )
+
+
+def may_be_quantities(texts: Collection[str]) -> bool:
+    """Whether all texts are different numbers with one suffix, or with some such as k and M.
+
+    Examples
+    --------
+    >>> may_be_quantities(["3.5k", "4k"]), may_be_quantities(["3.5k", "1.5M"])
+    (True, True)
+    >>> may_be_quantities(["3B", "4C"]), may_be_quantities(["4th", "5th"])
+    (False, False)
+    """
+    found = [_SUFFIXED.fullmatch(text.strip()) for text in texts]
+    suffixes = {each[1] for each in found if each}
+    if not all(found) or len(found) < 2 or suffixes <= _ORDINALS:
+        return False
+    return len(suffixes) == 1 or (suffixes <= _MAGNITUDES and any("." in text for text in texts))
 
 
 def exceeds_float64(text: str, value: float) -> bool:
@@ -102,5 +175,10 @@ def advice(text: str, decimal: str) -> str:
         return (
             "write numbers with a decimal point and the sign '-', and without separators and units "
             "(decimal=',' reads decimal commas)"
+        )
+    if are_quantities([text]):
+        return (
+            "write the numbers alone, without words and signs; or, if the texts are names, begin "
+            "them with a letter"
         )
     return "correct it, or leave the column out"

@@ -3,18 +3,20 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from .cells import (
     TRUE_FALSE,
     advice,
+    are_quantities,
     exceeds_float64,
     is_formatted_number,
     is_missing,
     is_missing_category,
     is_time,
+    may_be_quantities,
     number,
 )
 
@@ -104,10 +106,14 @@ class Meaning:
         its category. NaN for a missing number or class.
     names : list of str or None, or None
         The names of the categories; None if the column holds numbers.
+    doubts : list of (str, str)
+        Texts that have become names but may be something else, each the first of its kind in the
+        column, and what to tell the user about them.
     """
 
     values: np.ndarray
     names: list[str | None] | None
+    doubts: list[tuple[str, str]] = field(default_factory=list)
 
     def label(self, codes: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
         """Return the label of rows whose texts have these codes, and the names of its classes."""
@@ -148,10 +154,12 @@ def feature_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
             "kind of values, or leave it out",
         )
     found.refuse_times()
+    found.refuse_quantities()
     values, names = found.categories(keeps_missing)
+    doubts = found.doubts("categories")
     if np.isnan(values).any():
-        return Meaning(np.where(np.isnan(values), len(names), values), [*names, None])
-    return Meaning(values, [*names])
+        return Meaning(np.where(np.isnan(values), len(names), values), [*names, None], doubts)
+    return Meaning(values, [*names], doubts)
 
 
 def label_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
@@ -169,8 +177,9 @@ def label_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
         return Meaning(found.all_numbers(keeps_missing, as_integers=True), None)
     found.refuse_mostly_numbers()
     found.refuse_times()
+    found.refuse_quantities()
     values, names = found.categories(keeps_missing)
-    return Meaning(values, [*names])
+    return Meaning(values, [*names], found.doubts("classes"))
 
 
 class _Kinds:
@@ -227,9 +236,43 @@ class _Kinds:
             raise not_a_number(self.others[0], self._decimal)
 
     def refuse_times(self) -> None:
-        """Refuse texts that are all dates or times."""
-        if all(map(is_time, self.others)):
+        """Refuse texts most of which are dates or times."""
+        times = list(filter(is_time, self.others))
+        if 2 * len(times) > len(self.others):
+            raise not_a_number(times[0], self._decimal)
+
+    def refuse_quantities(self) -> None:
+        """Refuse texts that are all numbers with a word or a sign."""
+        if are_quantities(self.others):
             raise not_a_number(self.others[0], self._decimal)
+
+    def doubts(self, kind: str) -> list[tuple[str, str]]:
+        """Return what may be wrong with texts that have become names; see `Meaning`.
+
+        ``kind`` is what they have become: categories or classes.
+        """
+        found = []
+        if may_be_quantities(self.others):
+            some = " and ".join(map(repr, self.others[:2]))
+            found.append((
+                self.others[0],
+                f"texts such as {some} have become {kind}: if they are quantities, write the "
+                "numbers alone",
+            ))  # fmt: skip
+        perhaps = [
+            (text, count)
+            for text, count in zip(self.distinct, self._counts.tolist(), strict=True)
+            if is_missing(text) and not is_missing_category(text)
+        ]
+        if perhaps:
+            some = ", ".join(f"{text.strip()!r} in {count} cell(s)" for text, count in perhaps)
+            found.append((
+                perhaps[0][0],
+                f"{some}, which often stands for a missing value, is one of the {kind}: if the "
+                "value is missing, leave the cell empty (missing='keep' keeps empty cells) or drop "
+                "the row",
+            ))  # fmt: skip
+        return found
 
     def categories(self, keeps_missing: bool) -> tuple[np.ndarray, list[str]]:
         """Return the code of each text, NaN for missing ones, and the sorted names."""

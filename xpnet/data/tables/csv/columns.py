@@ -25,6 +25,11 @@ class Columns:
     layout : Layout
     limit : float
         The most bytes of features to keep in memory; see :class:`Gathered`.
+
+    Attributes
+    ----------
+    doubts : list of (int, str, str)
+        The position of a column, and each of its `Meaning.doubts`; filled by `table`.
     """
 
     def __init__(self, selection: Selection, layout: Layout, limit: float) -> None:
@@ -33,6 +38,7 @@ class Columns:
         self._label: list[np.ndarray] = []
         self._ids: list[str] = []
         self._texts = {place: Texts() for place in layout.texts if place != selection.id}
+        self.doubts: list[tuple[int, str, str]] = []
         # Where the features among the numbers come from and go to.
         target = {place: k for k, place in enumerate(selection.places)}
         found = [(k, target[each]) for k, each in enumerate(layout.numbers) if each in target]
@@ -90,6 +96,7 @@ class Columns:
             except CellError as error:
                 error.place = place
                 raise
+            self.doubts += [(place, *doubt) for doubt in meanings[place].doubts]
         table = Table(selection.names, None, label_name=label_name)
         if selection.label is not None:
             table.y, table.class_names = self._finished_label(meanings.get(selection.label))

@@ -36,7 +36,13 @@ class Header(NamedTuple):
     guessed: bool
 
 
-def read_header(path: Path, start: str, delimiter: str | None, decimal: str = ".") -> Header:
+def read_header(
+    path: Path,
+    start: str,
+    delimiter: str | None,
+    decimal: str = ".",
+    has_header: bool | None = None,
+) -> Header:
     """Return the header at the beginning of a file.
 
     Parameters
@@ -48,11 +54,14 @@ def read_header(path: Path, start: str, delimiter: str | None, decimal: str = ".
         By default, a tab if the file's name ends in ``.tsv``; otherwise it is guessed.
     decimal : str, default "."
         The decimal sign, which is no delimiter.
+    has_header : bool, optional
+        Whether the first line has names. If not, the names are "0", "1", ... By default it must
+        have names, which may not all be numbers.
 
     Raises
     ------
     ValueError
-        There is no header, it is no CSV, or the first line has numbers only.
+        The file is empty, its first line is no CSV, or it has numbers only.
     """
     guessed = delimiter is None
     if delimiter is None:
@@ -70,14 +79,27 @@ def read_header(path: Path, start: str, delimiter: str | None, decimal: str = ".
         raise ValueError(f"{path} is empty: expected a header row and a row for each sample")
     if not is_utf8("".join(names)):
         raise ValueError(f"{path}: the header is {NOT_UTF8}")
-    if all(number(name) is not None for name in names) and not _counts(names):
-        raise ValueError(f"{path} begins with numbers: put a header row of column names first")
+    if has_header is False:
+        return Header([str(k) for k in range(len(names))], 0, delimiter, guessed)
+    if has_header is None and len(names) == len(numbers := numbers_among(names, decimal)):
+        raise begins_with_numbers(path, numbers)
     return Header(names, reader.line_num, delimiter, guessed)
 
 
-def _counts(names: Sequence[str]) -> bool:
-    """Whether the names are 0, 1, 2, ..., as pandas names columns."""
-    return len(names) > 2 and list(names) == [str(k) for k in range(len(names))]
+def numbers_among(names: Sequence[str], decimal: str) -> list[str]:
+    """Return the names that are numbers, unless they are 0, 1, 2, ..., as pandas names columns."""
+    numbers = [name for name in names if number(name, decimal) is not None]
+    counts = len(numbers) > 2 and numbers == [str(k) for k in range(len(numbers))]
+    return [] if counts else numbers
+
+
+def begins_with_numbers(path: Path, numbers: Sequence[str]) -> ValueError:
+    """Return the error for a file whose first line seems to be a row like the others."""
+    return ValueError(
+        f"{path} begins with numbers, such as {numbers[0]!r}, where the names of the columns are "
+        "expected: put a header row of names first, or give header=False, which names the columns "
+        "'0', '1', ... (header=True takes the first line as names)"
+    )
 
 
 def is_utf8(text: str) -> bool:

@@ -10,14 +10,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ....backends._warnings import warn
+from ....common.checks import check_texts
 from ..cells import is_missing, number
 from ..gathering import limit_of
-from ..selection import Request, Selection, select
+from ..selection import Request, Selection, check_name, select
 from ..table import Table
 from ..texts import CellError
 from .blocks import Block, Lines, blocks, end_of_lines, n_line_ends
 from .columns import Columns
-from .dialect import Header, read_header
+from .dialect import Header, begins_with_numbers, numbers_among, read_header
 from .engines import engine_class
 from .engines.base import Content, Engine, Layout
 from .opening import opened
@@ -47,6 +49,7 @@ class Format(NamedTuple):
     encoding: str = "utf-8"
     compression: str | None = "infer"
     max_bytes: int | None = None
+    header: bool | None = None
 
 
 def read_csv(
@@ -79,9 +82,12 @@ def _read(
         pieces = Lines(text, _BLOCK)
         start = next(pieces, b"")
         some = start.decode("utf-8", "surrogateescape")
-        header = read_header(path, some, format.delimiter, format.decimal)
+        header = read_header(path, some, format.delimiter, format.decimal, format.header)
+        rows = _first_rows(some, header)
+        if format.header is None:
+            _check_header(path, header, rows, request, format.decimal)
         selection = select(str(path), header.names, request)
-        layout, unsure = _layout(some, header, selection, format.decimal, request.keeps_missing)
+        layout, unsure = _layout(rows, header, selection, format.decimal, request.keeps_missing)
         if unsure_as_text:
             layout = _with_text(layout, unsure)
         body = start[end_of_lines(start, header.n_lines) :]
@@ -95,7 +101,12 @@ def _read(
                     raise ValueError(
                         f"{path} has a header but no rows: expected a row for each sample"
                     )
-                return columns.table(request.label)
+                table = columns.table(request.label)
+            for place, cell, doubt in columns.doubts:
+                line = _line_of(path, format, layout, header, place, cell)
+                where = str(path) if line is None else f"{path}, line {line}"
+                warn(f"{where}, column {header.names[place]!r}: {doubt}")
+            return table
         except LineError as error:
             raise _named(path, header, error, request) from None
         except CellError as error:
@@ -109,22 +120,44 @@ def _read(
     raise _named(path, header, LineError(line, reason, place), request)
 
 
+def _first_rows(start: str, header: Header) -> list[list[str]]:
+    """Return some rows at the beginning of the file."""
+    layout = Layout(len(header.names), [], [], header.delimiter, ".", False)
+    lines = itertools.islice(io.StringIO(start, newline=""), header.n_lines, None)
+    most = min(_SAMPLE_ROWS, max(_SAMPLE_CELLS // layout.n_columns, 2))
+    rows: list[list[str]] = []
+    with suppress(LineError):  # reported when the file is read
+        rows.extend(row for _, row in itertools.islice(rows_of(lines, layout, 1), most))
+    return rows
+
+
+def _check_header(
+    path: Path, header: Header, rows: list[list[str]], request: Request, decimal: str
+) -> None:
+    """Refuse names that are numbers above columns of numbers, unless the user has named them."""
+    named: set[str | None] = {check_name("label", request.label), check_name("id", request.id)}
+    named.update(check_texts("exclude", request.exclude))
+    named.update(check_texts("columns", request.columns or ()))
+    numbers = {name for name in numbers_among(header.names, decimal) if name not in named}
+    found = [
+        name
+        for place, name in enumerate(header.names)
+        if name in numbers and _are_numbers([row[place] for row in rows], decimal)
+    ]
+    if found:
+        raise begins_with_numbers(path, found)
+
+
 def _layout(
-    start: str, header: Header, selection: Selection, decimal: str, keeps_missing: bool
+    rows: list[list[str]], header: Header, selection: Selection, decimal: str, keeps_missing: bool
 ) -> tuple[Layout, set[int]]:
-    """Return which columns are numbers, judged by some rows at the beginning of the file.
+    """Return which columns are numbers, judged by ``rows`` from the beginning of the file.
 
     And those among them that may turn out to be text: the label, and columns without any value.
     These are numbers in most files, and text takes far more memory.
     """
     used = selection.used
     layout = Layout(len(header.names), [], [], header.delimiter, decimal, keeps_missing)
-    rows = []
-    with suppress(LineError):  # reported when the file is read
-        lines = itertools.islice(io.StringIO(start, newline=""), header.n_lines, None)
-        most = min(_SAMPLE_ROWS, max(_SAMPLE_CELLS // layout.n_columns, 2))
-        for _, row in itertools.islice(rows_of(lines, layout, 1), most):
-            rows.append(row)
     numbers: set[int] = set()
     unsure = set() if selection.label is None else {selection.label}
     for place in used:

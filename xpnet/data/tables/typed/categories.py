@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..cells import is_missing_category
 from ..texts import Meaning
 from .base import Column, Rules
 from .objects import is_missing
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class CategoryColumn(Column):
-    """Values of a categorical type, coded from 1 by name; 0 stands for a missing one."""
+    """Values of a categorical type, coded from 1 by name; 0 stands for a missing one.
+
+    The texts that stand for missing categories in columns of text do so here.
+    """
 
     is_code = True
 
@@ -30,11 +34,12 @@ class CategoryColumn(Column):
         # The last number, 0, is that of -1, which stands for a missing value.
         numbers: np.ndarray = np.zeros(len(names) + 1, np.int64)
         for k, name in enumerate(names):
-            numbers[k] = self._codes.setdefault(name, len(self._codes) + 1)
-        missing = codes < 0
+            if not is_missing_category(name):
+                numbers[k] = self._codes.setdefault(name, len(self._codes) + 1)
+        found: np.ndarray = numbers[codes]
+        missing = found == 0
         self.rules.refuse_missing(self.what, missing, start)
         self._has_missing |= bool(missing.any())
-        found: np.ndarray = numbers[codes]
         return found
 
     def feature(self) -> Meaning:

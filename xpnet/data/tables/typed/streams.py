@@ -14,14 +14,17 @@ from ..table import Table
 from .frame_types import column_names
 from .frames import check_same, read_batches, read_frame, used_columns
 
-_BUFFER = 1 << 20
-"""How many bytes of each column pyarrow reads at a time."""
+_BUFFER = 1 << 16
+"""How many bytes of each column pyarrow reads at a time; it holds a page of each besides."""
 
-_ROWS = 1 << 16
-"""How many rows pyarrow decodes at a time, and polars at least."""
+_NUMBERS, _LEAST_ROWS, _MOST_ROWS = 1 << 18, 1 << 12, 1 << 16
+"""About how many numbers pyarrow decodes at a time, in how many rows.
 
-_NUMBERS = 1 << 22
-"""About how many numbers polars decodes at a time; it decodes whole groups of rows."""
+Each column of a piece takes about as long as a few thousand numbers.
+"""
+
+_POLARS_NUMBERS, _POLARS_LEAST_ROWS = 1 << 20, 1 << 14
+"""The same for polars, which takes longer for each slice of a group of rows."""
 
 
 def read_arrow(data: Any, request: Request, memory_limit: int | None) -> Table:
@@ -103,7 +106,8 @@ class _Arrow:
 
         # By default, whole groups of rows are read ahead, which may be as large as the file.
         with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=_BUFFER) as file:
-            yield from file.iter_batches(_ROWS, columns=list(used))
+            rows = min(max(_NUMBERS // max(len(used), 1), _LEAST_ROWS), _MOST_ROWS)
+            yield from file.iter_batches(rows, columns=list(used))
 
 
 class _Polars:
@@ -129,7 +133,7 @@ class _Polars:
         import polars as pl
 
         n = self._scanned.select(pl.len()).collect().item()
-        step = max(_NUMBERS // max(len(used), 1), _ROWS)
+        step = max(_POLARS_NUMBERS // max(len(used), 1), _POLARS_LEAST_ROWS)
         for start in range(0, n, step):
             yield self._scanned.select(used).slice(start, step).collect()
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ....backends._warnings import warn
 from ..cells import is_missing, is_missing_category, number
 from ..texts import CellError, Meaning, Texts, feature_meaning, label_meaning
 from .base import Column, Rules
@@ -56,10 +57,16 @@ class TextColumn(Column):
     def _meaning(self, meaning_of: Callable[[Texts, str, bool], Meaning]) -> Meaning:
         self._check()
         try:
-            return meaning_of(self._texts, ".", self.rules.keeps_missing)
+            meaning = meaning_of(self._texts, ".", self.rules.keeps_missing)
         except CellError as error:
             row = self._row(error.text)
             raise ValueError(f"{self.what}, row {row}: {error.reason}") from None
+        for text, doubt in meaning.doubts:
+            warn(
+                f"{self.what}, row {self._row(text)}: {doubt}. A categorical type says that all "
+                "texts of the column are names"
+            )
+        return meaning
 
     def _check(self) -> None:
         """Refuse texts that stand for missing values, and columns of numbers written as text."""
