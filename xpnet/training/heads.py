@@ -1,5 +1,6 @@
 """Targets of several heads, given as a dict or a data frame."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,13 +40,20 @@ def read_dataset(data: Any, loss: LossFunction, known: ClassNames | None = None)
         columns, names = columns_of(data[1], loss, known)
         data = (data[0], columns, *data[2:])
     dataset = as_dataset(data)
-    if isinstance(loss, Heads) and isinstance(dataset.class_names, list):
+    if not isinstance(loss, Heads):
+        return dataset
+    if isinstance(dataset.class_names, list):
+        head = next(iter(loss.heads))
         raise ValueError(
             f"y has the class names {shown(dataset.class_names)}, but which head they belong to is "
-            f"unknown: give (X, y) with y as a dict, {{{next(iter(loss.heads))!r}: ...}}"
+            f"unknown: give (X, y) with y as a dict, {{{head!r}: ...}}. To name classes that do "
+            f"not occur in y, give loss=Heads(..., class_names={{{head!r}: [...]}})"
         )
-    if names:
-        dataset.class_names = names
+    given = loss.class_names or {}
+    if (names or given) and dataset.y is not None and dataset.class_names is None:
+        dataset = copy.copy(dataset)  # not to change the user's
+        dataset.class_names = {**given, **names}
+        dataset.has_text_labels = bool(names.keys() - given.keys())
     return dataset
 
 
@@ -68,14 +76,16 @@ def columns_of(
         raise ValueError(
             f"y has the keys {shown(list(y))}: expected those of the loss, {shown([*loss.heads])}"
         )
-    found, names = [], dict(known or {})
+    given = loss.class_names or {}
+    found, names = [], {**(known or {}), **given}
     for name, head in loss.parts.items():
         with blaming(f"the head {name!r}"):
-            column, own = _read(name, y[name], head, names.get(name))
-        if own is not None and known is not None and name not in known:
+            column, own = _read(name, y[name], head, names.get(name), name in given)
+        if own is not None and known is not None and name not in names:
             raise ValueError(
                 f"the head {name!r}: y has text, e.g. {own[0]!r}, but the training targets were "
-                "numbers: give numbers"
+                "numbers, or missing in the first batch: give numbers, or name the classes with "
+                f"loss=Heads(..., class_names={{{name!r}: [...]}})"
             )
         names |= {} if own is None else {name: own}
         found.append(column)
@@ -96,21 +106,24 @@ def _by_head(y: Any, loss: LossFunction) -> Any:
 
 
 def _read(
-    name: str, given: Any, head: Head, names: list[str] | None
+    name: str, given: Any, head: Head, names: list[str] | None, takes_numbers: bool
 ) -> tuple[np.ndarray, list[str] | None]:
-    """Return the targets of a head as columns, and its class names if they are text."""
+    """Return the targets of a head as columns, and its class names if they are text.
+
+    ``takes_numbers`` is whether numbers may stand for the named classes.
+    """
     missing = None
     if head.ignore_missing:
         given, missing = _filled(given)
     labels, _, own = read_labels(given)
     column: np.ndarray = to_host(labels)
-    if names is not None:
-        if own is None:
-            raise ValueError(
-                f"y has numbers, but the training targets were text, such as {shown(names[0])}: "
-                "give the names of the classes"
-            )
+    if names is not None and own is not None:
         column, own = recoded(column, own, names, "class_names"), names
+    elif names is not None and not takes_numbers and (missing is None or not missing.all()):
+        raise ValueError(
+            f"y has numbers, but the training targets were text, such as {shown(names[0])}: give "
+            "the names of the classes"
+        )
     column = column[:, None] if column.ndim == 1 else column
     if column.ndim != 2 or column.shape[1] != head.n_targets:
         raise ValueError(
@@ -152,8 +165,8 @@ def _filled(given: Any) -> tuple[Any, np.ndarray]:
     rows: np.ndarray = np.any(lost.reshape(len(host), -1), axis=1)
     if not rows.any():
         return given, rows
-    if rows.all():
-        raise ValueError("y has no sample with a target")
+    if rows.all():  # of a whole data set, this is refused later
+        return np.zeros(host.shape), rows
     host = host.copy()
     host[rows] = host[~rows][0]
     return host.tolist() if host.dtype.kind == "O" else host, rows
