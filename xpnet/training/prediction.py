@@ -209,7 +209,7 @@ def evaluate(model: TrainableModel, dataset: Any, metric: Any = None) -> dict[st
         given = metric if isinstance(metric, (list, tuple)) else [metric]
         chosen = several(make_metrics([_named(model, each) for each in given], model.loss))
     found = _measured(model, dataset, chosen, with_loss=True)
-    if model.parameters.penalties:
+    if model.parameters.are_penalised:
         found["penalty"] = float(model.backend.scalar(model.parameters.penalties.cost()))
         found["loss"] += found["penalty"]
     return found
