@@ -94,7 +94,7 @@ def test_a_class_too_few_is_refused_with_how_to_name_all():
     with pytest.raises(ValueError, match=message):
         network(HEADS).fit(X, {"size": SIZE, "kind": KIND})
     data = Dataset(X, np.column_stack([SIZE, CODES]), class_names=NAMES)
-    with pytest.raises(ValueError, match=r"loss=Heads\(..., class_names=\{'size': \[...\]\}\)"):
+    with pytest.raises(ValueError, match=r"loss=Heads\(..., class_names=\{'kind': \[...\]\}\)"):
         network(HEADS).fit(data)
     net = network(HEADS).fit(X, {"size": SIZE, "kind": CODES})
     with pytest.raises(ValueError, match=r"were numbers, .* class_names=\{'kind': \[...\]\}"):

@@ -42,7 +42,8 @@ class Heads(HeadOutputs):
     ignore_missing : bool, default False
         Whether a sample may lack the target of a head. A missing target is NaN or, in lists, tables
         and text labels, None. The sample then has the loss 0 in that head, and does not count in
-        its metrics. By default, missing targets are refused.
+        its metrics. A batch given to ``fit(batches=...)`` may lack all targets of a head. By
+        default, missing targets are refused.
     class_names : dict of str to list of str, optional
         The names of the classes 0, 1, ... of some classification heads, e.g. if some classes do not
         occur in the training data. The targets of such a head are these names, or the numbers. By

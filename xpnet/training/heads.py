@@ -43,7 +43,8 @@ def read_dataset(data: Any, loss: LossFunction, known: ClassNames | None = None)
     if not isinstance(loss, Heads):
         return dataset
     if isinstance(dataset.class_names, list):
-        head = next(iter(loss.heads))
+        of_classes = [k for k, each in loss.heads.items() if each[0].targets == "classes"]
+        head = [*of_classes, *loss.heads][0]
         raise ValueError(
             f"y has the class names {shown(dataset.class_names)}, but which head they belong to is "
             f"unknown: give (X, y) with y as a dict, {{{head!r}: ...}}. To name classes that do "
