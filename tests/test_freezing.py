@@ -18,6 +18,7 @@ from xpnet import (
     BatchNormalization,
     Callback,
     Checkpoint,
+    CSVLogger,
     DenseLayer,
     Dropout,
     EarlyStopping,
@@ -290,7 +291,7 @@ def test_clipping_sees_only_trained_gradients(steps, data, request):
     np.testing.assert_allclose(np.sqrt(sum(np.sum((a - b) ** 2) for a, b in moved)), 1e-3)
 
 
-def test_penalties_on_frozen_layers_change_nothing_and_are_not_reported(steps, data):
+def test_penalties_on_frozen_layers_change_nothing_and_are_reported_as_0(steps, data):
     plain = marked(network(steps), [False, True, True, True]).fit(data)
     priced = network(steps)
     priced.layers[0].regularizer = L2(10.0)
@@ -298,7 +299,9 @@ def test_penalties_on_frozen_layers_change_nothing_and_are_not_reported(steps, d
     for one, other in zip(weights(plain), weights(priced), strict=True):
         np.testing.assert_array_equal(one, other)
     assert priced.history["loss"] == plain.history["loss"]
-    assert "penalty" not in priced.history
+    assert set(priced.history["penalty"]) == {0.0}
+    assert priced.evaluate(data)["penalty"] == 0.0
+    assert "penalty" not in plain.history
     priced.layers[0].trainable = True
     assert priced.fit(data).history.last["penalty"] > 0
 
@@ -683,3 +686,39 @@ def test_early_stopping_restores_frozen_networks(data):
     stopping = EarlyStopping("loss", patience=2)
     net.fit(data, validation=data, epochs=6, callbacks=stopping)
     np.testing.assert_array_equal(net[0].weights, before)
+
+
+class _Thaws(Callback):
+    """Freezes or thaws the first layer, and keeps the columns that were announced."""
+
+    def __init__(self, plan):
+        self.plan, self.columns = plan, []
+
+    def on_train_begin(self, network, columns):
+        self.columns = columns
+
+    def on_epoch_begin(self, network, epoch):
+        network.layers[0].trainable = self.plan[epoch]
+
+
+@pytest.mark.parametrize("of_network", [False, True])
+@pytest.mark.parametrize("plan", [[False, False, True, True], [True, True, False, False]])
+def test_the_penalty_of_a_layer_that_is_thawed_is_announced(
+    plan, of_network, steps, data, tmp_path
+):
+    net = network(steps)
+    for layer in net.layers[1:] if of_network else ():
+        layer.trainable = False
+    if of_network:
+        net.regularizer = L2(0.1)
+    else:
+        net.layers[0].regularizer = L2(0.1)
+    net.layers[0].trainable = plan[0]
+    watch = _Thaws(plan)
+    log = CSVLogger(tmp_path / "log.csv")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "no layer of the network is trainable")
+        net.fit(data, epochs=4, callbacks=[watch, log, EarlyStopping("penalty", patience=9)])
+    assert "penalty" in watch.columns
+    assert [value > 0 for value in net.history["penalty"]] == plan
+    assert (tmp_path / "log.csv").read_text().splitlines()[0].split(",") == watch.columns

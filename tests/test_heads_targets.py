@@ -244,7 +244,7 @@ def test_what_stands_in_place_of_a_missing_target_makes_no_difference(backend):
 
 def test_a_head_without_any_target_and_infinity_are_refused():
     y, _ = lacking()
-    with pytest.raises(ValueError, match="the head 'size': y has no sample with a target"):
+    with pytest.raises(ValueError, match="the head 'size': no sample has a target"):
         ignoring().fit((X, y | {"size": np.full(N, np.nan)}))
     with pytest.raises(ValueError, match="y has 1 infinite value"):
         ignoring().fit((X, y | {"size": [np.inf, *SIZE[1:]]}))

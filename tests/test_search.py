@@ -436,3 +436,27 @@ def test_learning_rates_are_drawn():
     import matplotlib.pyplot as plt
 
     plt.close("all")
+
+
+@pytest.mark.parametrize("order", [["size", "kind"], ["kind", "size"]])
+@pytest.mark.parametrize("kind", ["text", "numbers"])
+def test_targets_of_heads_may_be_data_frames(order, kind):
+    pd = pytest.importorskip("pandas")
+    X, codes = samples()
+    kinds = np.array(["no", "yes"])[codes] if kind == "text" else codes
+    y = {"size": X[:, 0], "kind": kinds}
+
+    def build(rate):
+        loss = {"size": ("mse", 1), "kind": ("softmax_cross_entropy", 2)}
+        net = NeuralNetwork(
+            epochs=2, learning_rate=rate, loss=loss, metric={"kind": "accuracy"}, seed=0
+        )
+        return net.add(DenseLayer(3, (5,)))
+
+    some = slice(None) if kind == "numbers" else kinds == "yes"  # a class is missing
+    frame = pd.DataFrame(y)[order]
+    space, given = {"rate": [0.1, 0.01]}, (X[some], {k: v[some] for k, v in y.items()})
+    expected = random_search(build, space, (X, y), given, seed=0)
+    found = random_search(build, space, (X, frame), (X[some], frame[some]), seed=0)
+    assert without_seconds(found.rows) == without_seconds(expected.rows)
+    assert found.best_score == build(found.best["rate"]).fit(X, frame).score(X[some], frame[some])

@@ -126,3 +126,39 @@ def test_the_sizes_are_those_of_scikit_learn():
 def test_what_cannot_be_split_is_refused(given, options, words):
     with pytest.raises((TypeError, ValueError), match=words):
         train_test_split(*given, **options)
+
+
+def test_a_dict_is_split_array_by_array(backend):
+    pd = pytest.importorskip("pandas")
+    y = {
+        "price": backend.asarray(np.arange(N)),
+        "kind": Y.tolist(),
+        "size": pd.Series(np.arange(N) * 2),
+    }
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, y, test_size=6, random_state=0, stratify=y["kind"]
+    )
+    for rows, parts in ((X_train, y_train), (X_test, y_test)):
+        place = (rows[:, 0] / 2).astype(int)
+        assert list(parts) == list(y)
+        assert backend.owns(parts["price"])
+        np.testing.assert_array_equal(to_host(parts["price"]), place)
+        assert parts["kind"] == Y[place].tolist()
+        assert parts["size"].tolist() == (place * 2).tolist()
+    (train, test) = train_test_split({"a": X, "b": Y}, test_size=6, shuffle=False)
+    np.testing.assert_array_equal(test["a"], X[-6:])
+    assert len(train["b"]) == N - 6
+
+
+def test_a_dict_with_arrays_of_other_lengths_is_refused():
+    with pytest.raises(ValueError, match=r"the arrays have \[20, 20, 19\] rows"):
+        train_test_split(X, {"a": X, "b": Y[1:]})
+    with pytest.raises(TypeError, match=r"was given 'text' as its argument 1, 'b'"):
+        train_test_split(X, {"a": X, "b": "text"})
+
+
+def test_a_sparse_matrix_that_is_a_dict_is_split_as_one():
+    sparse = pytest.importorskip("scipy.sparse")
+    train, test = train_test_split(sparse.dok_matrix(X), test_size=6, shuffle=False)
+    np.testing.assert_array_equal(test.toarray(), X[-6:])
+    assert train.shape == (N - 6, 2)

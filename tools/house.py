@@ -104,7 +104,7 @@ FLOORS = {
         "heads objective trainable weighing",
         "known",
         "checks classes lookups memory settings",
-        "metric_settings",
+        "metric_settings other_heads",
         "scorers",
         "target_unit run averaging",
         "callback history interruption",

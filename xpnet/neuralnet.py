@@ -92,8 +92,8 @@ class NeuralNetwork(Predictor):
     regularizer : str, Regularizer or function of the weights, optional
         Adds a penalty on the weights of each dense layer for which no regularizer is given
         (:mod:`xpnet.regularizers`). The history's loss includes the penalty, and its column
-        ``penalty`` shows it separately, as of the end of the epoch. A penalty with ``per_sample``
-        is averaged over the epoch instead.
+        ``penalty`` shows it separately, as of the end of the epoch. Frozen layers add nothing. A
+        penalty with ``per_sample`` is averaged over the epoch instead.
     precision : {"float32", "tf32", "bfloat16", "float16"}, default "float32"
         The precision of matrix products on CUDA, in a float32 network. All but "float32" let cuBLAS
         round the factors of products to fewer bits. Weights stay float32. With "float16" the loss
@@ -121,12 +121,14 @@ class NeuralNetwork(Predictor):
         history's metrics are in the unit of ``y``, in float64; the history's loss is not. Give it
         if the targets are very large, very small, or far from 0 in comparison with their spread.
         If ``loss`` is a dict, this is one too, for some or all of the heads:
-        ``{"price": (mean, scale)}``. The attribute then has the means and scales of all columns.
+        ``{"price": (mean, scale)}``. The attribute then has the means and scales of all columns. If
+        ``loss`` is set to one with other heads, each head keeps its unit.
 
     Attributes
     ----------
     layers : list of Layer
-        ``net.layers.pop()`` removes the last one; :meth:`add` appends one.
+        ``net.layers.pop()`` removes the last one; :meth:`add` appends one. Then train again: with a
+        ``target_unit``, or a loss such as GaussianNLL, the network does not predict before.
     history : History
         For each epoch: loss and metrics, also those of validation data, learning rate, seconds.
     metrics : tuple of Metric or function
@@ -153,7 +155,8 @@ class NeuralNetwork(Predictor):
     -----
     Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is an attribute
     that may be set later. A new optimizer is copied, and a new seed takes effect on the weights
-    with the next :meth:`reset`. After a new ``target_unit``, the network must be trained again.
+    with the next :meth:`reset`. After a new ``target_unit``, or a loss whose heads have other
+    outputs or classes, the network must be trained again.
     Other threads may :meth:`predict` and :meth:`score` during a ``fit``, but not ``fit``.
 
     Arguments take these names, and the names of the classes. Case, spaces, ``_`` and

@@ -1,5 +1,6 @@
 """Splitting data into a part to train on and a part to test on."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ def train_test_split(
     Parameters
     ----------
     *data : Dataset, tuple (X, y), or arrays with a row for each sample
-        A data set; or one or more arrays, sparse matrices, lists, data frames or Series.
+        A data set; or one or more arrays, sparse matrices, lists, data frames or Series. Or dicts
+        of these, such as the targets of several heads by name.
     test_size : float or int, default 0.25
         The size of the test part: a proportion of the samples in (0, 1), or their number.
     random_state : int, numpy.random.Generator or numpy.random.RandomState, optional
@@ -49,7 +51,7 @@ def train_test_split(
     train, test : Dataset
         If a data set or a tuple is given.
     X_train, X_test, y_train, y_test, ... : list
-        If arrays are given: two parts of each, in its library.
+        If arrays are given: two parts of each, in its library. Those of a dict are dicts.
 
     Raises
     ------
@@ -110,7 +112,11 @@ def _generator(random_state: Any) -> Any:
 
 def _common_length(parts: tuple[Any, ...]) -> int:
     lengths = []
-    for place, each in enumerate(parts):
+    named = [(str(place), each) for place, each in enumerate(parts)]
+    for place, each in named:
+        if _is_dict(each) and each:
+            named += [(f"{place}, {name!r}", own) for name, own in each.items()]
+            continue
         shape = getattr(each, "shape", None)
         if each is None or isinstance(each, str) or not (shape or hasattr(each, "__len__")):
             raise TypeError(
@@ -141,9 +147,16 @@ def _labels(stratify: Any, own: Any, n: int) -> np.ndarray | None:
     return labels
 
 
+def _is_dict(values: Any) -> bool:
+    """Whether these are arrays by name, and not a sparse matrix that is a dict."""
+    return isinstance(values, Mapping) and not hasattr(values, "shape")
+
+
 def _in_file(values: Any) -> bool:
     if isinstance(values, Dataset):
         return isinstance(values.features, StoredRows)
+    if _is_dict(values):
+        return any(map(_in_file, values.values()))
     return kind_of(values) is StoredRows
 
 
@@ -151,6 +164,8 @@ def _rows(values: Any, index: np.ndarray) -> Any:
     """Return the rows of any data at ``index``, as data of the same kind."""
     if isinstance(values, Dataset):
         return values.rows(index)
+    if _is_dict(values):
+        return {name: _rows(each, index) for name, each in values.items()}
     if isinstance(values, (list, tuple)):
         return [values[k] for k in index.tolist()]
     if hasattr(values, "iloc"):

@@ -154,7 +154,10 @@ class HeadMetric(Metric):
             The means and the scales of the targets of all heads.
         """
         copied, place = copy.copy(self), slice(*self.targets)
-        copied.unit = None if isinstance(self.metric, MeanLoss) else (mean[place], scale[place])
+        own = mean[place], scale[place]
+        # Not 0 and 1 either, by which class indices would become fractions.
+        in_unit = any(own[0]) or any(each != 1.0 for each in own[1])
+        copied.unit = own if in_unit and not isinstance(self.metric, MeanLoss) else None
         return copied
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:

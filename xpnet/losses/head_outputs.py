@@ -12,6 +12,7 @@ class HeadOutputs(MeanLoss):
 
     heads: dict[str, tuple[MeanLoss, int, float]]
     ignore_missing: bool
+    class_names: dict[str, list[str]] | None
 
     @property
     def parts(self) -> dict[str, Head]:

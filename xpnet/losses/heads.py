@@ -6,7 +6,14 @@ from typing import Any, Self
 
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
-from ..common.checks import check_count, check_flag, check_positive, whole_number
+from ..common.checks import (
+    check_count,
+    check_distinct,
+    check_flag,
+    check_positive,
+    check_texts,
+    whole_number,
+)
 from ..common.overrides import remember
 from .base import LossFunction, MeanLoss
 from .class_weighted import ClassWeightedLoss
@@ -36,14 +43,19 @@ class Heads(HeadOutputs):
     ignore_missing : bool, default False
         Whether a sample may lack the target of a head. A missing target is NaN or, in lists, tables
         and text labels, None. The sample then has the loss 0 in that head, and does not count in
-        its metrics. By default, missing targets are refused.
+        its metrics. A batch given to ``fit(batches=...)`` may lack all targets of a head. By
+        default, missing targets are refused.
+    class_names : dict of str to list of str, optional
+        The names of the classes 0, 1, ... of some classification heads, e.g. if some classes do not
+        occur in the training data. The targets of such a head are these names, or the numbers. By
+        default, the names are those in the targets, in sorted order, if these are text.
 
     Raises
     ------
     ValueError, TypeError
-        A head is not such a tuple. Or its loss cannot be part of a sum, because it is not a mean
-        over samples. At ``fit``, the network's outputs are not as many as those of all heads
-        together, or the targets do not fit.
+        A head is not such a tuple, or ``class_names`` does not fit the heads. Or a head's loss
+        cannot be part of a sum, because it is not a mean over samples. At ``fit``, the network's
+        outputs are not as many as those of all heads together, or the targets do not fit.
 
     Notes
     -----
@@ -90,7 +102,12 @@ class Heads(HeadOutputs):
     targets = "heads"
     state_names = ("balanced_weight",)
 
-    def __init__(self, heads: Mapping[str, Sequence[Any]], ignore_missing: bool = False) -> None:
+    def __init__(
+        self,
+        heads: Mapping[str, Sequence[Any]],
+        ignore_missing: bool = False,
+        class_names: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         if not isinstance(heads, Mapping) or not heads:
             raise TypeError(
                 f"heads={shown(heads)}: expected a dict such as "
@@ -98,6 +115,7 @@ class Heads(HeadOutputs):
             )
         self.heads = {_named(name): _checked(name, given) for name, given in heads.items()}
         self.ignore_missing = check_flag("ignore_missing", ignore_missing)
+        self.class_names = _checked_names(class_names, self.heads)
 
     def with_losses(self, losses: Mapping[str, MeanLoss]) -> Self:
         """Return a copy in which some of the heads have other losses."""
@@ -217,6 +235,34 @@ def _checked(name: str, given: Any) -> tuple[MeanLoss, int, float]:
     loss.check_outputs(n_outputs)
     weight = check_positive(f"{what}: weight", given[2] if len(given) == 3 else 1.0)
     return loss, n_outputs, weight
+
+
+def _checked_names(
+    given: Any, heads: Mapping[str, tuple[MeanLoss, int, float]]
+) -> dict[str, list[str]] | None:
+    """Return the names of the classes of some heads."""
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) or not given.keys() <= heads.keys():
+        raise TypeError(
+            f"class_names={shown(given)}: expected a dict with lists of names for some of the "
+            f"heads {', '.join(heads)}"
+        )
+    found = {}
+    for name, names in given.items():
+        what = f"class_names of the head {name!r}"
+        found[name] = check_texts(what, names)
+        check_distinct(f"{what} has", found[name])
+        loss, n_outputs, _ = heads[name]
+        binary = loss.targets in ("binary", "probabilities") and n_outputs == 1
+        if loss.targets not in ("classes", None) and not binary:
+            raise ValueError(f"{what}: {loss!r} is not for classes that exclude each other")
+        if len(found[name]) != max(n_outputs, 2):
+            raise ValueError(
+                f"{what} has {len(found[name])} names, {shown(found[name])}: expected "
+                f"{max(n_outputs, 2)}, since the head has {n_outputs} output(s)"
+            )
+    return found
 
 
 remember(Heads)

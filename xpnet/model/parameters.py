@@ -180,6 +180,11 @@ class Parameters:
 
     # ---- what they cost
 
+    @property
+    def are_penalised(self) -> bool:
+        """Whether some have a penalty, or would have one if they were not frozen."""
+        return self.penalties.may_come(self.layers)
+
     def renew_penalties(self, regularizer: Regularizer | None) -> None:
         """Take the regularizers that the layers have now; ``regularizer`` is the network's."""
         self.penalties = self.penalties.renewed(self.layers, regularizer)

@@ -24,12 +24,20 @@ class Penalties:
 
     def append(self, layer: Layer) -> None:
         """Add the penalties on one more layer's parameters, unless they are frozen."""
+        self._terms += [each for each in self._of(layer) if each[0].trainable]
+
+    def _of(self, layer: Layer) -> Iterator[tuple[Layer, str, Regularizer]]:
+        """Yield the penalties on a layer's parameters, also on frozen ones."""
         for each in all_layers([layer]):
             own = each.regularizers()
-            for name in each.parameter_names if each.trainable else ():
+            for name in each.parameter_names:
                 of_network = self.regularizer if name in each.weight_names else None
                 if (term := own.get(name, of_network)) is not None:
-                    self._terms.append((each, name, term))
+                    yield each, name, term
+
+    def may_come(self, layers: Sequence[Layer]) -> bool:
+        """Whether a parameter has a penalty, or would have one if it were not frozen."""
+        return any(True for layer in layers for _ in self._of(layer))
 
     def renewed(self, layers: Sequence[Layer], regularizer: Regularizer | None) -> "Penalties":
         """Return the penalties on these layers as they are now: this object if none differs."""

@@ -32,6 +32,8 @@ class Plan(NamedTuple):
         Why not.
     takes_categories : bool
         Whether a network has a layer for codes of categories.
+    has_heads : bool
+        Whether a network has several heads.
     """
 
     metric: str
@@ -40,6 +42,7 @@ class Plan(NamedTuple):
     failed: dict[int, dict[str, Any]]
     errors: dict[int, Exception]
     takes_categories: bool = False
+    has_heads: bool = False
 
 
 def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
@@ -94,7 +97,8 @@ def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
                 + ". Let build give all networks the same metric"
             )
         takes = plan.takes_categories or takes_codes(net.layers)
-        plan = Plan(name, direction, plan.backend or net.backend, failed, errors, takes)
+        has_heads = plan.has_heads or isinstance(net.loss, Heads)
+        plan = Plan(name, direction, plan.backend or net.backend, failed, errors, takes, has_heads)
     return plan
 
 

@@ -20,6 +20,7 @@ from ..common.readable import is_plain_function
 from ..data import Dataset, as_dataset
 from ..data.categories import refuse_categories
 from ..data.features import DenseRows
+from ..data.tables.typed.frame_types import column_names
 from ..neuralnet import NeuralNetwork
 from ..training.callback import Callback, check_callbacks
 from .file import SearchFile
@@ -53,7 +54,7 @@ def random_search(
     space : dict, or sequence of dict
         Maps the name of each setting to a list of values or to a SciPy distribution.
     data : Dataset, (X, y) or (X, y, sample_weight)
-        The data to train on. For networks with several heads, ``y`` may be a dict.
+        The data to train on. For networks with several heads, ``y`` may be a dict or a data frame.
     validation : Dataset, (X, y) or (X, y, sample_weight)
         The data on which the networks are scored by their first metric.
     n_iter : int, default 10
@@ -155,9 +156,9 @@ def random_search(
                 f"random_search was given {type(given).__name__} as data: expected data=(X, y) as "
                 "the third argument, and validation=(X, y), to score on, as the fourth"
             )
-    training, held_out = _read(data), _read(validation)
     _callbacks_of(callbacks, drawn[0])  # refuses anything else before any trial
     plan = build_all(build, drawn, mode)
+    training, held_out = (_read(each, plan.has_heads) for each in (data, validation))
     if not plan.takes_categories:
         for each in (training, held_out):  # at once, not in each trial
             features = Dataset(each[0]) if isinstance(each, tuple) else each
@@ -205,14 +206,16 @@ def random_search(
     return found
 
 
-def _read(data: Any) -> Any:
-    """Return a data set, or ``data`` itself if its targets are by head.
+def _read(data: Any, has_heads: bool) -> Any:
+    """Return a data set, or ``data`` itself if its targets are by head, in a dict or a data frame.
 
     Such targets become columns for each network, in the order of its own heads.
     """
-    if not isinstance(data, tuple) or len(data) not in (2, 3) or not isinstance(data[1], Mapping):
-        return as_dataset(data)
-    return data
+    if isinstance(data, tuple) and len(data) in (2, 3):
+        by_head = has_heads and column_names(data[1]) is not None
+        if by_head or isinstance(data[1], Mapping):
+            return data
+    return as_dataset(data)
 
 
 def _on_backend(data: Any, backend: Backend) -> Any:

@@ -303,6 +303,8 @@ def prepare_targets(
     n_outputs: int,
     metrics: Sequence[OneMetric] = (),
     unit: Unit | None = None,
+    *,
+    is_batch: bool = False,
 ) -> Array:
     """Return the targets in the form that the loss takes.
 
@@ -315,6 +317,8 @@ def prepare_targets(
         Classification metrics are refused for targets that are values.
     unit : tuple of 2 floats, optional
         With it, the targets are standardised, as the network's outputs are.
+    is_batch : bool, default False
+        Whether heads may lack all targets, as in one of many batches.
 
     Returns
     -------
@@ -327,7 +331,7 @@ def prepare_targets(
         Shape or values of ``y`` do not fit the loss, the metric or the number of outputs.
     """
     if isinstance(loss, Heads):
-        return _targets_of_heads(to_host(y), loss, metrics, unit)
+        return _targets_of_heads(to_host(y), loss, metrics, unit, is_batch)
     host, given, n_outputs = to_host(y), n_outputs, loss.n_targets(n_outputs)
     n, name = host.shape[0], type(loss).__name__
     check_columns(unit, n_outputs)
@@ -363,7 +367,11 @@ def prepare_targets(
 
 
 def _targets_of_heads(
-    y: np.ndarray, loss: Heads, metrics: Sequence[OneMetric], unit: Unit | None
+    y: np.ndarray,
+    loss: Heads,
+    metrics: Sequence[OneMetric],
+    unit: Unit | None,
+    is_batch: bool,
 ) -> np.ndarray:
     """Return the targets of all heads, checked, and standardised if there is a unit."""
     y = y[:, None] if y.ndim == 1 else y
@@ -383,6 +391,8 @@ def _targets_of_heads(
     for name, head in loss.parts.items():
         with blaming(f"the head {name!r}"):
             column = head.known_targets(y)
+            if not len(column) and is_batch and loss.ignore_missing:
+                continue
             if not len(column):
                 raise ValueError("no sample has a target")
             own = [each.metric for each in of_heads if each.outputs == head.outputs]

@@ -41,15 +41,23 @@ def check_class_names(
         for name, head in heads.items():
             if name in names:
                 with blaming(f"the head {name!r}"):
-                    _check_names(names[name], head.loss, head.n_outputs)
+                    of_head = f"loss=Heads(..., class_names={{{name!r}: [...]}})"
+                    _check_names(names[name], head.loss, head.n_outputs, naming=of_head)
     elif names is not None and y is not None and not (y.ndim == 2 and y.shape[1] > 1):
         _check_names(names, loss, n_outputs, are_new and dataset.has_text_labels)
 
 
 def _check_names(
-    names: list[str], loss: LossFunction, n_outputs: int, are_text: bool = False
+    names: list[str],
+    loss: LossFunction,
+    n_outputs: int,
+    are_text: bool = False,
+    naming: str = "Dataset(X, y, class_names=[...])",
 ) -> None:
-    """Refuse names of classes that do not fit a loss or its number of outputs."""
+    """Refuse names of classes that do not fit a loss or its number of outputs.
+
+    ``naming`` is how to name all classes.
+    """
     kind = loss.targets
     n, loss_name = len(names), type(loss).__name__
     if kind in _NUMBERS and (are_text or n != 2):
@@ -65,7 +73,7 @@ def _check_names(
     if kind != "classes":
         advice = f"for more, give loss='softmax_cross_entropy' and a last layer of {n} units"
     if n < expected:
-        advice = "if others do not occur in y, name all of them: Dataset(X, y, class_names=[...])"
+        advice = f"if others do not occur in y, name all of them: {naming}"
     raise ValueError(
         f"y has {n} class(es), {shown(names)}, and the network has {outputs}: {advice}"
     )

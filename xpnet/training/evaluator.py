@@ -89,10 +89,11 @@ class Evaluator(TrainableModel):
         -------
         dict of str to float
             ``"loss"``, then each metric under its name. If the network has penalties on weights,
-            ``"penalty"`` is their sum for the current weights, and the loss includes it, as the
-            history's ``val_loss`` does. Penalties with ``per_sample`` are left out, because they
-            depend on the batches in training. The loss is computed in the network's type and
-            averaged in float64, and metrics are computed as in :meth:`score`.
+            ``"penalty"`` is their sum for the current weights, without those of frozen layers, and
+            the loss includes it, as the history's ``val_loss`` does. Penalties with ``per_sample``
+            are left out, because they depend on the batches in training. The loss is computed in
+            the network's type and averaged in float64, and metrics are computed as in
+            :meth:`score`.
 
         Raises
         ------

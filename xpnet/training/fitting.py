@@ -101,9 +101,10 @@ def fit(
     averaging = averaging_of(callbacks)
     if averaging is not None:
         check_average(model, dataset)
-    before = {name: getattr(model, name) for name in _SET_FROM_DATA}
     ended = closing(dataset) if isinstance(dataset, Passes) else nullcontext()
     with trained_once(model), computing(), ended:
+        model.check_layers()
+        before = {name: getattr(model, name) for name in _SET_FROM_DATA}
         split = None
         if held_out is not None:
             streams = model.randomness if resume is None else resume.randomness(model)
@@ -381,7 +382,7 @@ class BatchReader:
                 item = tuple(item)
             data = check_data(model, item, known)
             check_weights(data, model.loss, model.metrics)
-            y = objective.targets_of(data)
+            y = objective.targets_of(data, is_batch=True)
             weighed = (model.loss, y, data.sample_weight, objective.n_outputs, model.backend.dtype)
             check_total_weight("batch", *weighed, may_be_zero=True)
         self._check_size(name, len(data))
@@ -471,8 +472,21 @@ def check_built(model: TrainableModel) -> None:
 def check_fitted(model: TrainableModel, what: str) -> None:
     """Refuse a model that has not been trained; ``what`` is what the user wants to do with it."""
     check_built(model)
-    if not model.is_fitted:
+    if model.is_fitted:
+        return
+    if model.history.epochs:
+        raise NotFittedError(
+            f"{what} before fit: layers, loss or target_unit have changed since the last one. "
+            "Train the network with fit(X, y) again. For the outputs of hidden layers, take "
+            "net[:-1] of the trained network instead of net.layers.pop()"
+        )
+    if not model.loss.predicts_outputs:
         raise NotFittedError(
             f"{what} before fit: train the network with fit(X, y) first. After training by hand, "
-            "call mark_fitted()"
+            f"call mark_fitted(). In a part of a network, first set loss = 'mse': predictions of "
+            f"{type(model.loss).__name__} are not the outputs"
         )
+    raise NotFittedError(
+        f"{what} before fit: train the network with fit(X, y) first. After training by hand, "
+        "call mark_fitted()"
+    )

@@ -52,13 +52,21 @@ def read_dataset(
             data = Dataset(data[0], columns, sample_weight=weight, class_names=own)
     dataset = as_dataset(data)
     if isinstance(loss, Heads) and isinstance(dataset.class_names, list):
+        of_classes = [k for k, each in loss.heads.items() if each[0].targets == "classes"]
+        head = [*of_classes, *loss.heads][0]
         raise ValueError(
             f"y has the class names {shown(dataset.class_names)}, but which head they belong to is "
-            f"unknown: give (X, y) with y as a dict, {{{next(iter(loss.heads))!r}: ...}}"
+            f"unknown: give (X, y) with y as a dict, {{{head!r}: ...}}. To name classes that do "
+            f"not occur in y, give loss=Heads(..., class_names={{{head!r}: [...]}})"
         )
     if not names:
-        return _in_order(dataset, loss, known)
-    dataset.class_names = names
+        dataset = _in_order(dataset, loss, known)
+    given = loss.class_names if isinstance(loss, Heads) else None
+    if (names or given) and dataset.y is not None and dataset.class_names is None:
+        given = given or {}
+        dataset = copy.copy(dataset)  # not to change the user's
+        dataset.class_names = {**given, **names}
+        dataset.has_text_labels = bool(names.keys() - given.keys())
     return dataset
 
 
@@ -109,15 +117,17 @@ def columns_of(
         raise ValueError(
             f"y has the keys {shown(list(y))}: expected those of the loss, {shown([*loss.heads])}"
         )
-    found, names = [], dict(known or {})
+    given = loss.class_names or {}
+    found, names = [], {**(known or {}), **given}
     for name, head in loss.parts.items():
         with blaming(f"the head {name!r}"):
             coded = None if own_names is None else own_names.get(name)
-            column, own = _read(name, y[name], head, names.get(name), coded)
-        if own is not None and known is not None and name not in known:
+            column, own = _read(name, y[name], head, names.get(name), coded, name in given)
+        if own is not None and known is not None and name not in names:
             raise ValueError(
                 f"the head {name!r}: y has text, e.g. {own[0]!r}, but the training targets were "
-                "numbers: give numbers"
+                "numbers, or missing in the first batch: give numbers, or name the classes with "
+                f"loss=Heads(..., class_names={{{name!r}: [...]}})"
             )
         names |= {} if own is None else {name: own}
         found.append(column)
@@ -138,11 +148,17 @@ def _by_head(y: Any, loss: LossFunction) -> Any:
 
 
 def _read(
-    name: str, given: Any, head: Head, names: list[str] | None, own: list[str] | None
+    name: str,
+    given: Any,
+    head: Head,
+    names: list[str] | None,
+    own: list[str] | None,
+    takes_numbers: bool,
 ) -> tuple[np.ndarray, list[str] | None]:
     """Return the targets of a head as columns, and its class names if they are text.
 
     ``names`` are those of the training data; ``own`` are given for targets that are indices.
+    ``takes_numbers`` is whether numbers may stand for the named classes.
     """
     missing = None
     if head.ignore_missing:
@@ -151,13 +167,13 @@ def _read(
     if own is None:
         given, _, own = read_labels(given, known_names(given, names))
     column = to_host(given)
-    if names is not None:
-        if own is None:
-            raise ValueError(
-                f"y has numbers, but the training targets were text, such as {shown(names[0])}: "
-                "give the names of the classes"
-            )
+    if names is not None and own is not None:
         column, own = recoded(column, own, names, "class_names"), names
+    elif names is not None and not takes_numbers and (missing is None or not missing.all()):
+        raise ValueError(
+            f"y has numbers, but the training targets were text, such as {shown(names[0])}: give "
+            "the names of the classes"
+        )
     column = column[:, None] if column.ndim == 1 else column
     if column.ndim != 2 or column.shape[1] != head.n_targets:
         raise ValueError(
@@ -200,8 +216,8 @@ def _filled(given: Any) -> tuple[Any, np.ndarray]:
     rows: np.ndarray = np.any(lost.reshape(len(host), -1), axis=1)
     if not rows.any():
         return given, rows
-    if rows.all():
-        raise ValueError("y has no sample with a target")
+    if rows.all():  # of a whole data set, this is refused later
+        return np.zeros(host.shape), rows
     host = host.copy()
     host[rows] = host[~rows][0]
     return host.tolist() if host.dtype.kind == "O" else host, rows

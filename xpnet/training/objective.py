@@ -29,8 +29,14 @@ class Objective:
     metrics: Sequence[OneMetric] = ()
     target_unit: Unit | None = None
 
-    def targets_of(self, data: Dataset) -> Array:
+    def targets_of(self, data: Dataset, *, is_batch: bool = False) -> Array:
         """Return the targets of a data set in the form that the loss takes.
+
+        Parameters
+        ----------
+        data : Dataset
+        is_batch : bool, default False
+            Whether it is one of many batches, in which a head may lack all targets.
 
         Raises
         ------
@@ -39,4 +45,5 @@ class Objective:
         """
         if data.y is None:
             raise ValueError("the data set has no targets: give Dataset(X, y)")
-        return prepare_targets(data.y, self.loss, self.n_outputs, self.metrics, self.target_unit)
+        given = (self.loss, self.n_outputs, self.metrics, self.target_unit)
+        return prepare_targets(data.y, *given, is_batch=is_batch)

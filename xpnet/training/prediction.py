@@ -111,17 +111,24 @@ def _sampled(model: TrainableModel, data: Dataset, backend: Backend, samples: in
 def predict_classes(model: TrainableModel, dataset: Any) -> Any:
     """Return predicted classes; see :meth:`xpnet.NeuralNetwork.predict_classes`."""
     check_fitted(model, "predict_classes")
-    last, loss = model.layers[-1], model.loss
-    check_is_of_classes(loss, last.output_kind, model.class_names)
-    return classes_of(predict(model, dataset), loss, model.class_names)
+    last, loss, names = model.layers[-1], model.loss, _class_names(model)
+    check_is_of_classes(loss, last.output_kind, names)
+    return classes_of(predict(model, dataset), loss, names)
 
 
 def predict_proba(model: TrainableModel, dataset: Any) -> Any:
     """Return probabilities of classes; see :meth:`xpnet.NeuralNetwork.predict_proba`."""
     check_fitted(model, "predict_proba")
-    last, loss = model.layers[-1], model.loss
-    check_is_of_classes(loss, last.output_kind, model.class_names)
-    return probabilities_of(predict(model, dataset), loss, last.output_kind, model.class_names)
+    last, loss, names = model.layers[-1], model.loss, _class_names(model)
+    check_is_of_classes(loss, last.output_kind, names)
+    return probabilities_of(predict(model, dataset), loss, last.output_kind, names)
+
+
+def _class_names(model: TrainableModel) -> Any:
+    """Return the names of the classes of the present outputs; refuse those of other heads."""
+    if isinstance(model.loss, Heads):
+        model.loss.check_outputs(model.layers[-1].output_shape()[0])
+    return None if model.is_shortened else model.class_names
 
 
 def outputs(
@@ -202,7 +209,7 @@ def evaluate(model: TrainableModel, dataset: Any, metric: Any = None) -> dict[st
         given = metric if isinstance(metric, (list, tuple)) else [metric]
         chosen = several(make_metrics([_named(model, each) for each in given], model.loss))
     found = _measured(model, dataset, chosen, with_loss=True)
-    if model.parameters.penalties:
+    if model.parameters.are_penalised:
         found["penalty"] = float(model.backend.scalar(model.parameters.penalties.cost()))
         found["loss"] += found["penalty"]
     return found

@@ -11,7 +11,7 @@ from ..losses import LossFunction
 from ..model.settings import CHECKS as MODEL
 from ..model.settings import Check, count, flag
 from .metric_settings import make_metrics
-from .target_unit import check_target_unit
+from .target_unit import check_target_unit, unit_for
 
 STEPS = ("auto", "formulas", "compiled", "captured")
 """The values of the setting ``steps``."""
@@ -70,7 +70,8 @@ def _check_steps(model: Any, given: Any) -> str | None:
 
 def _check_loss(model: Any, given: Any) -> LossFunction:
     loss: LossFunction = MODEL["loss"](model, given)
-    check_target_unit(vars(model).get("target_unit"), loss)
+    held = vars(model)
+    unit_for(held.get("target_unit"), held.get("loss", loss), loss)
     return loss
 
 

@@ -93,14 +93,50 @@ def _unit_of_heads(given: Any, loss: Heads) -> Unit:
     return tuple(means), tuple(scales)
 
 
-def units_of_heads(unit: Any, loss: Heads) -> dict[str, Any]:
+def units_of_heads(unit: Unit | None, loss: Heads) -> dict[str, Unit]:
     """Return the unit of each head that has one, from the means and scales of all columns."""
-    found = {}
-    for name, head in loss.parts.items() if unit is not None else ():
-        mean, scale = (each[slice(*head.targets)] for each in unit)
-        if any(mean) or any(each != 1.0 for each in scale):
-            found[name] = (mean, scale)
-    return found
+    if unit is None:
+        return {}
+    found: dict[str, Unit] = {}
+    for name, head in loss.parts.items():
+        mean, scale = (each[slice(*head.targets)] for each in map(tuple, map(_numbers, unit)))
+        found[name] = (mean[0], scale[0]) if len(mean) == 1 else (mean, scale)
+    changing = {name: own for name, own in found.items() if changes_numbers(own)}
+    if not changing:  # a unit of 0 and 1, which was given all the same
+        changing = {k: found[k] for k in found if loss.heads[k][0].targets == "values"}
+    return changing
+
+
+def changes_numbers(unit: Unit) -> bool:
+    """Whether a unit has a mean other than 0 or a scale other than 1."""
+    mean, scale = map(_numbers, unit)
+    return any(mean) or any(each != 1.0 for each in scale)
+
+
+def unit_for(unit: Unit | None, old: LossFunction, new: LossFunction) -> Unit | None:
+    """Return the unit for a network whose loss is replaced; heads keep theirs by name.
+
+    Raises
+    ------
+    ValueError
+        The new loss lacks a head that has a unit, or only one of the losses has heads.
+    """
+    if unit is None or old is new or not (isinstance(old, Heads) or isinstance(new, Heads)):
+        return check_target_unit(unit, new)
+    given = units_of_heads(unit, old) if isinstance(old, Heads) else unit
+    known = new.heads.keys() if isinstance(new, Heads) else set()
+    if not isinstance(given, dict) or not given.keys() <= known:
+        raise ValueError(
+            f"target_unit={shown(given)} is for {_targets_of(old)}, and the new loss for "
+            f"{_targets_of(new)}: set target_unit = None first, then the loss and its unit"
+        )
+    return check_target_unit(given, new)
+
+
+def _targets_of(loss: LossFunction) -> str:
+    if isinstance(loss, Heads):
+        return f"the head(s) {', '.join(loss.heads)}"
+    return f"the only target of {type(loss).__name__}"
 
 
 def _is_row(given: Any) -> bool:

@@ -6,6 +6,7 @@ from ..backends import Backend, backend_of, is_array
 from ..common.overrides import remember
 from ..data.categories import Categories
 from ..layers import Layer
+from ..losses import Heads, LossFunction
 from ..model import Model
 from ..model.randomness import Orders
 from ..model.settings import Check
@@ -15,8 +16,9 @@ from .averaging import Average
 from .history import History
 from .memory import MemoryPlan
 from .metric_settings import OneMetric, by_head, metrics_for, several, warn_of_same_name
+from .other_heads import ClassNames, has_same_places, names_for
 from .settings import CHECKS
-from .target_unit import Unit
+from .target_unit import Unit, unit_for, units_of_heads
 
 
 class TrainableModel(Model):
@@ -67,7 +69,7 @@ class TrainableModel(Model):
         self.stop_training = False
         self.feature_names: list[str] | None = None
         self.label_name: str | list[str] | None = None
-        self.class_names: list[str] | dict[str, list[str]] | None = None
+        self.class_names: ClassNames | None = None
         self.has_text_labels = False
         self.categories: Categories = {}
         self._is_fitted = False
@@ -76,7 +78,7 @@ class TrainableModel(Model):
         """Set an attribute to a checked value, and update the attributes that depend on it."""
         held = vars(self)
         if name == "loss" and "metric" in held:
-            super()._set("metric", metrics_for(self.metric, self.loss, value))
+            self._follow(value)
         if name == "target_unit" and held.get(name, value) != value:
             self._is_fitted = False  # its outputs are in the old unit
         if name == "metric" and held.get("history"):
@@ -85,8 +87,21 @@ class TrainableModel(Model):
         if name in ("randomness", "shuffle") and {"randomness", "shuffle"} <= held.keys():
             self.orders = Orders(self.randomness, self.shuffle)
 
+    def _follow(self, loss: LossFunction) -> None:
+        """Fit the metrics, the unit and the names of the classes to another loss."""
+        old = self.loss
+        metric, unit = metrics_for(self.metric, old, loss), unit_for(self.target_unit, old, loss)
+        names, all_kept = names_for(self.class_names, old, loss)
+        super()._set("metric", metric)
+        self._set("target_unit", unit)
+        self.class_names, self.has_text_labels = names, self.has_text_labels and names is not None
+        # Otherwise an output would stand for another target than the one it was trained on.
+        self._is_fitted &= all_kept and has_same_places(old, loss)
+
     def _argument(self, name: str) -> Any:
         value = super()._argument(name)
+        if name == "target_unit" and isinstance(self.loss, Heads):
+            return units_of_heads(value, self.loss) or None
         return by_head(value, self.loss) if name == "metric" else value
 
     def _append(self, layer: Layer) -> None:
@@ -127,10 +142,13 @@ class TrainableModel(Model):
         part.history, part.last_plan = History(), None
         if kept[:1] != self.layers[:1]:
             part.feature_names = None
-        if kept[-1:] != self.layers[-1:]:
-            part.target_unit = part.label_name = part.class_names = None
-            part.has_text_labels = False
         part._is_fitted = self._is_fitted and bool(kept)
+        if kept[-1:] != self.parameters.layers[-1:]:
+            part.label_name = part.class_names = None
+            part.has_text_labels = False
+            part.target_unit = None
+            # Such a loss would turn the outputs of a hidden layer into something else.
+            part._is_fitted = self._is_fitted and bool(kept) and self.loss.predicts_outputs
         return part
 
     @property
@@ -142,9 +160,27 @@ class TrainableModel(Model):
         return (*self.loss.metrics(), *several(self.metric))
 
     @property
+    def is_shortened(self) -> bool:
+        """Whether last layers were removed, which :meth:`check_layers` has not taken in yet."""
+        return len(self.layers) < len(self.parameters.layers)
+
+    @property
     def is_fitted(self) -> bool:
-        """Whether the parameters have been trained with the present layers and target unit."""
-        return self._is_fitted
+        """Whether the parameters have been trained with the present layers and target unit.
+
+        A network from which last layers were removed predicts the outputs of those that are left,
+        unless it has a target unit or a loss that would turn them into something else.
+        """
+        is_raw = self.target_unit is None and self.loss.predicts_outputs
+        return self._is_fitted and (is_raw or not self.is_shortened)
+
+    def check_layers(self) -> None:
+        """Refuse layers that were not added; take in that last ones were removed."""
+        if self.is_shortened:
+            self._is_fitted = self.is_fitted
+            self.label_name = self.class_names = None
+            self.has_text_labels = False
+        super().check_layers()
 
     def mark_fitted(self) -> None:
         """Record that an epoch of training is complete, which prediction requires."""

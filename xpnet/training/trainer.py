@@ -312,7 +312,7 @@ def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[
         raise ValueError(
             f"no sample of epoch {epoch + 1} counts: the weights of all its batches are 0"
         )
-    if network.parameters.penalties:
+    if network.parameters.are_penalised:  # 0 while they are frozen, since a callback may thaw them
         cost = network.backend.scalar(network.parameters.penalties.cost())
         penalty = sums.read_penalty() + cost
         row |= {"penalty": penalty, "loss": row["loss"] + penalty}
@@ -350,7 +350,7 @@ def _diverged(
 def _columns(network: TrainableModel, validates: bool) -> list[str]:
     """Return the names of the history's columns."""
     measured = ["loss", *map(name_of, network.metrics)]
-    penalty = ["penalty"] if network.parameters.penalties else []
+    penalty = ["penalty"] if network.parameters.are_penalised else []
     validated = [f"val_{name}" for name in measured] if validates else []
     return ["epoch", *measured, *penalty, *validated, "learning_rate", "seconds"]
 

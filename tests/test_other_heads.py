@@ -1,0 +1,254 @@
+"""A network whose loss gets other heads, or whose last layers are removed: what it keeps."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import (
+    DenseLayer,
+    GaussianNLL,
+    Heads,
+    NeuralNetwork,
+    NotFittedError,
+    SoftmaxCrossEntropy,
+    TanhActivation,
+)
+from xpnet.backends import to_host
+
+N = 60
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((N, 3))
+KIND = RNG.choice(["blue", "green", "red"], N)
+CODES = np.unique(KIND, return_inverse=True)[1]
+NAMES = ["blue", "green", "red"]
+FAR = 1000 + 50 * X[:, 0]
+SIZE = X[:, 1]
+PRICE_KIND = {"price": ("mse", 1), "kind": ("softmax_cross_entropy", 3)}
+
+
+def network(loss, n_outputs, **settings):
+    settings = {"epochs": 3, "batch_size": 16, "optimizer": "adam", "seed": 0} | settings
+    net = NeuralNetwork(loss=loss, **settings)
+    return net.add(DenseLayer(5, (3,))).add(TanhActivation()).add(DenseLayer(n_outputs))
+
+
+def kinds(net, tmp_path):
+    """Return the network as it is after a way of copying it, each in turn."""
+    net.save(tmp_path / "net.safetensors")
+    yield xpnet.load(tmp_path / "net.safetensors")
+    yield pickle.loads(pickle.dumps(net))
+    yield copy.deepcopy(net)
+
+
+# ---- units
+
+
+def two_units():
+    unit = {"far": (1000.0, 50.0)}
+    return network({"far": ("mse", 1), "size": ("mse", 1)}, 2, target_unit=unit)
+
+
+def test_a_unit_follows_its_head_to_another_place(tmp_path):
+    net = two_units()
+    net.loss = {"size": ("mse", 1), "far": ("mse", 1)}
+    assert net.target_unit == ((0.0, 1000.0), (1.0, 50.0))
+    expected = network(net.loss, 2, target_unit={"far": (1000.0, 50.0)})
+    y = {"far": FAR, "size": SIZE}
+    for each in (net, *kinds(net, tmp_path)):
+        np.testing.assert_array_equal(
+            each.fit(X, y).predict(X), expected.copy().fit(X, y).predict(X)
+        )
+
+
+def test_a_trained_network_must_be_trained_again_if_heads_change_places():
+    net = two_units().fit(X, {"far": FAR, "size": SIZE})
+    net.loss = {"far": ("mae", 1), "size": ("mse", 1)}
+    assert net.is_fitted
+    net.loss = {"size": ("mse", 1), "far": ("mse", 1)}
+    with pytest.raises(NotFittedError, match=r"layers, loss or target_unit have changed"):
+        net.predict(X)
+    plain = network({"a": ("mse", 1), "b": ("mse", 1)}, 2).fit(X, {"a": SIZE, "b": SIZE})
+    plain.loss = {"b": ("mse", 1), "a": ("mse", 1)}
+    assert not plain.is_fitted
+
+
+@pytest.mark.parametrize(
+    ("loss", "new"),
+    [
+        ({"size": ("mse", 1), "other": ("mse", 1)}, r"the head\(s\) size, other"),
+        ("mse", "the only target of MeanSquaredError"),
+    ],
+)
+def test_a_unit_whose_head_is_gone_is_shown_as_it_was_given(loss, new):
+    net = two_units()
+    before = net.loss
+    with pytest.raises(
+        ValueError,
+        match=rf"target_unit=\{{'far': \(1000.0, 50.0\)\}} is for the head\(s\) far, size, .*{new}"
+        ": set target_unit = None first",
+    ):
+        net.loss = loss
+    assert net.loss is before
+    net.target_unit = None
+    net.loss = loss
+    plain = network("mse", 2, target_unit=(1.0, 2.0))
+    with pytest.raises(
+        ValueError, match=r"target_unit=\(1.0, 2.0\) is for the only target of Mean"
+    ):
+        plain.loss = {"far": ("mse", 1), "size": ("mse", 1)}
+
+
+def test_units_are_shown_by_head():
+    assert "target_unit={'far': (1000.0, 50.0)})" in repr(two_units())
+    several = network(
+        {"a": ("mse", 2), "kind": ("softmax_cross_entropy", 3)},
+        5,
+        target_unit={"a": ([1, 2], [3, 4])},
+    )
+    assert "target_unit={'a': ((1.0, 2.0), (3.0, 4.0))})" in repr(several)
+    same = network({"a": ("mse", 1), "b": ("mse", 1)}, 2, target_unit={"a": (0, 1)})
+    same.loss = {"b": ("mse", 1), "a": ("mse", 1)}
+    assert same.target_unit == ((0.0, 0.0), (1.0, 1.0))
+    assert "target_unit" not in repr(network(PRICE_KIND, 4))
+
+
+def test_metrics_of_a_head_without_a_unit_take_class_indices(float64_backend):
+    settings = {"metric": {"kind": "accuracy", "price": "mae"}, "dtype": "float64"}
+    net = network(PRICE_KIND, 4, target_unit={"price": (1000.0, 50.0)}, **settings)
+    net.fit(float64_backend.asarray(X), {"price": FAR, "kind": CODES})
+    outputs = to_host(net.predict(float64_backend.asarray(X)))
+    found = net.evaluate(float64_backend.asarray(X), {"price": FAR, "kind": CODES})
+    assert found["kind_accuracy"] == (outputs[:, 1:].argmax(axis=1) == CODES).mean()
+    assert found["price_mae"] == pytest.approx(np.abs(outputs[:, 0] - FAR).mean())
+
+
+# ---- names of classes
+
+
+def test_a_renamed_head_keeps_the_names_of_its_classes():
+    net = network(PRICE_KIND, 4).fit(X, {"price": SIZE, "kind": KIND})
+    before = net.predict_classes(X)["kind"]
+    net.loss = {"price": ("mse", 1), "colour": (SoftmaxCrossEntropy(), 3)}
+    assert net.class_names == {"colour": NAMES}
+    np.testing.assert_array_equal(net.predict_classes(X)["colour"], before)
+    net.fit(X, {"price": SIZE, "colour": KIND})
+    assert net.class_names == {"colour": NAMES}
+    with pytest.raises(ValueError, match=r"y has numbers, but .* 'blue'"):
+        net.fit(X, {"price": SIZE, "colour": CODES})
+
+
+def test_the_only_head_and_a_loss_without_heads_share_the_names_of_classes():
+    net = network("softmax_cross_entropy", 3).fit(X, KIND)
+    before = net.predict_classes(X)
+    net.loss = {"kind": ("softmax_cross_entropy", 3)}
+    assert net.class_names == {"kind": NAMES}
+    np.testing.assert_array_equal(net.predict_classes(X)["kind"], before)
+    net.loss = "softmax_cross_entropy"
+    assert net.class_names == NAMES
+    with pytest.raises(ValueError, match="y has numbers, but the training targets were text"):
+        net.fit(X, CODES)
+    first = network({"kind": ("softmax_cross_entropy", 3)}, 3).fit(X, {"kind": KIND})
+    first.loss = "softmax_cross_entropy"
+    with pytest.raises(ValueError, match="y has numbers, but the training targets were text"):
+        first.fit(X, CODES)
+
+
+def test_two_classes_of_one_output_are_kept():
+    two = np.where(X[:, 0] > 0, "yes", "no")
+    loss = xpnet.BinaryCrossEntropy(from_logits=True)
+    net = network(loss, 1).fit(X, two)
+    net.loss = {"answer": (loss, 1)}
+    assert net.class_names == {"answer": ["no", "yes"]}
+    assert set(net.predict_classes(X)["answer"]) <= {"no", "yes"}
+
+
+def test_names_that_do_not_fit_other_heads_are_forgotten():
+    y = {"price": SIZE, "kind": KIND}
+    net = network(PRICE_KIND, 4).fit(X, y)
+    net.loss = "mse"
+    assert net.class_names is None
+    assert not net.is_fitted
+    net.fit(X, RNG.standard_normal((N, 4)))
+    assert net.class_names is None
+    net = network(PRICE_KIND, 4).fit(X, y)
+    net.loss = "softmax_cross_entropy"
+    four = np.array([*"abcd" * (N // 4)])
+    assert net.fit(X, four).class_names == [*"abcd"]
+    net.loss = PRICE_KIND
+    assert net.class_names is None
+    assert net.fit(X, y).class_names == {"kind": NAMES}
+    net.loss = {"price": ("mse", 1), "kind": ("mse", 3)}
+    assert net.class_names is None
+
+
+def test_a_fit_that_is_refused_brings_the_names_back():
+    net = network(PRICE_KIND, 4).fit(X, {"price": SIZE, "kind": KIND})
+    with pytest.raises(ValueError, match="different lengths"):
+        net.fit(X, {"price": SIZE[:-1], "kind": KIND})
+    assert net.class_names == {"kind": NAMES}
+    assert net.is_fitted
+
+
+# ---- last layers that are removed
+
+
+@pytest.mark.parametrize(
+    ("loss", "n_outputs", "y", "unit"),
+    [
+        ("mse", 1, FAR, (1000.0, 50.0)),
+        (GaussianNLL(), 2, SIZE, None),
+        (PRICE_KIND, 4, {"price": FAR, "kind": KIND}, {"price": (1000.0, 50.0)}),
+        (Heads({"a": (GaussianNLL(), 2), "b": ("mse", 1)}), 3, {"a": SIZE, "b": SIZE}, None),
+    ],
+)
+def test_hidden_outputs_are_not_given_a_unit_or_a_distribution(loss, n_outputs, y, unit, tmp_path):
+    net = network(loss, n_outputs, target_unit=unit).fit(X, y)
+    whole = net.copy()
+    net.layers.pop()
+    for each in (net, *kinds(net, tmp_path), net):
+        assert not each.is_fitted
+        with pytest.raises(NotFittedError, match=r"net\[:-1\]"):
+            each.predict(X)
+    part = whole[:-1]
+    if unit is None:
+        with pytest.raises(NotFittedError, match=r"set loss = 'mse'"):
+            part.predict(X)
+        part.loss = "mse"
+        part.mark_fitted()
+    hidden = np.tanh(X @ whole.layers[0].weights + whole.layers[0].biases)
+    np.testing.assert_allclose(part.predict(X), hidden, rtol=1e-5, atol=1e-6)
+
+
+def test_a_layer_that_is_put_back_has_its_unit():
+    net = network("mse", 1, target_unit=(1000.0, 50.0)).fit(X, FAR)
+    before = net.predict(X)
+    last = net.layers.pop()
+    assert not net.is_fitted
+    net.layers.append(last)
+    np.testing.assert_array_equal(net.predict(X), before)
+
+
+def test_hidden_outputs_are_no_classes_with_names(tmp_path):
+    net = NeuralNetwork(epochs=2, loss="softmax_cross_entropy", seed=0).add(DenseLayer(3, (3,)))
+    net = net.add(TanhActivation()).add(DenseLayer(3)).fit(X, KIND)
+    net.layers.pop()
+    assert net.predict_classes(X).dtype.kind == "i"
+    assert net[:].class_names is None
+    for each in kinds(net, tmp_path):
+        assert each.predict_classes(X).dtype.kind == "i"
+    assert net.class_names is None
+    with pytest.raises(ValueError, match="2 features: expected 3"):
+        net.fit(X[:, :2], KIND)
+    assert net.class_names is None
+
+
+def test_heads_are_not_split_from_hidden_outputs():
+    net = network(PRICE_KIND, 4).fit(X, {"price": SIZE, "kind": KIND})
+    with pytest.raises(ValueError, match="the heads take 4 outputs"):
+        net[:-1].predict_classes(X)
+    net.layers.pop()
+    with pytest.raises(ValueError, match="the heads take 4 outputs"):
+        net.predict_proba(X)

@@ -1,0 +1,58 @@
+"""What a network keeps of its targets when its loss is replaced by one with other heads."""
+
+from ..losses import Heads, LossFunction
+
+ClassNames = list[str] | dict[str, list[str]]
+"""The names of the classes; with several heads, a dict with those of each head that has some."""
+
+_ALL = ""
+"""Stands for the only target of a loss without heads; no head has this name."""
+
+
+def has_same_places(old: LossFunction, new: LossFunction) -> bool:
+    """Whether the heads that two losses share have the same outputs in both."""
+    before, after = (each.parts if isinstance(each, Heads) else {} for each in (old, new))
+    return all(before[name].outputs == after[name].outputs for name in before.keys() & after.keys())
+
+
+def names_for(
+    names: ClassNames | None, old: LossFunction, new: LossFunction
+) -> tuple[ClassNames | None, bool]:
+    """Return the names of the classes for a network whose loss is replaced, and if all are kept.
+
+    A head keeps the names of its classes. One that is new has those of the head whose outputs it
+    takes over. Names that do not fit the new loss are dropped. Those that it was given come first.
+    """
+    given = (new.class_names or {}) if isinstance(new, Heads) else {}
+    if names is None or not (isinstance(old, Heads) or isinstance(new, Heads)):
+        return given or names, True
+    held = names if isinstance(names, dict) else {_ALL: names}
+    found: dict[str, list[str]] = {}
+    n_kept = 0
+    for name, (loss, n_outputs, _) in _heads_of(new).items():
+        source = _source(name, old, new)
+        own = None if source is None else held.get(source)
+        if name in given:
+            found[name], n_kept = given[name], n_kept + (own == given[name])
+        elif own is None or loss.targets in ("values", "counts", "positive"):
+            continue
+        elif n_outputs in (0, len(own)) or (n_outputs, len(own)) == (1, 2):
+            found[name], n_kept = own, n_kept + 1
+    all_kept = n_kept == len(held)
+    return (found or None) if isinstance(new, Heads) else found.get(_ALL), all_kept
+
+
+def _source(name: str, old: LossFunction, new: LossFunction) -> str | None:
+    """Return which head of the old loss is, or has become, a head of the new one."""
+    before, after = _heads_of(old), _heads_of(new)
+    if name in before:
+        return name
+    if isinstance(old, Heads) and isinstance(new, Heads):
+        place = new.parts[name].outputs
+        gone = [k for k, head in old.parts.items() if head.outputs == place and k not in after]
+        return gone[0] if gone else None
+    return next(iter(before)) if len(before) == len(after) == 1 else None
+
+
+def _heads_of(loss: LossFunction) -> dict[str, tuple[LossFunction, int, float]]:
+    return {**loss.heads} if isinstance(loss, Heads) else {_ALL: (loss, 0, 1.0)}
