@@ -262,3 +262,18 @@ def test_a_regressor_converts_texts_that_are_numbers_as_scikit_learn_does():
         MLPRegressor(max_iter=3).fit(X, y, validation_data=(X[:2], ["1", "x"]))
     classes = [str(k % 2) for k in range(20)]
     assert MLPClassifier(max_iter=3).fit(X, classes).classes_.tolist() == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["yes", "no", "NA", "yes"], r"y, row 2: 'NA' in 1 cell\(s\), which often stands for a"),
+        (["3.5k", "4.5k", "4.5k"], "y, row 0: texts such as '3.5k' and '4.5k' have become classes"),
+    ],
+)
+def test_doubtful_names_of_classes_are_warned_of(labels, message):
+    X = np.zeros((len(labels), 1))
+    with pytest.warns(UserWarning, match=message):
+        dataset = Dataset(X, labels)
+    assert dataset.class_names == sorted(set(labels))
+    assert Dataset(X, labels, class_names=dataset.class_names).class_names == dataset.class_names

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..backends import is_array, to_host
 from ..backends._errors import shown
+from ..backends._warnings import warn
 from ..common.checks import check_distinct, check_texts
 from .reading import read_numbers
 from .tables.cells import is_missing, is_missing_category, is_time
@@ -252,7 +253,10 @@ def _refuse_numbers(cells: list[str]) -> None:
     texts = Texts()
     texts.codes(cells)
     try:
-        if label_meaning(texts, ".", keeps_missing=False).names is not None:
+        meaning = label_meaning(texts, ".", keeps_missing=False)
+        if meaning.names is not None:
+            for text, doubt in meaning.doubts:
+                warn(f"y, row {cells.index(text)}: {doubt}. {_NAMES}")
             return
         text, problem = cells[0], "a number written as text: convert y with astype(float)"
     except CellError as error:
