@@ -8,6 +8,7 @@ import pytest
 
 import xpnet
 from xpnet import (
+    Dataset,
     DenseLayer,
     GaussianNLL,
     Heads,
@@ -150,10 +151,12 @@ def test_the_only_head_and_a_loss_without_heads_share_the_names_of_classes():
     assert net.class_names == NAMES
     with pytest.raises(ValueError, match="y has numbers, but the training targets were text"):
         net.fit(X, CODES)
-    first = network({"kind": ("softmax_cross_entropy", 3)}, 3).fit(X, {"kind": KIND})
-    first.loss = "softmax_cross_entropy"
-    with pytest.raises(ValueError, match="y has numbers, but the training targets were text"):
-        first.fit(X, CODES)
+    targets = {"kind": KIND}
+    for data in ((X, targets), Dataset(X, targets)):
+        first = network({"kind": ("softmax_cross_entropy", 3)}, 3).fit(data)
+        first.loss = "softmax_cross_entropy"
+        with pytest.raises(ValueError, match="y has numbers, but the training targets were text"):
+            first.fit(X, CODES)
 
 
 def test_two_classes_of_one_output_are_kept():

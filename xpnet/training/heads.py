@@ -91,6 +91,7 @@ def _in_order(dataset: Dataset, loss: LossFunction, known: ClassNames | None) ->
     ordered = copy.copy(dataset)
     ordered.y = move_beside("y", columns, dataset.features, (1, 2))
     ordered.label_name, ordered.class_names = [*loss.heads], found or None
+    ordered.has_text_labels = bool(found.keys() - (loss.class_names or {}).keys())
     return ordered
 
 
