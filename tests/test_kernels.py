@@ -222,3 +222,11 @@ def test_fast_is_the_definition(name, dtype, layout, shape, out, rng):
         assert ours.dtype == dtype
         tolerance = 1e-5 if dtype == "float32" else 1e-12
         np.testing.assert_allclose(ours, reference, rtol=tolerance, atol=tolerance)
+
+
+def test_products_do_not_warn_of_what_blas_computes_beside_the_arrays():
+    """Such reports come and go with the contents of memory; here, a NaN of a product stands in."""
+    x, w = np.full((2, 2), np.inf, np.float32), np.array([[1.0], [-1.0]], np.float32)
+    with np.errstate(invalid="raise"):
+        assert np.isnan(ops.matmul(x, w)).all()
+        assert np.isnan(ops.affine(x, w, np.ones(1, np.float32))).all()

@@ -170,7 +170,8 @@ def test_a_fit_that_is_undone_keeps_the_attributes_set_from_earlier_data(fails, 
     state = copy.deepcopy([net.loss, net.feature_names, net.label_name, net.class_names])
     weights = net.parameters.copy()
     names = ["no", "yes"] if trained else ["0", "1"]
-    other = Dataset(X[:30], CLASSES[:30], feature_names=list("xyz"), class_names=names)
+    columns = list("abc") if trained else list("xyz")
+    other = Dataset(X[:30], CLASSES[:30], feature_names=columns, class_names=names)
     callbacks = [LambdaCallback(on_epoch_begin=fail_at_once)] if fails == "callback" else []
     if fails != "callback":
         net.optimizer = SGD(1e38, momentum=0.9)

@@ -80,6 +80,24 @@ def targets_by_name(y: Any) -> dict[str, Any] | None:
     return {str(name): frame.get_column(name).to_native() for name in frame.columns}
 
 
+def read_y(
+    y: Any, class_names: Sequence[str] | None = None
+) -> tuple[Any, list[str], list[str] | dict[str, list[str]] | None]:
+    """Return the labels, or several targets, of a data set; as :func:`read_labels`.
+
+    With several targets, the class names are a dict of those of the targets that are text.
+    """
+    if (targets := targets_by_name(y)) is None:
+        return read_labels(y, class_names)
+    if class_names is not None:
+        raise TypeError(
+            "class_names is for one target, and y has several: give the network "
+            "loss=Heads(..., class_names={...})"
+        )
+    columns, classes = read_targets(targets)
+    return columns, [*targets], classes or None
+
+
 def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list[str]]]:
     """Return several targets as columns of float64, and the class names of those that are text.
 

@@ -16,7 +16,7 @@ from .categories import (
     joined_categories,
     with_names,
 )
-from .classes import read_labels, read_targets, targets_by_name
+from .classes import read_y
 from .encoding import WithCategories
 from .features import Features, kind_of
 from .finite import check_finite
@@ -130,19 +130,11 @@ class Dataset(FromTables, WithCategories, Selecting):
         ids: Any = None,
     ) -> None:
         self._features, columns, found = reading.read_features(X)
-        self.y = None
-        label: list[str] = []
-        by_name: dict[str, list[str]] | None = None
-        if (targets := targets_by_name(y)) is not None:
-            if class_names is not None:
-                raise TypeError("class_names is for one target, but y has several by name")
-            y, by_name = read_targets(targets)
-            label = [*targets]
-        elif y is not None:
-            given = class_names
-            y, label, class_names = read_labels(y, class_names)
-            self.has_text_labels = given is None and class_names is not None
+        self.y, label = None, list[str]()
+        names: Any = class_names
         if y is not None:
+            y, label, names = read_y(y, class_names)
+            self.has_text_labels = class_names is None and names is not None
             self.y = reading.move_beside("y", y, self._features, (1, 2))
         self.sample_weight = None
         if sample_weight is not None:
@@ -151,9 +143,8 @@ class Dataset(FromTables, WithCategories, Selecting):
             self.sample_weight = reading.move_beside("sample_weight", weight, self._features, (1,))
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = reading.check_label_name(label_name, label, self.y)
-        self.class_names = by_name or None
-        if class_names is not None:
-            self.class_names = check_texts("class_names", class_names)
+        are_of_one = names is not None and not isinstance(names, dict)
+        self.class_names = check_texts("class_names", names) if are_of_one else names
         self.encoded = {}
         named = with_names(found, self.feature_names)
         given = joined_categories(named, categories)

@@ -149,20 +149,14 @@ class LossFunction(Readable, ABC):
     def compared_column(self, metric: Any) -> int | None:
         """Return the only column of outputs that a metric judges; by default None, for all.
 
-        Raises
-        ------
-        ValueError
-            No column is right for the metric.
+        A ``ValueError`` says that no column is right for the metric.
         """
         return None
 
     def constant_outputs(self, moments: Array) -> Array:
         """Return the best outputs that are the same for all samples; by default the targets' means.
 
-        Parameters
-        ----------
-        moments : array of shape (2, n_targets)
-            The means and the standard deviations of the targets.
+        ``moments``, of shape (2, n_targets), has their means and standard deviations.
         """
         return moments[0]
 

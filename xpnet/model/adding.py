@@ -45,7 +45,7 @@ def _hint(given: Any) -> str:
         return f": write {given.__name__}(...)"
     if isinstance(given, str):
         return ". Activations are layers, e.g. ReLUActivation()"
-    if isinstance(given, Iterable):
+    if isinstance(given, Iterable) and not is_array(given):
         are_taken = any(getattr(each, "in_network", False) for each in given)
         each = "layer.copy()" if are_taken else "layer"
         return f". Add layers one at a time, as in: for layer in layers: net.add({each})"
