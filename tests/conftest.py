@@ -22,11 +22,14 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
 
 from xpnet.backends import Backend, DeviceUnavailableError, resolve
+
+from .thinned import EVERY
 
 if find_spec("torch") is not None:
     # Small tensors: waking a second thread costs more than it gives, much more on a busy machine.
@@ -59,6 +62,15 @@ def pytest_report_header() -> str | None:
     """Say that what runs is not CuPy, if it is not."""
     order = os.environ.get("XPNET_STANDIN")
     return f"CuPy: replaced by tests/cuda/standin, order {order}" if order else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by -m
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark most cases of the tests in `thinned.EVERY` as slow."""
+    for item in items:
+        test = f"{item.path.name}::{item.name.partition('[')[0]}"
+        if crc32(item.name.encode()) % EVERY.get(test, 1):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

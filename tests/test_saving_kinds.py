@@ -190,7 +190,7 @@ CASES = [(role, kind) for role, kinds in PARTS.items() for kind in kinds]
 @pytest.mark.filterwarnings("ignore:the schedule .* has ended after")
 @pytest.mark.parametrize(("role", "kind"), CASES, ids=lambda case: getattr(case, "__name__", case))
 @pytest.mark.filterwarnings("ignore:LBFGS ended without having converged")
-@settings(max_examples=3, deadline=None, derandomize=True)
+@settings(max_examples=2, deadline=None, derandomize=True)
 @given(drawing=st.data())
 def test_parts_of_the_library_come_back(role, kind, drawing, tmp_path_factory):
     part = drawing.draw(made([kind]))

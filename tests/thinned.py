@@ -1,0 +1,23 @@
+"""Tests with so many cases that only a half or a third of them is among the fast ones.
+
+The others are slow: `pytest -m slow` runs them. Which they are follows from their names, as if they
+were drawn at random: so each value of a parameter is in some fast case of a product. Tests whose
+cases have nothing in common, as those for each class of the library, do not belong here.
+"""
+
+EVERY = {
+    "test_accumulate.py::test_updates_are_those_of_larger_batches": 2,
+    "test_by_hand.py::test_arguments_that_do_not_fit_are_refused": 4,
+    "test_cli.py::test_any_value_of_any_option_works_or_is_refused_in_one_line": 2,
+    "test_compiled.py::test_losses": 2,
+    "test_cuda_kernels.py::test_a_kernel_does_what_its_definition_says": 2,
+    "test_estimators_parity.py::test_partial_fit_is_the_same": 2,
+    "test_estimators_parity.py::test_the_weights_are_scikit_learns_with_settings": 2,
+    "test_kernels.py::test_fast_is_the_definition": 2,
+    "test_layers.py::test_batches_of_another_shape_are_refused_by_every_layer": 3,
+    "test_memory.py::test_after_the_first_step_nothing_large_is_allocated": 2,
+    "test_rules.py::test_a_training_that_was_broken_off_is_resumed_bit_for_bit": 2,
+    "test_thawing.py::test_steps_are_those_of_pytorch": 2,
+    "test_trajectories.py::test_fifty_steps_agree": 3,
+    "test_weight_average.py::test_the_network_gets_the_average": 2,
+}
