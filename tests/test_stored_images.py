@@ -155,3 +155,15 @@ def test_a_memory_map_stays_one_where_its_layout_allows(tmp_path):
     assert isinstance(Dataset(memory_map(X, tmp_path)).X, np.memmap)
     assert isinstance(Dataset(memory_map(X, tmp_path)[::2]).X, np.memmap)
     assert isinstance(Dataset(memory_map(X, tmp_path, "F")).X, Flattened)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [slice(1, None, 2), slice(None, None, -1), -1, [3, 0, -2], np.arange(6) % 2 == 0],
+    ids=["step", "backwards", "negative", "list", "mask"],
+)
+def test_rows_are_chosen_as_in_numpy(rows):
+    stored = np.arange(24.0).reshape(6, 2, 2)
+    np.testing.assert_array_equal(Flattened(stored)[rows], stored.reshape(6, 4)[rows])
+    with pytest.raises(IndexError):
+        Flattened(stored)[6]

@@ -1,8 +1,8 @@
-"""Tests with so many cases that only a half or a third of them is among the fast ones.
+"""Tests with very many cases: a share of the cases is fast, and the others are marked slow.
 
-The others are slow: `pytest -m slow` runs them. Which they are follows from their names, as if they
-were drawn at random: so each value of a parameter is in some fast case of a product. Tests whose
-cases have nothing in common, as those for each class of the library, do not belong here.
+A number n means that about one case in n is fast. A checksum of its name decides, so the choice is
+the same in every run and mixes the values of all parameters. A test that has a single case for each
+class of the library does not belong here, because some classes would be left out.
 """
 
 EVERY = {

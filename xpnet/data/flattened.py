@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .stored import numpy_type, read_rows, rows_decoded_together, stored_rows
+from .stored import RowsOnDemand, numpy_type, read_rows, rows_decoded_together, stored_rows
 
 
 def flattened(X: Any) -> Any:
@@ -19,7 +19,7 @@ def flattened(X: Any) -> Any:
     return Flattened(X)
 
 
-class Flattened:
+class Flattened(RowsOnDemand):
     """Stored samples of several dimensions, which are read as rows.
 
     Parameters
@@ -44,8 +44,6 @@ class Flattened:
     ((3, 4), [[4, 5, 6, 7], [8, 9, 10, 11]])
     """
 
-    ndim = 2
-
     def __init__(self, stored: Any) -> None:
         self.stored, self.dtype = stored, numpy_type(stored)
         self.shape = int(stored.shape[0]), math.prod(stored.shape[1:])
@@ -55,9 +53,6 @@ class Flattened:
         """How many rows are decoded together, in a tuple."""
         return (rows_decoded_together(self.stored),)
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
     def read_direct(self, out: np.ndarray, rows: slice) -> None:
         """Read rows, a slice with a start and a stop, into an array, as h5py does."""
         whole = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
@@ -66,27 +61,12 @@ class Flattened:
         if whole is not out:
             out[...] = whole
 
-    def __getitem__(self, key: Any) -> Any:
-        rows, others = (key[0], key[1:]) if isinstance(key, tuple) and key else (key, ())
-        index = np.asarray(range(len(self))[rows] if isinstance(rows, slice) else rows)
-        if index.ndim == 0:
-            return read_rows(self, index[None] % len(self))[0][others]
-        return read_rows(self, index)[(slice(None), *others)]
+    def _places(self, rows: Any) -> np.ndarray:
+        n = len(self)
+        return np.arange(*rows.indices(n)) if isinstance(rows, slice) else np.arange(n)[rows]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """Read all rows into memory."""
-        if copy is False:
-            raise ValueError("the rows are stored, so an array of them is a copy: give copy=None")
-        rows: np.ndarray = self[:]
-        return rows if dtype is None else rows.astype(dtype, copy=False)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the rows as an array in memory."""
-        return np.asarray, (self[:],)
-
-    def __deepcopy__(self, memo: Any) -> "Flattened":
-        """Return the object itself, which cannot be changed."""
-        return self
+    def _read(self, places: np.ndarray) -> np.ndarray:
+        return read_rows(self, places)
 
     def __repr__(self) -> str:
         return f"Flattened({self.stored!r})"

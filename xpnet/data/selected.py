@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import resolve
-from .stored import numpy_type, read_rows, rows_decoded_together
+from .stored import RowsOnDemand, numpy_type, read_rows, rows_decoded_together
 
 _SHARE = 0.1
 """The share of the free memory that chosen rows may take.
@@ -22,7 +22,7 @@ def fits_in_memory(n_bytes: int) -> bool:
     return n_bytes <= (math.inf if memory is None else _SHARE * memory.free)
 
 
-class Selected:
+class Selected(RowsOnDemand):
     """Chosen rows of stored data, which are read only when a slice of them is taken.
 
     Parameters
@@ -60,13 +60,8 @@ class Selected:
         if isinstance(stored, Selected):
             behind, index = stored.stored, stored.index[index]
         self.stored, self.index = behind, index
-        self.shape: tuple[int, ...] = (len(index), *behind.shape[1:])
+        self.shape = (len(index), *behind.shape[1:])
         self.dtype = numpy_type(behind)
-
-    @property
-    def ndim(self) -> int:
-        """The number of dimensions."""
-        return len(self.shape)
 
     @property
     def chunks(self) -> tuple[int]:
@@ -74,32 +69,11 @@ class Selected:
         unit, n = rows_decoded_together(self.stored), max(int(self.stored.shape[0]), 1)
         return (max(math.ceil(unit * min(len(self.index) / n, 1.0)), 1),)
 
-    def __len__(self) -> int:
-        return len(self.index)
+    def _places(self, rows: Any) -> np.ndarray:
+        return np.asarray(self.index[rows])
 
-    def __getitem__(self, key: Any) -> Any:
-        rows, others = (key[0], key[1:]) if isinstance(key, tuple) and key else (key, ())
-        index = self.index[rows]
-        if index.ndim > 1:
-            raise IndexError(f"index has {index.ndim} dimensions: expected rows, X[rows]")
-        if index.ndim == 0:
-            return read_rows(self.stored, index[None])[0][others]
-        return read_rows(self.stored, index)[(slice(None), *others)]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """Read all rows into memory."""
-        if copy is False:
-            raise ValueError("the rows are stored, so an array of them is a copy: give copy=None")
-        rows: np.ndarray = self[:]
-        return rows if dtype is None else rows.astype(dtype, copy=False)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the chosen rows alone, as an array in memory."""
-        return np.asarray, (self[:],)
-
-    def __deepcopy__(self, memo: Any) -> "Selected":
-        """Return the selection itself, which cannot be changed."""
-        return self
+    def _read(self, places: np.ndarray) -> np.ndarray:
+        return read_rows(self.stored, places)
 
     def __repr__(self) -> str:
         return f"Selected({len(self)} of {self.stored.shape[0]} stored rows, {self.dtype})"

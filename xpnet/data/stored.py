@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -86,6 +86,58 @@ def read_rows(X: Any, index: np.ndarray) -> np.ndarray:
             read(first, last + 1, near)
             rows[places] = near[index[places] - first]
     return rows
+
+
+class RowsOnDemand:
+    """Base of stored rows that are read only when a slice of them is taken.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n, ...).
+    """
+
+    shape: tuple[int, ...]
+
+    def _places(self, rows: Any) -> np.ndarray:
+        """Return the numbers by which :meth:`_read` finds rows; NumPy's indices select them."""
+        raise NotImplementedError
+
+    def _read(self, places: np.ndarray) -> np.ndarray:
+        """Return rows as an array in memory."""
+        raise NotImplementedError
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        rows, others = (key[0], key[1:]) if isinstance(key, tuple) and key else (key, ())
+        places = self._places(rows)
+        if places.ndim > 1:
+            raise IndexError(f"index has {places.ndim} dimensions: expected rows, X[rows]")
+        if places.ndim == 0:
+            return self._read(places[None])[0][others]
+        return self._read(places)[(slice(None), *others)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Read all rows into memory."""
+        if copy is False:
+            raise ValueError("the rows are stored, so an array of them is a copy: give copy=None")
+        rows: np.ndarray = self[:]
+        return rows if dtype is None else rows.astype(dtype, copy=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the rows alone, as an array in memory."""
+        return np.asarray, (self[:],)
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        """Return the object itself, which cannot be changed."""
+        return self
 
 
 _PIECE_BYTES = 1 << 20

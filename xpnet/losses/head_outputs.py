@@ -78,7 +78,7 @@ class HeadOutputs(MeanLoss):
         Raises
         ------
         ValueError
-            No loss has intervals, or one has none of this coverage.
+            No head's loss has intervals, or a loss that has some lacks this coverage.
         """
         lower, upper = {}, {}
         for name, outputs in self.split(y_pred).items():

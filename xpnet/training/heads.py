@@ -61,9 +61,8 @@ def read_dataset(
         )
     if not names:
         dataset = _in_order(dataset, loss, known)
-    given = loss.class_names if isinstance(loss, Heads) else None
+    given = (loss.class_names or {}) if isinstance(loss, Heads) else {}
     if (names or given) and dataset.y is not None and dataset.class_names is None:
-        given = given or {}
         dataset = copy.copy(dataset)  # not to change the user's
         dataset.class_names = {**given, **names}
         dataset.has_text_labels = bool(names.keys() - given.keys())

@@ -142,13 +142,14 @@ class TrainableModel(Model):
         part.history, part.last_plan = History(), None
         if kept[:1] != self.layers[:1]:
             part.feature_names = None
-        part._is_fitted = self._is_fitted and bool(kept)
-        if kept[-1:] != self.parameters.layers[-1:]:
+        ends_alike = kept[-1:] == self.parameters.layers[-1:]
+        if not ends_alike:
             part.label_name = part.class_names = None
             part.has_text_labels = False
             part.target_unit = None
-            # Such a loss would turn the outputs of a hidden layer into something else.
-            part._is_fitted = self._is_fitted and bool(kept) and self.loss.predicts_outputs
+        # Last, because another unit unsets it. The loss may not predict a hidden layer's outputs.
+        can_predict = bool(kept) and (ends_alike or self.loss.predicts_outputs)
+        part._is_fitted = self._is_fitted and can_predict
         return part
 
     @property
