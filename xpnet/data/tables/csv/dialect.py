@@ -61,7 +61,7 @@ def read_header(
     Raises
     ------
     ValueError
-        The file is empty, its first line is no CSV, or it has numbers only.
+        The file is empty, or its first line is not valid CSV, or has numbers only.
     """
     guessed = delimiter is None
     if delimiter is None:
