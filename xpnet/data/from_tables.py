@@ -63,9 +63,9 @@ class FromTables(FromFrames):
             feature.
         header : bool, optional
             Whether the first line has the names of the columns. With False, the names are ``"0"``,
-            ``"1"`` and so on. By default it has names, but a name that is a number, above a column
-            of numbers, is refused, since the line may be the first row. Names that ``label``,
-            ``columns``, ``exclude`` or ``id`` mention are accepted, and so are 0, 1, 2, ...
+            ``"1"`` and so on. By default it has names, but a line that may be the first row is
+            refused: one of numbers only (other than 0, 1, 2, ...), or with a number above a column
+            of numbers, unless ``label``, ``columns``, ``exclude`` or ``id`` names that column.
         delimiter : str, optional
             One character. By default, a tab if the file's name ends in ``.tsv``; otherwise the one
             among ``, ; | tab`` that splits the first lines into equally many cells.

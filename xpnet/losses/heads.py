@@ -47,15 +47,15 @@ class Heads(HeadOutputs):
         default, missing targets are refused.
     class_names : dict of str to list of str, optional
         The names of the classes 0, 1, ... of some classification heads, e.g. if some classes do not
-        occur in the training data. The targets of such a head are these names, or the numbers. By
+        occur in the training data. The targets of such a head are these names, or class indices. By
         default, the names are those in the targets, in sorted order, if these are text.
 
     Raises
     ------
     ValueError, TypeError
         A head is not such a tuple, or ``class_names`` does not fit the heads. Or a head's loss
-        cannot be part of a sum, because it is not a mean over samples. At ``fit``, the network's
-        outputs are not as many as those of all heads together, or the targets do not fit.
+        cannot be part of a sum, because it is not a mean over samples. At ``fit``, the network has
+        more or fewer outputs than all heads together, or the targets do not fit.
 
     Notes
     -----

@@ -282,7 +282,7 @@ def confusion_matrix(
     Returns
     -------
     array of shape (n_classes, n_classes), of the type of y_pred
-        Of names, a NumPy array of float64, with the classes that occur in sorted order.
+        For names, a NumPy array of float64; the classes are the names that occur, in sorted order.
 
     Raises
     ------
@@ -301,8 +301,8 @@ def confusion_matrix(
         return _confusion_of_names(true, predicted, sample_weight)
     if true is not None or _names(y_pred) is not None:
         raise TypeError(
-            "one of y_true and y_pred has names of classes: expected names in both, or class "
-            "indices and a network's output"
+            "only one of y_true and y_pred has names of classes: expected names in both, or class "
+            "indices in y_true and a network's output in y_pred"
         )
     check_shapes(y_true, y_pred, sample_weight)
     check_classes(y_true, y_pred, sample_weight)

@@ -189,7 +189,7 @@ class Trainer:
             bar.set_postfix(_shown(net.history, self._columns), refresh=False)
 
     def _refuse_made_codes(self) -> None:
-        """Refuse numbers that are no codes, which an embedding inside the network makes NaN."""
+        """Refuse numbers that are not codes, for which an embedding in the network gives NaN."""
         if makes_codes(self.network.layers) and not isinstance(self.training, Batches):
             deque(outputs(self.network, self.training), maxlen=0)
 
