@@ -88,8 +88,8 @@ def test_a_unit_whose_head_is_gone_is_shown_as_it_was_given(loss, new):
     before = net.loss
     with pytest.raises(
         ValueError,
-        match=rf"target_unit=\{{'far': \(1000.0, 50.0\)\}} was set for the head\(s\) far, size, .*{new}"
-        ": set target_unit = None first",
+        match=rf"target_unit=\{{'far': \(1000.0, 50.0\)\}} was set for the head\(s\) far, size,"
+        rf" .*{new}: set target_unit = None first",
     ):
         net.loss = loss
     assert net.loss is before

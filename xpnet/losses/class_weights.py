@@ -43,8 +43,8 @@ def read_class_weight(given: Any) -> ClassWeight:
             raise ValueError("class_weight={} names no class: give None for equal weights")
         if len({type(each) for each in by_class}) > 1:
             raise TypeError(
-                f"class_weight={shown(given)} has names and indices of classes: expected only names "
-                "or only indices"
+                f"class_weight={shown(given)} has names and indices of classes: expected only one "
+                "kind"
             )
         return by_class  # type: ignore[no-any-return]
     if is_array(given):

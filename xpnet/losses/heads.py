@@ -67,8 +67,8 @@ class Heads(HeadOutputs):
 
     A class weight multiplies the loss of a sample in that head, and so does 0 for a label that is
     ignored. The sum is divided by the total weight of all samples, whatever their class weights.
-    Weights of ``class_weight="balanced"`` are computed by ``fit`` for each head;
-    ``net.loss.balanced_weight`` has them by head.
+    For a ``class_weight`` that is "balanced" or a dict by class name, ``fit`` finds the weights of
+    each head; ``net.loss.balanced_weight`` has them by head.
 
     A network's ``target_unit={"price": (mean, scale)}`` standardises the targets of that head. Its
     loss in the history, and its weight in the sum, are then for standardised targets; predictions
