@@ -124,7 +124,7 @@ def test_weights_by_name_are_resumed(tmp_path):
 @pytest.mark.parametrize(
     ("weight", "y", "words"),
     [
-        ({"ye": 3}, LABELS, "class_weight names the class 'ye': expected classes of the training"),
+        ({"ye": 3}, LABELS, "class_weight names the class 'ye': expected the names of classes in"),
         ({"yes": 3}, INDICES, "of classes, but the classes in y have none: give text labels"),
         ({"yes": -1}, LABELS, "expected a finite number, 0 or more"),
         ({"yes": 0, "no": 0, "maybe": 0}, LABELS, "class_weight="),
