@@ -483,8 +483,8 @@ def check_fitted(model: TrainableModel, what: str) -> None:
     if not model.loss.predicts_outputs:
         raise NotFittedError(
             f"{what} before fit: train the network with fit(X, y) first. After training by hand, "
-            "call mark_fitted(). For the outputs of a part of a network, net[:k], first set its "
-            f"loss = 'mse', since predictions of {type(model.loss).__name__} are not the outputs"
+            "call mark_fitted(). Before that, in a part of a trained network such as net[:-1], set "
+            f"loss = 'mse': predictions of {type(model.loss).__name__} are not the outputs"
         )
     raise NotFittedError(
         f"{what} before fit: train the network with fit(X, y) first. After training by hand, "
