@@ -39,7 +39,7 @@ def read_labels(
     class_names : sequence of str, optional
     are_names : bool, default False
         Whether texts are names even if they look like numbers, as with ``class_names``. Otherwise
-        texts all or most of which are numbers are refused, unless all are whole numbers.
+        texts most of which are numbers or times are refused, unless all are whole numbers.
 
     Raises
     ------

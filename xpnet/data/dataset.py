@@ -51,9 +51,9 @@ class Dataset(FromTables, WithCategories, Selecting):
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), or dict, optional
         Labels. Texts, one for each sample, become the classes 0, 1, ... (``int64``) of the sorted
         names, or of ``class_names``; a categorical type, also one of numbers, keeps the order of
-        its categories. Spaces around names do not count. Texts all or most of which are numbers are
-        refused, unless all are whole numbers or ``class_names`` is given. Several targets, for the
-        heads of a network, are a data frame, or a dict with an array of shape (n_samples,) for
+        its categories. Spaces around names do not count. Texts most of which are numbers or times
+        are refused, unless all are whole numbers or ``class_names`` is given. Several targets, for
+        the heads of a network, are a data frame, or a dict with an array of shape (n_samples,) for
         each. A dict, or a data frame with a column of text, becomes columns of ``float64``. Labels
         are moved to the device of ``X``, or to the host if ``X`` is sparse. On a device without
         float64 they become float32, with a warning if float32 has too few digits to tell them

@@ -272,9 +272,10 @@ def confusion_matrix(
     Parameters
     ----------
     y_true : array of shape (n,), (n, 1) or (n, n_classes)
-    y_pred : array of shape (n, n_outputs)
-        A network's output. A single output is for two classes. Or the names of the predicted
-        classes, of shape (n,), if ``y_true`` has names too.
+        Class indices, rows of 0 and 1, or the names of classes, of shape (n,).
+    y_pred : array of shape (n, n_outputs), or names of shape (n,)
+        A network's output. A single output is for two classes. If ``y_true`` has names, the names
+        of the predicted classes.
     sample_weight : array of shape (n,), optional
     threshold : float, optional
         As for :class:`Accuracy`.

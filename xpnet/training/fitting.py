@@ -254,7 +254,7 @@ def joined(X: Any, y: Any = None, sample_weight: Any = None) -> Any:
     if isinstance(X, Dataset) and X.y is None and not isinstance(y, Dataset):
         raise TypeError(
             "y is given beside a Dataset without targets: put it into the Dataset, as in "
-            "Dataset(X, y), and give fit only that"
+            "Dataset(X, y), and give only that"
         )
     if isinstance(X, Dataset) or isinstance(y, Dataset) or _is_pair(X):
         raise TypeError(

@@ -236,7 +236,7 @@ class _Kinds:
             raise not_a_number(self.others[0], self._decimal)
 
     def refuse_times(self) -> None:
-        """Refuse texts most of which are dates or times."""
+        """Refuse texts if more than half of the distinct ones, without numbers, are times."""
         times = list(filter(is_time, self.others))
         if 2 * len(times) > len(self.others):
             raise not_a_number(times[0], self._decimal)
