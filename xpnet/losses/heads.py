@@ -207,8 +207,7 @@ def _named(name: Any) -> str:
     if name == "val" or name.startswith("val_"):
         raise ValueError(
             f"heads has the name {shown(name)}: the history would take its column {name}_loss for "
-            "one of validation data. Give the head a name other than val that does not begin with "
-            "val_"
+            "one of validation data. Give the head another name, which does not begin with val_"
         )
     return name
 

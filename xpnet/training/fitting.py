@@ -351,7 +351,7 @@ class BatchReader:
     ----------
     model : TrainableModel
     known : Known, optional
-        What the model has learned before.
+        What the model knows from an earlier training.
     """
 
     def __init__(self, model: TrainableModel, known: Known | None = None) -> None:

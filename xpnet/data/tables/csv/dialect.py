@@ -94,7 +94,7 @@ def numbers_among(names: Sequence[str], decimal: str) -> list[str]:
 
 
 def begins_with_numbers(path: Path, numbers: Sequence[str]) -> ValueError:
-    """Return the error for a file whose first line seems to be a row like the others."""
+    """Return the error for a file whose first line seems to be a row of data, not of names."""
     return ValueError(
         f"{path} begins with numbers, such as {numbers[0]!r}, where the names of the columns are "
         "expected: put a header row of names first, or give header=False, which names the columns "
