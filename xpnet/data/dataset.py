@@ -110,6 +110,9 @@ class Dataset(FromTables, WithCategories, Selecting):
     array([1, 0])
     >>> Dataset([[0.0], [1.0]], ["no", "yes"]).class_names
     ['no', 'yes']
+    >>> several = Dataset([[0.0], [1.0]], {"price": [2.5, 4.0], "ripe": ["no", "yes"]})
+    >>> several.y.tolist(), several.label_name, several.class_names
+    ([[2.5, 0.0], [4.0, 1.0]], ['price', 'ripe'], {'ripe': ['no', 'yes']})
     """
 
     y: Array | None

@@ -297,6 +297,9 @@ def confusion_matrix(
     >>> confusion_matrix(np.array([0, 1, 1]), np.array([[0.2], [0.8], [0.4]]))
     array([[1., 0.],
            [1., 1.]])
+    >>> confusion_matrix(["no", "yes", "yes"], ["no", "yes", "no"])
+    array([[1., 0.],
+           [1., 1.]])
     """
     if (true := _names(y_true)) is not None and (predicted := _names(y_pred)) is not None:
         return _confusion_of_names(true, predicted, sample_weight)
