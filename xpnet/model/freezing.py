@@ -33,11 +33,12 @@ class Freezing:
         self.trained: list[int] = []
         self.have_factors = False
         self._parts: Parts = []
+        self._every: list[Layer] = []
         self._seen: list[Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy and pickle without what was seen: a copy tells its layers again what it finds."""
-        return self.__dict__ | {"_seen": None}
+        return self.__dict__ | {"_every": [], "_seen": None}
 
     @property
     def is_known(self) -> bool:
@@ -58,11 +59,12 @@ class Freezing:
         ValueError, TypeError
             A layer's ``trainable`` or ``learning_rate_factor`` is invalid.
         """
-        every = list(all_layers(layers))
-        now = list(map(_SETTINGS, every))
+        if self._seen is None:
+            self._every = list(all_layers(layers))
+        now = list(map(_SETTINGS, self._every))
         if now == self._seen:
             return False
-        for layer in every:
+        for layer in self._every:
             check_training(layer)
         self._seen, above_trained = now, False
         for layer in layers:
