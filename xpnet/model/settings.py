@@ -163,7 +163,7 @@ _NOT_KEPT = {
         "set it on the layers, as in: for layer in net: layer.learning_rate_factor = 0.1"
     ),
 }
-"""Constructor arguments and settings of layers that are no attributes, and what to write instead.
+"""Constructor arguments and layer settings that are not attributes, and what to write instead.
 
 A user's subclass may have attributes of these names.
 """

@@ -42,8 +42,8 @@ class FormulaSteps(Steps):
     def are_current(self) -> bool:
         """Whether trained parameters exist now, or not, as when the steps were made.
 
-        Networks without any always take formulas. If a callback thaws a layer, a faster way may be
-        possible.
+        Networks without any always take formulas. If a callback unfreezes a layer, a faster way may
+        be possible.
         """
         return self._trains == bool(self._model.parameters)
 

@@ -72,7 +72,7 @@ def read_header(
         names = next((row for row in reader if not is_blank(row)), [])
     except csv.Error as error:
         raise ValueError(
-            f"{path}: the header is no CSV ({error}): is a quote not closed?"
+            f"{path}: the header is not valid CSV ({error}): is a quote not closed?"
         ) from error
     names = [name.strip() for name in names]
     if not names:
