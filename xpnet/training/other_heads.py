@@ -43,7 +43,7 @@ def names_for(
 
 
 def _source(name: str, old: LossFunction, new: LossFunction) -> str | None:
-    """Return the head of the old loss whose outputs a head of the new one has; None without one."""
+    """Return the old head of the same name, or else the one whose outputs the head takes over."""
     before, after = _heads_of(old), _heads_of(new)
     if name in before:
         return name
