@@ -28,8 +28,8 @@ class ClassLoss(ClassWeightedLoss):
         :math:`n / (K n_k)` for K classes with :math:`n_k` of the n training samples each, so that
         all classes have the same total weight. With sample weights, n and :math:`n_k` are sums of
         weights. Each ``fit`` computes it anew from its training data, and uses it for its
-        validation data too; see
-        ``net.loss.balanced_weight``. Training data that lack one of the classes are refused.
+        validation data too; see ``net.loss.balanced_weight``. Training data that lack one of the
+        classes are refused.
     ignore_index : int, optional
         Samples with this label are ignored. It may be out of range, e.g. -1.
     label_smoothing : float, default 0.0
