@@ -50,7 +50,8 @@ def matmul(a: np.ndarray, b: Array, out: Array | None = None) -> Array:
     """See :func:`ops.matmul`."""
     if out is not None:  # in training, whose steps ignore these reports
         return np.matmul(a, b, out=out)
-    # BLAS may compute with what lies beside the arrays, e.g. a NaN, and not use the result.
+    # BLAS may compute with numbers beside the arrays, e.g. a NaN. It does not use the result, but
+    # NumPy would warn.
     with np.errstate(invalid="ignore"):
         return np.matmul(a, b)
 

@@ -6,8 +6,8 @@ Each engine reads a long file (300,000 rows, 20 columns), a wide one (10 rows, 4
 one with categories and a text label (100,000 rows, 13 columns). In turn with the engines, pandas's
 ``read_csv(...).to_numpy()`` reads the same files. Growth is the ratio of the times for the whole
 file and for a quarter of its rows or columns. Memory is the peak of a new process (on Linux), less
-its peak after reading a small file, as a multiple of the size of ``X``; also that of
-``Dataset.from_parquet``, for a Parquet file with the rows of the long one in one group.
+its peak after reading a small file, as a multiple of the size of ``X``. It is also measured for
+``Dataset.from_parquet``, with the rows of the long file in one row group of a Parquet file.
 """
 
 import argparse

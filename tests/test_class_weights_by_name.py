@@ -86,7 +86,7 @@ def test_heads():
 
 def test_batches_need_indices():
     net = network(SoftmaxCrossEntropy(class_weight={"yes": 3}))
-    with pytest.raises(ValueError, match=r"is computed from the names of the training data"):
+    with pytest.raises(ValueError, match=r"is computed from the class names of the training data"):
         net.fit(batches=[Dataset(X, LABELS)])
 
 
@@ -124,8 +124,8 @@ def test_weights_by_name_are_resumed(tmp_path):
 @pytest.mark.parametrize(
     ("weight", "y", "words"),
     [
-        ({"ye": 3}, LABELS, "class_weight names the class 'ye': expected classes of the training"),
-        ({"yes": 3}, INDICES, "has names of classes, but those in y have none: give text labels"),
+        ({"ye": 3}, LABELS, "class_weight names the class 'ye': expected the names of classes in"),
+        ({"yes": 3}, INDICES, "of classes, but the classes in y have none: give text labels"),
         ({"yes": -1}, LABELS, "expected a finite number, 0 or more"),
         ({"yes": 0, "no": 0, "maybe": 0}, LABELS, "class_weight="),
     ],
@@ -136,7 +136,7 @@ def test_wrong_names_are_refused(weight, y, words):
 
 
 def test_names_and_indices_together_are_refused():
-    with pytest.raises(TypeError, match="has names and indices of classes: expected either"):
+    with pytest.raises(TypeError, match="has names and indices of classes: expected only"):
         SoftmaxCrossEntropy(class_weight={"yes": 3, 1: 2})
 
 

@@ -618,7 +618,9 @@ def test_cells_are_as_long_as_they_need_to_be(table, monkeypatch):
     monkeypatch.setattr(rows, "MOST_CELL", limit)
     with pytest.raises(ValueError, match=r"line 2: a cell has over 131,072 char.* a quote is not"):
         table(f'a,b\n1,"{text}\n2,y\n')
-    with pytest.raises(ValueError, match=r"t\.csv: the header is no CSV .* is a quote not closed"):
+    with pytest.raises(
+        ValueError, match=r"t\.csv: the header is not valid CSV .* is a quote not closed"
+    ):
         table(f'"{text},b\n1,2\n')
     assert csv.field_size_limit() == limit
 

@@ -168,18 +168,18 @@ def test_categorical_types_are_left_alone(label):
 @pytest.mark.parametrize("text", ["NA", "N/A", "n/a", "None", "?", "-"])
 def test_texts_that_often_mean_missing_are_names_with_one_warning(read, text, missing, label):
     kind = "classes" if label else "categories"
-    with pytest.warns(UserWarning, match="which often stands") as caught:
+    with pytest.warns(UserWarning, match="often stands for a missing value") as caught:
         data = read(["red", text, "blue", text], label, missing=missing)
     (warning,) = caught
     message = str(warning.message)
-    assert f"{text!r} in 2 cell(s), which often" in message
-    assert f"is one of the {kind}: if the value is missing" in message
+    assert f"{text!r} in 2 cell(s): such a text often" in message
+    assert f"has become one of the {kind}. If values are missing" in message
     assert "column 'c', row 1:" in message or "t.csv, line 3, column 'c':" in message
     assert names(data, label) == sorted(["red", "blue", text])
 
 
 def test_all_such_texts_of_a_column_are_in_one_warning(frames):
-    with pytest.warns(UserWarning, match=r"row 1: '\?' in 1 cell\(s\), 'NA' in 2 cell\(s\), which"):
+    with pytest.warns(UserWarning, match=r"row 1: '\?' in 1 cell\(s\), 'NA' in 2 cell\(s\): such"):
         frames(["red", "?", "NA", "blue", "NA"])
 
 

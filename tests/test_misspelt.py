@@ -174,7 +174,7 @@ def by_name(self, *, network, row):
 def test_hooks_with_other_arguments_are_refused_before_training(name, method, words):
     net = network()
     callback = type("Mine", (Callback,), {name: method})()
-    with pytest.raises(TypeError, match=rf"Mine\.{name} {words}: give it these arguments"):
+    with pytest.raises(TypeError, match=rf"Mine\.{name} {words}: define it with the latter"):
         net.fit(X, X[:, 0], callbacks=callback)
     assert not net.is_fitted
     with pytest.raises(TypeError, match=rf"LambdaCallback\.{name} {words}"):
@@ -203,7 +203,7 @@ def test_hooks_may_have_other_names_and_optional_arguments():
 @pytest.mark.parametrize("kind", [Model, NeuralNetwork])
 def test_settings_of_layers_are_not_those_of_a_network(kind, name):
     called = "net" if kind is NeuralNetwork else "model"
-    advice = f"set it on the layers: for layer in {called}: layer.{name} = "
+    advice = f"set it on the layers, as in: for layer in {called}: layer.{name} = "
     with pytest.raises(AttributeError, match=advice):
         setattr(kind(), name, 0)
 

@@ -184,7 +184,7 @@ def test_names_where_training_had_codes_are_refused():
     for given in ((CODES, Y), Dataset(CODES, Y, list(FRAME))):
         net = network(CategoricalEmbeddings({0: 4}, input_shape=(2,))).fit(given)
         for call in (net.predict, net.evaluate, net.fit):
-            with pytest.raises(ValueError, match="'store' has categories here, but was trained on"):
+            with pytest.raises(ValueError, match="'store' has categories here, but in training"):
                 call(Dataset(FRAME, Y))
         assert net.fit(FRAME, Y, restart=True).categories == NAMES
 

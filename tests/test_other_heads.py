@@ -88,8 +88,8 @@ def test_a_unit_whose_head_is_gone_is_shown_as_it_was_given(loss, new):
     before = net.loss
     with pytest.raises(
         ValueError,
-        match=rf"target_unit=\{{'far': \(1000.0, 50.0\)\}} is for the head\(s\) far, size, .*{new}"
-        ": set target_unit = None first",
+        match=rf"target_unit=\{{'far': \(1000.0, 50.0\)\}} was set for the head\(s\) far, size,"
+        rf" .*{new}: set target_unit = None first",
     ):
         net.loss = loss
     assert net.loss is before
@@ -97,7 +97,7 @@ def test_a_unit_whose_head_is_gone_is_shown_as_it_was_given(loss, new):
     net.loss = loss
     plain = network("mse", 2, target_unit=(1.0, 2.0))
     with pytest.raises(
-        ValueError, match=r"target_unit=\(1.0, 2.0\) is for the only target of Mean"
+        ValueError, match=r"target_unit=\(1.0, 2.0\) was set for the only target of Mean"
     ):
         plain.loss = {"far": ("mse", 1), "size": ("mse", 1)}
 

@@ -178,7 +178,7 @@ def _inner_outputs(outer: Layer, x: Any) -> dict[int, np.ndarray]:
     outputs: dict[int, np.ndarray] = {}
 
     def copied(layer: Layer) -> Layer:
-        with suppress(ValueError):  # a user's layer, in which inner ones cannot be replaced
+        with suppress(ValueError):  # a user's layer whose inner layers cannot be replaced
             twin: Layer = rewired(layer, noted)
             return twin
         return copy.copy(layer)

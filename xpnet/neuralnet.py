@@ -57,7 +57,8 @@ class NeuralNetwork(Predictor):
         level INFO; it is silent until the program configures logging.
     loss : str, LossFunction, subclass, function or dict, default MeanSquaredError
         A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
-        changed: for ``class_weight="balanced"``, ``fit`` sets ``loss`` to a copy with the weights.
+        changed: for a ``class_weight`` that is "balanced" or a dict by class name, ``fit`` sets
+        ``loss`` to a copy with the weights.
         A dict is for several targets, and gives each a loss by name: see :class:`~xpnet.Heads`.
     metric : str, Metric, subclass, function ``(y_true, y_pred) -> number`` or list, optional
         Metrics, each a column of the history under its own name; :meth:`score` computes the first.
@@ -122,13 +123,15 @@ class NeuralNetwork(Predictor):
         if the targets are very large, very small, or far from 0 in comparison with their spread.
         If ``loss`` is a dict, this is one too, for some or all of the heads:
         ``{"price": (mean, scale)}``. The attribute then has the means and scales of all columns. If
-        ``loss`` is set to one with other heads, each head keeps its unit.
+        ``loss`` is replaced by one with other heads, heads keep their units by name.
 
     Attributes
     ----------
     layers : list of Layer
-        ``net.layers.pop()`` removes the last one; :meth:`add` appends one. Then train again: with a
-        ``target_unit``, or a loss such as GaussianNLL, the network does not predict before.
+        ``net.layers.pop()`` removes the last one; :meth:`add` appends one. After ``add``, the
+        network must be trained before it predicts. After ``pop``, it predicts the outputs of the
+        layers that are left; with a ``target_unit``, or a loss such as GaussianNLL, it must be
+        trained first.
     history : History
         For each epoch: loss and metrics, also those of validation data, learning rate, seconds.
     metrics : tuple of Metric or function
@@ -156,8 +159,8 @@ class NeuralNetwork(Predictor):
     Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is an attribute
     that may be set later. A new optimizer is copied, and a new seed takes effect on the weights
     with the next :meth:`reset`. After a new ``target_unit``, or a loss whose heads have other
-    outputs or classes, the network must be trained again.
-    Other threads may :meth:`predict` and :meth:`score` during a ``fit``, but not ``fit``.
+    outputs or classes, the network must be trained again. During a ``fit``, other threads may
+    :meth:`predict` and :meth:`score`; a second ``fit`` is refused.
 
     Arguments take these names, and the names of the classes. Case, spaces, ``_`` and
     ``-`` make no difference. ``initializer`` is an argument of layers.
@@ -237,8 +240,8 @@ class NeuralNetwork(Predictor):
         y : array-like of shape (n,) or (n, n_outputs), or dict of str to array-like, optional
             The targets. If ``loss`` is a dict, a dict or data frame with those of each head. Names
             of classes become the classes 0, 1, ... in sorted order; see :class:`~xpnet.Dataset`.
-            When training continues, they are matched with the network's ``class_names``. Columns
-            and categories of ``X`` that have names must then be those of ``feature_names`` and
+            When training continues, they are matched with the network's ``class_names``. Named
+            columns and categories of ``X`` must then be those of ``feature_names`` and
             ``categories``, as in :meth:`predict`.
         sample_weight : array-like of shape (n,), optional
             The weight of each sample.
@@ -301,10 +304,10 @@ class NeuralNetwork(Predictor):
         UserWarning
             The network's type has too few digits for the targets or a feature; batch normalization
             learns nothing from the last batch of an epoch, which has one sample; the network has no
-            parameters; the loss takes scores of classes, and outputs are never below 0, as those of
-            a ReLU; the schedule has ended with a rate of almost 0 in an earlier ``fit``, or
-            spans another number of epochs than are trained; or the network learned little from
-            targets that need a ``target_unit``.
+            parameters; the loss takes outputs as scores of classes, and the last layer, such as a
+            ReLU, has none below 0; the schedule ended with a rate of almost 0 in an earlier
+            ``fit``, or spans another number of epochs than are trained; or the network learned
+            little from targets that need a ``target_unit``.
         """
         n = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)

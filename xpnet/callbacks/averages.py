@@ -14,13 +14,15 @@ class WeightAverage(Averaging):
     r"""Gives the network an average of its weights when training ends.
 
     ``"ema"`` is the exponential moving average
-    :math:`\bar w \leftarrow \beta_t \bar w + (1 - \beta_t)\, w`: Polyak and Juditsky 1992; Kingma
-    and Ba 2015, section 7.2. It begins with the first weights that are averaged, t = 1. For the
-    next ones, :math:`\beta_t = \min(\beta, t / (9 + t))`, as in TensorFlow's
-    ``ExponentialMovingAverage`` (which counts from 0), so that the first weights do not dominate
-    the average of a short training. ``"swa"`` is the mean of all weights that are averaged:
-    Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization". It is
-    meant for a learning rate that stays high.
+    :math:`\bar w \leftarrow \beta_t \bar w + (1 - \beta_t)\, w`, where t = 1, 2, ... counts the
+    weights that are averaged: Polyak and Juditsky 1992; Kingma and Ba 2015, section 7.2. For t = 1
+    the average is equal to the weights. From t = 2 on, :math:`\beta_t = \min(\beta, t / (9 + t))`,
+    as in TensorFlow's ``ExponentialMovingAverage`` (which counts from 0), so that the first weights
+    do not dominate the average of a short training.
+
+    ``"swa"`` is the mean of all weights that are averaged: Izmailov et al. 2018, "Averaging weights
+    leads to wider optima and better generalization". It is meant for a learning rate that stays
+    high.
 
     With ``every="step"`` each update counts, in compiled and captured steps too.
 

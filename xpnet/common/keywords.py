@@ -75,7 +75,7 @@ class Elsewhere:
 
 _LAYERS = "add them one by one, as in net.add(DenseLayer(10, input_shape=(4,)))"
 _CLIP = "it is an argument of optimizers, as in optimizer=Adam(clip_norm=1.0)"
-_SPAN = "it spans the epochs of the network, or those of its argument epochs="
+_SPAN = "a schedule spans the epochs of the network, or its own argument epochs="
 _DECAY = {
     **dict.fromkeys(["lr", "learning_rate", "initial_learning_rate", "base_lr"], "write initial="),
     **dict.fromkeys(["T_max", "decay_steps", "total_steps", "total_iters"], _SPAN),
@@ -230,4 +230,4 @@ PACKAGE: dict[str, str] = {
     "MSELoss": "xpnet.MeanSquaredError",
     "save": "network.save(path)",
 }
-"""For the package itself: names in its modules or in other libraries, and what to write."""
+"""For the package itself: names of other libraries, or of its modules, and what to write."""

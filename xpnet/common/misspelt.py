@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from .keywords import hint_constructor
 
 Check = Callable[[str, Any], Any]
-"""Returns the checked value of a setting, which it gets after the name."""
+"""A function of a setting's name and value that returns the checked value, or raises an error."""
 
 
 class ChecksSettings:
@@ -55,11 +55,11 @@ def _check_name(kind: type, name: str) -> None:
 
 
 _KNOWN: WeakKeyDictionary[type, dict[str, str | None]] = WeakKeyDictionary()
-"""The results of :func:`_meant` by class; weakly, because classes may be deleted."""
+"""The results of :func:`_meant` by class. References are weak, because classes may be deleted."""
 
 
 def _meant(kind: Any, name: str) -> str | None:
-    """Return the setting whose name is nearly this one; None without any, and for known names."""
+    """Return the setting whose name is nearly this one; None if none is, or the name is known."""
     found = _KNOWN.setdefault(kind, {})
     if name not in found:
         found[name] = _nearly(kind, name)

@@ -74,7 +74,7 @@ class Traceable(ChecksSettings):
 
 
 _BRANCHES = ("truth value", "Boolean value of Tensor")
-"""What libraries say of a branch on an array, in part."""
+"""Parts of the errors that array libraries raise for a branch on an array."""
 
 
 def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
@@ -94,7 +94,8 @@ def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
             raise
         raise ValueError(
             f"{name_of(function)} has a branch (if, and, or, max, min) on an array: write "
-            "where(condition, a, b), maximum or minimum of array_namespace(array)"
+            "xp.where(condition, a, b), xp.maximum(a, b) or xp.minimum(a, b), with "
+            "xp = array_namespace(array)"
         ) from error
     if isinstance(arrays[0], Expression):
         if not isinstance(result, Expression):

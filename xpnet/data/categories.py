@@ -161,7 +161,7 @@ def check_codes(
 
 
 def refuse_numbers(feature: str, names: Sequence[str | None], where: str) -> None:
-    """Refuse a column of numbers where categories were named, since numbers are not their codes.
+    """Refuse a column of numbers where categories have names: the numbers may not be their codes.
 
     Parameters
     ----------
@@ -170,18 +170,19 @@ def refuse_numbers(feature: str, names: Sequence[str | None], where: str) -> Non
     names : list of str or None
         The names of the categories.
     where : str
-        What has the categories.
+        The part of the message before the names, such as "in training it had".
 
     Raises
     ------
     ValueError
-        In any case.
+        Always.
     """
     raise ValueError(
         f"X: {feature!r} is a column of numbers here, and {where} the categories "
-        f"{shown(list(names))}: give their names, in a data frame of pandas by "
-        f"astype({{{feature!r}: 'category'}}). If the numbers are the codes of these categories, "
-        "give Dataset(..., categories=...), or an array without names of columns"
+        f"{shown(list(names))}: give the names of categories. If the numbers are such names, "
+        f"convert the column, in pandas with astype({{{feature!r}: 'category'}}). If they are the "
+        "codes of these categories, give Dataset(..., categories=...), or an array without column "
+        "names"
     )
 
 

@@ -38,16 +38,16 @@ def read_labels(
     y : array-like of shape (n,) or (n, ...)
     class_names : sequence of str, optional
     are_names : bool, default False
-        Whether texts are names whatever they look like, as with ``class_names``. Otherwise texts
-        that are numbers, or mostly numbers, are refused, except for whole numbers alone.
+        Whether texts are names even if they look like numbers, as with ``class_names``. Otherwise
+        texts most of which are numbers or times are refused, unless all are whole numbers.
 
     Raises
     ------
     TypeError
-        Some labels are texts and others are not, or they are bytes.
+        Some labels are texts and others are not, or a label is bytes.
     ValueError
-        A label is missing, is not among ``class_names``, or texts have more than one column or are
-        numbers or times.
+        A label is missing or is not among ``class_names``. Or labels that are texts have more than
+        one column, or are numbers or times.
     """
     given = None
     if class_names is not None:
@@ -104,8 +104,9 @@ def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list
     Raises
     ------
     TypeError, ValueError
-        A target is not one column of numbers or texts without missing ones, or they have different
-        lengths; the message begins with its name.
+        A target is not one column of numbers or texts, has missing values, or has whole numbers
+        that float64 cannot hold; the message begins with its name. Or targets have different
+        lengths.
     """
     if not targets:
         raise ValueError("y is an empty dict: expected an array for each target")
@@ -119,13 +120,13 @@ def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list
         host = to_host(column)
         if host.ndim > 2 or host.shape[1:] not in ((), (1,)):
             raise ValueError(
-                f"the target {name!r} has shape {host.shape}: expected (n,). A head with several "
-                "columns of targets is trained by fit(X, y), with y as the dict"
+                f"the target {name!r} has shape {host.shape}: expected (n,). For a head with "
+                "several columns of targets, give fit(X, y) the dict as y, without a Dataset"
             )
         if host.dtype.kind in "iu" and host.size and np.abs(host.astype(float)).max() > 2**53:
             raise ValueError(
-                f"the target {name!r} has whole numbers above 2**53, which lose digits beside "
-                "other targets: subtract a fixed number from them first"
+                f"the target {name!r} has whole numbers above 2**53, which lose digits in float64, "
+                "the type of several targets: subtract a fixed number from them first"
             )
         columns[name] = host.reshape(-1).astype(np.float64)
         classes |= {} if names is None else {name: names}
@@ -267,7 +268,7 @@ def _coded(texts: np.ndarray, are_names: bool) -> tuple[np.ndarray, list[str]]:
 
 
 def _refuse_numbers(cells: list[str]) -> None:
-    """Refuse texts that a label of a table cannot have, or that are all numbers there."""
+    """Refuse texts that the label of a table may not have, or would be read as numbers from."""
     texts = Texts()
     texts.codes(cells)
     try:
@@ -291,7 +292,7 @@ def _refuse_numbers(cells: list[str]) -> None:
 
 
 def known_names(y: Any, names: Any) -> list[str] | None:
-    """Return the names of known classes if ``y`` has texts, which may then look like numbers.
+    """Return ``names`` if ``y`` has texts, which may then look like numbers; None otherwise.
 
     Parameters
     ----------

@@ -51,12 +51,13 @@ class Dataset(FromTables, WithCategories, Selecting):
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), or dict, optional
         Labels. Texts, one for each sample, become the classes 0, 1, ... (``int64``) of the sorted
         names, or of ``class_names``; a categorical type, also one of numbers, keeps the order of
-        its categories. Spaces around names do not count. Texts most of which are numbers are
-        refused, except for whole numbers alone, and for names in ``class_names``. Several targets,
-        for the heads of a network, are a dict with an array of shape (n_samples,) for each, or a
-        data frame; they become columns of ``float64`` if any is text or it is a dict. Labels are
-        moved to the device of ``X``, or to the host if ``X`` is sparse. On a device without float64
-        they become float32, with a warning if float32 has too few digits to tell them apart.
+        its categories. Spaces around names do not count. Texts most of which are numbers or times
+        are refused, unless all are whole numbers or ``class_names`` is given. Several targets, for
+        the heads of a network, are a data frame, or a dict with an array of shape (n_samples,) for
+        each. A dict, or a data frame with a column of text, becomes columns of ``float64``. Labels
+        are moved to the device of ``X``, or to the host if ``X`` is sparse. On a device without
+        float64 they become float32, with a warning if float32 has too few digits to tell them
+        apart.
     feature_names : sequence of str, optional
         A name for each column; by default the column names of a DataFrame.
     label_name : str or sequence of str, optional
@@ -66,6 +67,7 @@ class Dataset(FromTables, WithCategories, Selecting):
         The weight of each sample: finite, 0 or more, not all 0. Moved like ``y``.
     class_names : sequence of str, optional
         The names of the classes 0, 1, ... in ``y``; by default those in ``y``, if it has texts.
+        Only for one target.
     categories : dict of str to list of str, optional
         For each feature that holds codes of categories, the names of the codes 0, 1, ... If the
         last one is None, it stands for missing cells. Networks refuse such features, unless they
@@ -108,6 +110,9 @@ class Dataset(FromTables, WithCategories, Selecting):
     array([1, 0])
     >>> Dataset([[0.0], [1.0]], ["no", "yes"]).class_names
     ['no', 'yes']
+    >>> several = Dataset([[0.0], [1.0]], {"price": [2.5, 4.0], "ripe": ["no", "yes"]})
+    >>> several.y.tolist(), several.label_name, several.class_names
+    ([[2.5, 0.0], [4.0, 1.0]], ['price', 'ripe'], {'ripe': ['no', 'yes']})
     """
 
     y: Array | None

@@ -62,9 +62,10 @@ class FromTables(FromFrames):
             The column that identifies each row. It is kept as text in ``ids``, and is not a
             feature.
         header : bool, optional
-            Whether the first line has the names of the columns; if not, these are ``"0"``, ``"1"``
-            and so on. By default it has names, and names that are numbers above columns of numbers
-            are refused, since they may be the first row. Those that other arguments name are not.
+            Whether the first line has the names of the columns. With False, the names are ``"0"``,
+            ``"1"`` and so on. By default it has names, but a line that may be the first row is
+            refused: one of numbers only (other than 0, 1, 2, ...), or with a number above a column
+            of numbers, unless ``label``, ``columns``, ``exclude`` or ``id`` names that column.
         delimiter : str, optional
             One character. By default, a tab if the file's name ends in ``.tsv``; otherwise the one
             among ``, ; | tab`` that splits the first lines into equally many cells.

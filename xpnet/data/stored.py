@@ -100,7 +100,7 @@ class RowsOnDemand:
     shape: tuple[int, ...]
 
     def _places(self, rows: Any) -> np.ndarray:
-        """Return the numbers by which :meth:`_read` finds rows; NumPy's indices select them."""
+        """Return the positions for :meth:`_read` of the rows that a NumPy index selects."""
         raise NotImplementedError
 
     def _read(self, places: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from .reviews import GROUPS, Group, Limits, reviews
 
 # Words of letters, digits and inner apostrophes: "don't" is one, 'so' in quotes is without them.
 _words = re.compile(r"\w+(?:'\w+)*").findall
-_VERSION = "2"  # of the words' definition and of the cache's layout: a new one forgets old files
+_VERSION = "2"  # of what a word is, and of the cache's layout: files of other versions are not read
 
 Part = tuple[Any, np.ndarray]
 """Counts as a CSR array of shape (n_reviews, n_words), and the labels of shape (n_reviews,)."""

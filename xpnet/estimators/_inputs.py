@@ -78,7 +78,7 @@ def checked(
 def _without_texts(y: Any) -> Any:
     """Return targets with numbers in place of texts that are numbers.
 
-    scikit-learn converts texts in arrays of objects, also to NaN, and fails on arrays of text.
+    scikit-learn would convert texts in arrays of objects, "nan" too, and fail on arrays of text.
     Other targets are returned unchanged, and so are objects that scikit-learn refuses.
 
     Raises

@@ -50,7 +50,8 @@ class Embedding(Layer):
         Whether all numbers that are not codes share one more vector, which is 0 at first. Otherwise
         they are refused. Those in the data are refused before any work. Those that other layers
         compute are refused by ``predict`` and ``evaluate``; in training their vectors are NaN, so
-        ``fit`` raises :class:`~xpnet.DivergedError`.
+        the loss is NaN. ``fit`` then raises an error that names the layer; with ``batches``, or if
+        the layers computed codes before the epoch, it raises :class:`~xpnet.DivergedError`.
 
     Attributes
     ----------

@@ -30,9 +30,9 @@ class ClassWeightedLoss(MeanLoss):
     class_weight : list of float, dict of int or str to float, "balanced" or None
         The argument, as lists and dicts of Python numbers.
     balanced_weight : list of float or None
-        The class weights that the last ``fit`` computed for ``"balanced"``, or found by the names
-        of classes. Only the network's copy of the loss, ``net.loss``, has them; they are saved
-        with it.
+        The class weights that the last ``fit`` computed for ``"balanced"``, or put in order for a
+        dict by class name. Only the network's copy of the loss, ``net.loss``, has them; they are
+        saved with it.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class ClassWeightedLoss(MeanLoss):
 
     @property
     def names_classes(self) -> bool:
-        """Whether the class weights are by the names of classes, which the data have."""
+        """Whether ``class_weight`` is a dict by class name; only data say which class each is."""
         given = self.class_weight
         return isinstance(given, dict) and isinstance(next(iter(given)), str)
 
@@ -105,12 +105,17 @@ class ClassWeightedLoss(MeanLoss):
         return loss
 
     def named(self, names: list[str] | None) -> Self:
-        """Return a copy with the weights of the classes of these names.
+        """Return a copy that has the weights by name in the order of the classes.
+
+        Parameters
+        ----------
+        names : list of str or None
+            The names of the classes 0, 1, ...
 
         Raises
         ------
         ValueError
-            ``class_weight`` has another name, or the classes have none.
+            A name in ``class_weight`` is not among these, or the classes have no names.
         """
         loss = copy.copy(self)
         loss.balanced_weight = weights_by_name(self.class_weight, names)  # type: ignore[arg-type]

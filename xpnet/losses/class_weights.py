@@ -43,7 +43,8 @@ def read_class_weight(given: Any) -> ClassWeight:
             raise ValueError("class_weight={} names no class: give None for equal weights")
         if len({type(each) for each in by_class}) > 1:
             raise TypeError(
-                f"class_weight={shown(given)} has names and indices of classes: expected either"
+                f"class_weight={shown(given)} has names and indices of classes: expected only one "
+                "kind"
             )
         return by_class  # type: ignore[no-any-return]
     if is_array(given):
@@ -123,13 +124,13 @@ def weights_by_name(class_weight: dict[str, float], names: list[str] | None) -> 
     """
     if names is None:
         raise ValueError(
-            f"class_weight={shown(class_weight)} has names of classes, but those in y have none: "
-            "give text labels or Dataset(X, y, class_names=[...]), or indices of classes"
+            f"class_weight={shown(class_weight)} has names of classes, but the classes in y have "
+            "none: give text labels or Dataset(X, y, class_names=[...]), or weights by class index"
         )
     if unknown := [name for name in class_weight if name not in names]:
         raise ValueError(
-            f"class_weight names the class {unknown[0]!r}: expected classes of the training data, "
-            f"{shown(names)}"
+            f"class_weight names the class {unknown[0]!r}: expected the names of classes in the "
+            f"training data, {shown(names)}"
         )
     return [class_weight.get(name, 1.0) for name in names]
 

@@ -26,10 +26,10 @@ class ClassLoss(ClassWeightedLoss):
         A weight for each class; finite, 0 or more, not all 0. A dict has weights by class index or,
         if the classes have names, by name; all other classes have the weight 1. ``"balanced"`` is
         :math:`n / (K n_k)` for K classes with :math:`n_k` of the n training samples each, so that
-        all classes have the same
-        total weight. With sample weights, n and :math:`n_k` are sums of weights. Each ``fit``
-        computes it anew from its training data, and uses it for its validation data too; see
-        ``net.loss.balanced_weight``. Training data that lack one of the classes are refused.
+        all classes have the same total weight. With sample weights, n and :math:`n_k` are sums of
+        weights. Each ``fit`` computes it anew from its training data, and uses it for its
+        validation data too; see ``net.loss.balanced_weight``. Training data that lack one of the
+        classes are refused.
     ignore_index : int, optional
         Samples with this label are ignored. It may be out of range, e.g. -1.
     label_smoothing : float, default 0.0

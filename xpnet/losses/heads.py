@@ -47,15 +47,15 @@ class Heads(HeadOutputs):
         default, missing targets are refused.
     class_names : dict of str to list of str, optional
         The names of the classes 0, 1, ... of some classification heads, e.g. if some classes do not
-        occur in the training data. The targets of such a head are these names, or the numbers. By
+        occur in the training data. The targets of such a head are these names, or class indices. By
         default, the names are those in the targets, in sorted order, if these are text.
 
     Raises
     ------
     ValueError, TypeError
         A head is not such a tuple, or ``class_names`` does not fit the heads. Or a head's loss
-        cannot be part of a sum, because it is not a mean over samples. At ``fit``, the network's
-        outputs are not as many as those of all heads together, or the targets do not fit.
+        cannot be part of a sum, because it is not a mean over samples. At ``fit``, the network has
+        more or fewer outputs than all heads together, or the targets do not fit.
 
     Notes
     -----
@@ -67,8 +67,8 @@ class Heads(HeadOutputs):
 
     A class weight multiplies the loss of a sample in that head, and so does 0 for a label that is
     ignored. The sum is divided by the total weight of all samples, whatever their class weights.
-    Weights of ``class_weight="balanced"`` are computed by ``fit`` for each head;
-    ``net.loss.balanced_weight`` has them by head.
+    For a ``class_weight`` that is "balanced" or a dict by class name, ``fit`` finds the weights of
+    each head; ``net.loss.balanced_weight`` has them by head.
 
     A network's ``target_unit={"price": (mean, scale)}`` standardises the targets of that head. Its
     loss in the history, and its weight in the sum, are then for standardised targets; predictions
@@ -207,8 +207,7 @@ def _named(name: Any) -> str:
     if name == "val" or name.startswith("val_"):
         raise ValueError(
             f"heads has the name {shown(name)}: the history would take its column {name}_loss for "
-            "one of validation data. Give the head a name other than val that does not begin with "
-            "val_"
+            "one of validation data. Give the head another name, which does not begin with val_"
         )
     return name
 

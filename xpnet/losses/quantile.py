@@ -24,10 +24,11 @@ class QuantileLoss(ElementwiseLoss):
         τ between 0 and 1. With one number, each output has its own column of targets. With several,
         targets have one column, and the network has one output for each quantile, in this order.
         For several targets with several quantiles, use :class:`~xpnet.Heads`.
-        Nothing keeps a smaller quantile from being predicted above a larger one. ``predict`` leaves
-        them as they are. ``predict_interval`` sorts each row first, which brings the quantiles
-        closer to the true ones: Chernozhukov, Fernández-Val and Galichon 2010, "Quantile and
-        probability curves without crossing".
+
+        A smaller quantile may be predicted above a larger one. ``predict`` leaves them as they are.
+        ``predict_interval`` sorts each row first, which brings the quantiles closer to the true
+        ones: Chernozhukov, Fernández-Val and Galichon 2010, "Quantile and probability curves
+        without crossing".
 
     Raises
     ------

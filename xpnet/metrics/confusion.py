@@ -272,9 +272,10 @@ def confusion_matrix(
     Parameters
     ----------
     y_true : array of shape (n,), (n, 1) or (n, n_classes)
-    y_pred : array of shape (n, n_outputs)
-        A network's output. A single output is for two classes. Or the names of the predicted
-        classes, of shape (n,), if ``y_true`` has names too.
+        Class indices, rows of 0 and 1, or the names of classes, of shape (n,).
+    y_pred : array of shape (n, n_outputs), or names of shape (n,)
+        A network's output. A single output is for two classes. If ``y_true`` has names, the names
+        of the predicted classes.
     sample_weight : array of shape (n,), optional
     threshold : float, optional
         As for :class:`Accuracy`.
@@ -282,7 +283,7 @@ def confusion_matrix(
     Returns
     -------
     array of shape (n_classes, n_classes), of the type of y_pred
-        Of names, a NumPy array of float64, with the classes that occur in sorted order.
+        For names, a NumPy array of float64; the classes are the names that occur, in sorted order.
 
     Raises
     ------
@@ -296,13 +297,16 @@ def confusion_matrix(
     >>> confusion_matrix(np.array([0, 1, 1]), np.array([[0.2], [0.8], [0.4]]))
     array([[1., 0.],
            [1., 1.]])
+    >>> confusion_matrix(["no", "yes", "yes"], ["no", "yes", "no"])
+    array([[1., 0.],
+           [1., 1.]])
     """
     if (true := _names(y_true)) is not None and (predicted := _names(y_pred)) is not None:
         return _confusion_of_names(true, predicted, sample_weight)
     if true is not None or _names(y_pred) is not None:
         raise TypeError(
-            "one of y_true and y_pred has names of classes: expected names in both, or class "
-            "indices and a network's output"
+            "only one of y_true and y_pred has names of classes: expected names in both, or class "
+            "indices in y_true and a network's output in y_pred"
         )
     check_shapes(y_true, y_pred, sample_weight)
     check_classes(y_true, y_pred, sample_weight)

@@ -158,12 +158,12 @@ _NOT_KEPT = {
     "momentum": "write net.optimizer = SGD(momentum=0.5), or an optimizer of another kind",
     "device": "write net.to(xpnet.resolve('cuda'))",
     "dtype": "write net.to(net.backend.with_dtype('float64'))",
-    "trainable": "set it on the layers: for layer in net: layer.trainable = False",
+    "trainable": "set it on the layers, as in: for layer in net: layer.trainable = False",
     "learning_rate_factor": (
-        "set it on the layers: for layer in net: layer.learning_rate_factor = 0.1"
+        "set it on the layers, as in: for layer in net: layer.learning_rate_factor = 0.1"
     ),
 }
-"""Constructor arguments and settings of layers that are no attributes, and what to write instead.
+"""Constructor arguments and layer settings that are not attributes, and what to write instead.
 
 A user's subclass may have attributes of these names.
 """

@@ -263,9 +263,9 @@ def _told(
 ) -> dict[str, Any]:
     """Return a layer of a checkpoint's origin, to be compared with that of the network.
 
-    It gets the network's ``trainable`` and ``learning_rate_factor`` where these need not be those
-    of the origin: if the file does not have them, or if they changed during this run, and the
-    network has them as the checkpoint does.
+    The network's ``trainable`` and ``learning_rate_factor`` replace those of the origin, so that
+    they do not count as differences, in two cases: an older file lacks them, or they may have
+    changed during this run and the network has the checkpoint's.
 
     Parameters
     ----------

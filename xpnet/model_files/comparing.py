@@ -71,7 +71,7 @@ class Comparison:
         self._seen[id(a), id(b)] = a, b  # keeps them alive, so that their ids stay unique
         found = self._difference_of_one_type(a, b, path)
         while found is not None and len(self._seen) > n_seen:
-            self._seen.popitem()  # they differ, or were found equal if these two are
+            self._seen.popitem()  # they differ, or are equal only if these two are
         return found
 
     def accept(self, a: Any, b: Any) -> None:

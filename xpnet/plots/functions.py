@@ -158,9 +158,9 @@ def plot_schedule(
 ) -> Any:
     """Draw the learning rate of each epoch, or within epochs if the schedule changes by step.
 
-    If one changes by step, all are drawn over the epochs that have passed, from 0; the rate of an
-    epoch is then a horizontal line.
-    The axis of learning rates is logarithmic if the largest is 50 times the smallest.
+    If a schedule changes by step, the horizontal axis is the number of epochs that have passed,
+    from 0, and schedules that change by epoch are drawn as stairs. The axis of learning rates is
+    logarithmic if the largest is 50 times the smallest.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ from .drawing import (
 )
 
 _RESULTS = ("trial", "score", "seconds", "error")
-"""The columns of a search's rows that are no settings."""
+"""The columns of a search's rows that are not settings."""
 
 
 def plot_sweep(
@@ -43,15 +43,16 @@ def plot_sweep(
     ----------
     values : sequence, or Search
         Numbers or names. Numbers get a logarithmic axis if the largest is 50 times the smallest.
-        Of the result of a :func:`~xpnet.search.random_search`, each trial is a point, by the
-        setting that ``name`` names; ``scores``, ``score`` and ``mode`` are the search's own.
+        Or the result of a :func:`~xpnet.search.random_search`: each trial is a point, at its value
+        of the setting ``name``. Its scores, metric and direction then take the place of
+        ``scores``, ``score`` and ``mode``.
     scores : sequence of float
-        The score for each value. NaN and infinite scores are never the best.
+        The score for each value; not for a search. NaN and infinite scores are never the best.
     errors : sequence of float, optional
         The spread of each score, drawn above and below it.
     name : str, optional
-        Label of the horizontal axis, by default "value"; for a search, the setting that it shows,
-        which may be left out if there is only one.
+        Label of the horizontal axis, by default "value". For a search, the setting to draw; it may
+        be left out if there is only one.
     score : str, Metric, LossFunction or function, default "score"
         The quantity on the vertical axis, or a label for it.
     mode : {"auto", "max", "min"}, default "auto"
@@ -70,9 +71,12 @@ def plot_sweep(
 
     Raises
     ------
+    TypeError
+        There are no scores, or scores besides a search.
     ValueError
         There are no values, or another number of scores or errors than of values. Or ``mode`` is
-        "auto", and ``score`` does not say which scores are better.
+        "auto", and ``score`` does not say which scores are better. Or the search has no setting
+        ``name``.
 
     Examples
     --------

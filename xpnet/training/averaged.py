@@ -146,7 +146,7 @@ def renew_moments(model: TrainableModel, data: Any, rows: int) -> None:
     momenta, seen = [norm.momentum for norm in norms], dict.fromkeys(norms, 0)
 
     def renewing(layer: Layer, X: Any) -> Any:
-        """Return a layer's output in prediction, but with the moments of the batch, which count."""
+        """Return a layer's output in prediction; normalizations use and collect batch moments."""
         if isinstance(layer, BatchNormalization) and layer in seen:
             n = seen[layer] + X.shape[0]
             layer.momentum, seen[layer] = seen[layer] / n, n  # so that moments are means

@@ -169,7 +169,7 @@ def why_formulas(callbacks: Iterable[Callback]) -> str | None:
 
 _FOR_FUNCTION = ": write LambdaCallback(on_epoch_end=...) for a function"
 _FOR_SCHEDULE = (
-    ": a schedule is a learning rate, as in NeuralNetwork(learning_rate=...) or Adam(...)"
+    ". Give a schedule as the learning rate, as in NeuralNetwork(learning_rate=...) or Adam(...)"
 )
 
 
@@ -179,8 +179,8 @@ def check_callbacks(given: Any) -> list[Callback]:
     Raises
     ------
     TypeError
-        Something is not a callback. Or one has a method whose name begins with ``on_`` but is not
-        that of a hook, or a hook with other arguments.
+        Something is not a callback. Or a callback has a method that is not a hook though its name
+        begins with ``on_``, or a hook with other arguments.
     """
     if given is None:
         return []
@@ -233,7 +233,7 @@ _WORDS = {"begin": "started starts start begins", "end": "finished finish stop d
 
 
 def _in_our_words(name: str) -> str:
-    """Return the name of a method with words of the hooks in place of others of their meaning."""
+    """Return a method's name with the words of the hooks, begin and end, in place of synonyms."""
     name = name.replace("_train_batch_", "_batch_")
     for ours, others in _WORDS.items():
         for other in others.split():
@@ -257,5 +257,5 @@ def _check_arguments(callback: Callback, name: str) -> None:
     if not fits:
         raise TypeError(
             f"{type(callback).__name__}.{name} takes ({', '.join(names)}), but it is called with "
-            f"({', '.join(expected)}): give it these arguments, in this order"
+            f"({', '.join(expected)}): define it with the latter, in this order"
         )

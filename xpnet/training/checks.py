@@ -61,7 +61,7 @@ def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
 def check_names(names: list[str] | None, expected: list[str] | None, advice: str = "") -> None:
     """Refuse columns with other names, or in another order, than in training.
 
-    ``advice`` is what to do if they are really others.
+    ``advice`` is what to do if the user wants to train on other columns.
     """
     if expected is None or names in (None, expected):
         return
@@ -217,7 +217,8 @@ _NEVER_NEGATIVE = (ReLUActivation, ReLU6Activation, SoftplusActivation, Exponent
 def warn_of_last_activation(layers: Sequence[Layer], loss: LossFunction) -> None:
     """Warn if outputs are never below 0, and the loss takes them as scores of classes.
 
-    The probability of a class could then never be small, or never below a half.
+    With a sigmoid in the loss, no probability could then be below a half. With a softmax, a class
+    could have a small one only beside large outputs of others.
     """
     last = next((each for each in reversed(layers) if not isinstance(each, Dropout)), None)
     if not isinstance(last, _NEVER_NEGATIVE) or not any(each.parameters() for each in layers):
@@ -318,7 +319,7 @@ def prepare_targets(
     unit : tuple of 2 floats, optional
         With it, the targets are standardised, as the network's outputs are.
     is_batch : bool, default False
-        Whether heads may lack all targets, as in one of many batches.
+        Whether ``y`` is one of many batches, in which a head may lack all targets.
 
     Returns
     -------
@@ -424,7 +425,7 @@ _REAL = {
     "distribution": "Give the head SoftmaxCrossEntropy, which takes real numbers.",
     "log-distribution": "Give the head SoftmaxCrossEntropy, which takes real numbers.",
 }
-"""For the kinds of outputs that losses take, which loss takes those of a dense layer instead."""
+"""By the kind of outputs that a head's loss takes: which loss takes those of a dense layer."""
 
 _KINDS = {
     "real": "real numbers",

@@ -31,9 +31,9 @@ def check_class_names(
     Raises
     ------
     ValueError
-        The loss is for numbers, and the targets are text, or there are not two classes: the numbers
-        0 and 1 may be trained on as numbers, though the two classes have names. Or there
-        is not one class for each output, or there are not two for a single output.
+        The loss is for numbers, and the targets are text, or there are not two classes. (Targets 0
+        and 1 with two names may be trained on as numbers.) Or there is not one class for each
+        output, or there are not two for a single output.
     """
     names, y = dataset.class_names, dataset.y
     if isinstance(names, dict):
@@ -56,7 +56,7 @@ def _check_names(
 ) -> None:
     """Refuse names of classes that do not fit a loss or its number of outputs.
 
-    ``naming`` is how to name all classes.
+    ``naming`` is the code by which a user names all classes.
     """
     kind = loss.targets
     n, loss_name = len(names), type(loss).__name__

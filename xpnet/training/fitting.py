@@ -253,8 +253,8 @@ def joined(X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         raise TypeError("y is given without X: expected both, or a Dataset")
     if isinstance(X, Dataset) and X.y is None and not isinstance(y, Dataset):
         raise TypeError(
-            "y is given beside a Dataset without targets: give it to the Dataset, as in "
-            "Dataset(X, y), and fit that"
+            "y is given beside a Dataset without targets: put it into the Dataset, as in "
+            "Dataset(X, y), and give only that"
         )
     if isinstance(X, Dataset) or isinstance(y, Dataset) or _is_pair(X):
         raise TypeError(
@@ -351,7 +351,7 @@ class BatchReader:
     ----------
     model : TrainableModel
     known : Known, optional
-        What the model has learned before.
+        What the model knows from an earlier training.
     """
 
     def __init__(self, model: TrainableModel, known: Known | None = None) -> None:
@@ -430,8 +430,8 @@ def check_data(
     targets : bool, default True
         Whether the targets are used.
     """
-    # First, because Dataset would refuse an extra column of text with a less helpful message, and
-    # the layers columns in another order.
+    # First, because others would refuse these with less helpful messages: Dataset an extra column
+    # of text, and the layers columns in another order.
     if isinstance(data, Dataset) and known is not None:
         known.check_columns(data.feature_names)
     elif isinstance(data, tuple) and data and known is not None:
@@ -476,15 +476,15 @@ def check_fitted(model: TrainableModel, what: str) -> None:
         return
     if model.history.epochs:
         raise NotFittedError(
-            f"{what} before fit: layers, loss or target_unit have changed since the last one. "
+            f"{what} before fit: layers, loss or target_unit have changed since the last fit. "
             "Train the network with fit(X, y) again. For the outputs of hidden layers, take "
             "net[:-1] of the trained network instead of net.layers.pop()"
         )
     if not model.loss.predicts_outputs:
         raise NotFittedError(
             f"{what} before fit: train the network with fit(X, y) first. After training by hand, "
-            f"call mark_fitted(). In a part of a network, first set loss = 'mse': predictions of "
-            f"{type(model.loss).__name__} are not the outputs"
+            "call mark_fitted(). Before that, in a part of a trained network such as net[:-1], set "
+            f"loss = 'mse': predictions of {type(model.loss).__name__} are not the outputs"
         )
     raise NotFittedError(
         f"{what} before fit: train the network with fit(X, y) first. After training by hand, "

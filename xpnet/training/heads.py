@@ -36,7 +36,7 @@ def read_dataset(
     known : dict of str to list of str, optional
         The names of the classes of earlier data, by head.
     classes : list of str, optional
-        Those names if there are no heads.
+        The names of the classes of earlier data, for a loss without heads.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def read_dataset(
 
 
 def _in_order(dataset: Dataset, loss: LossFunction, known: ClassNames | None) -> Dataset:
-    """Return a data set whose targets, if they have the names of the heads, are in their order."""
+    """Return a data set with its targets in the order of the heads, if they have their names."""
     names, classes = dataset.label_name, dataset.class_names
     names = [names] if isinstance(names, str) else names or []
     if not isinstance(loss, Heads):
@@ -102,8 +102,8 @@ def columns_of(
 ) -> tuple[Any, dict[str, list[str]]]:
     """Return targets by head as columns in the order of the heads, and the names of classes.
 
-    Other targets are returned unchanged, without names. ``own_names`` are the names of those
-    classes that are numbered already.
+    Other targets are returned unchanged, without names. ``own_names`` has the names of the classes
+    of targets that are class indices already.
     """
     y = _by_head(y, loss)
     if not isinstance(y, Mapping):
@@ -187,7 +187,7 @@ def _read(
         )
     if own is None and column.dtype.kind in "iu" and np.abs(column.astype(float)).max() > 2**53:
         raise ValueError(
-            "y has whole numbers above 2**53, which lose digits beside those of other heads: "
+            "y has whole numbers above 2**53, which lose digits in float64, the type of all heads: "
             "subtract a fixed number from them first"
         )
     if missing is None:

@@ -29,7 +29,7 @@ class Known:
     has_text_labels : bool
         Whether the labels were text, whose classes the library has numbered.
     are_classes_known : bool, default True
-        Whether targets must be of the same classes, or be numbers if ``class_names`` is None.
+        Whether targets must have the same classes or, if ``class_names`` is None, be numbers.
     advice : str, default ""
         What to do with data that have other columns.
     """
@@ -49,10 +49,10 @@ class Known:
 
     @classmethod
     def before(cls, model: Any) -> Self | None:
-        """Return what a model knows that will be trained further; None if this training is new.
+        """Return what a model knows before it is trained further; None if it is new.
 
-        A model to which layers were added has columns that its first layers have learned, but not
-        yet classes.
+        If layers were added to it, its first layers have learned their columns, but its classes are
+        not known yet.
         """
         if not model.is_fitted and not model.history.epochs:
             return None
@@ -62,7 +62,7 @@ class Known:
         )
 
     def completed(self, earlier: "Known | None") -> Self:
-        """Return these names, and those of an earlier training where there are none."""
+        """Return these names, completed by those of an earlier training where some are missing."""
         if earlier is None:
             return self
         known = self
@@ -80,7 +80,7 @@ class Known:
 
     @property
     def names_by_head(self) -> dict[str, list[str]] | None:
-        """The names of the classes of each head; {} if there are none, None if all are allowed."""
+        """The names of the classes of each head; {} if there are none, None if any are allowed."""
         if not self.are_classes_known:
             return None
         return self.class_names if isinstance(self.class_names, dict) else {}

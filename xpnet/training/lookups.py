@@ -82,8 +82,8 @@ def check_categories(
     TypeError
         No layer takes categories, or one takes those of a feature as numbers.
     ValueError
-        A number is not a code, a layer changes codes, or the codes are those of other categories,
-        or of unknown ones. Or a layer was made for categories, which are numbers in these data.
+        A number is not a code, a layer changes codes, or the codes are those of other or unknown
+        categories. Or a feature is a column of numbers, though a layer was made for its categories.
     """
     uses = _uses_in(layers)
     if not _columns_in(uses):
@@ -245,9 +245,9 @@ def _takes_numbers(layer: Layer, feature: str) -> TypeError:
 
 def _has_no_names(layer: Layer, feature: str) -> ValueError:
     return ValueError(
-        f"the feature {feature!r} has categories here, but was trained on as numbers, the codes "
-        f"for {layer.layer_name()}, whose names are unknown: give the same codes as numbers, or "
-        "train anew on data with these categories, with fit(restart=True)"
+        f"the feature {feature!r} has categories here, but in training it had numbers, codes for "
+        f"{layer.layer_name()} whose names are unknown: give the same codes as numbers, or train "
+        "anew on data with these categories, with fit(restart=True)"
     )
 
 

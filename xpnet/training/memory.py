@@ -464,7 +464,7 @@ def choose(
         if (fewer := fewer_rows(rows, asked, n_samples, network.least_samples)) is None:
             break
         rows = fewer
-    # Not the last one tried: an epoch of many small pieces keeps the results of many steps.
+    # Not always the last one tried: with smaller pieces, an epoch keeps the results of more steps.
     least = min(refused, key=lambda each: each.total)
     held_out = ""
     if data.evaluated_bytes > least.total / 2:

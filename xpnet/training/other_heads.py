@@ -18,10 +18,10 @@ def has_same_places(old: LossFunction, new: LossFunction) -> bool:
 def names_for(
     names: ClassNames | None, old: LossFunction, new: LossFunction
 ) -> tuple[ClassNames | None, bool]:
-    """Return the names of the classes for a network whose loss is replaced, and if all are kept.
+    """Return the class names for a network whose loss is replaced, and whether all are kept.
 
-    A head keeps the names of its classes. One that is new has those of the head whose outputs it
-    takes over. Names that do not fit the new loss are dropped. Those that it was given come first.
+    A head keeps the names of its classes. A new head gets those of the head whose outputs it takes
+    over. Names that do not fit the new loss are dropped, and its own ``class_names`` come first.
     """
     given = (new.class_names or {}) if isinstance(new, Heads) else {}
     if names is None or not (isinstance(old, Heads) or isinstance(new, Heads)):
@@ -43,7 +43,7 @@ def names_for(
 
 
 def _source(name: str, old: LossFunction, new: LossFunction) -> str | None:
-    """Return which head of the old loss is, or has become, a head of the new one."""
+    """Return the old head of the same name, or else the one whose outputs the head takes over."""
     before, after = _heads_of(old), _heads_of(new)
     if name in before:
         return name

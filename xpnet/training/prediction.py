@@ -125,7 +125,10 @@ def predict_proba(model: TrainableModel, dataset: Any) -> Any:
 
 
 def _class_names(model: TrainableModel) -> Any:
-    """Return the names of the classes of the present outputs; refuse those of other heads."""
+    """Return the class names of the present outputs; None if last layers were removed.
+
+    With several heads, another number of outputs is refused.
+    """
     if isinstance(model.loss, Heads):
         model.loss.check_outputs(model.layers[-1].output_shape()[0])
     return None if model.is_shortened else model.class_names

@@ -123,8 +123,9 @@ class Predictor(Classifying):
         X : Dataset or array-like of shape (n, n_features)
             Targets of a Dataset are not used.
         output : int or str, optional
-            The index of a column of :meth:`predict`, or the name of a class. The derivative is in
-            the unit of that column. It may be left out if there is only one.
+            The index of a column of :meth:`predict`, or the name of its class (with one output, of
+            class 1). The derivative is in the unit of that column. It may be left out if there is
+            only one.
         y : array-like, optional
             Targets, in place of ``output``. The derivative is then that of the loss, the mean over
             all samples. Without weights, n times as much is the derivative of each sample's own
@@ -143,9 +144,9 @@ class Predictor(Classifying):
         NotFittedError
             The network has not been trained.
         ValueError, TypeError
-            ``output`` is not the index of an output, both ``output`` and ``y`` are given, or the
-            data do not fit. Or a layer computes something else in training than in prediction, and
-            does not define ``input_derivative``.
+            ``output`` is not the index of an output or the name of its class, both ``output`` and
+            ``y`` are given, or the data do not fit. Or a layer computes something else in training
+            than in prediction, and does not define ``input_derivative``.
 
         Examples
         --------

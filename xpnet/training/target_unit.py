@@ -102,7 +102,7 @@ def units_of_heads(unit: Unit | None, loss: Heads) -> dict[str, Unit]:
         mean, scale = (each[slice(*head.targets)] for each in map(tuple, map(_numbers, unit)))
         found[name] = (mean[0], scale[0]) if len(mean) == 1 else (mean, scale)
     changing = {name: own for name, own in found.items() if changes_numbers(own)}
-    if not changing:  # a unit of 0 and 1, which was given all the same
+    if not changing:  # the user gave the mean 0 and the scale 1
         changing = {k: found[k] for k in found if loss.heads[k][0].targets == "values"}
     return changing
 
@@ -127,7 +127,7 @@ def unit_for(unit: Unit | None, old: LossFunction, new: LossFunction) -> Unit | 
     known = new.heads.keys() if isinstance(new, Heads) else set()
     if not isinstance(given, dict) or not given.keys() <= known:
         raise ValueError(
-            f"target_unit={shown(given)} is for {_targets_of(old)}, and the new loss for "
+            f"target_unit={shown(given)} was set for {_targets_of(old)}, but the new loss is for "
             f"{_targets_of(new)}: set target_unit = None first, then the loss and its unit"
         )
     return check_target_unit(given, new)

@@ -147,7 +147,7 @@ class TrainableModel(Model):
             part.label_name = part.class_names = None
             part.has_text_labels = False
             part.target_unit = None
-        # Last, because another unit unsets it. The loss may not predict a hidden layer's outputs.
+        # Last, because a new target_unit resets it. Not every loss predicts outputs as they are.
         can_predict = bool(kept) and (ends_alike or self.loss.predicts_outputs)
         part._is_fitted = self._is_fitted and can_predict
         return part
@@ -162,7 +162,7 @@ class TrainableModel(Model):
 
     @property
     def is_shortened(self) -> bool:
-        """Whether last layers were removed, which :meth:`check_layers` has not taken in yet."""
+        """Whether last layers were removed since :meth:`check_layers` was called."""
         return len(self.layers) < len(self.parameters.layers)
 
     @property
@@ -176,7 +176,7 @@ class TrainableModel(Model):
         return self._is_fitted and (is_raw or not self.is_shortened)
 
     def check_layers(self) -> None:
-        """Refuse layers that were not added; take in that last ones were removed."""
+        """Refuse layers that were not added; forget the labels of last ones that were removed."""
         if self.is_shortened:
             self._is_fitted = self.is_fitted
             self.label_name = self.class_names = None

@@ -189,7 +189,7 @@ class Trainer:
             bar.set_postfix(_shown(net.history, self._columns), refresh=False)
 
     def _refuse_made_codes(self) -> None:
-        """Refuse numbers that are no codes, which an embedding inside the network makes NaN."""
+        """Refuse numbers that are not codes, for which an embedding in the network gives NaN."""
         if makes_codes(self.network.layers) and not isinstance(self.training, Batches):
             deque(outputs(self.network, self.training), maxlen=0)
 
@@ -312,7 +312,7 @@ def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[
         raise ValueError(
             f"no sample of epoch {epoch + 1} counts: the weights of all its batches are 0"
         )
-    if network.parameters.are_penalised:  # 0 while they are frozen, since a callback may thaw them
+    if network.parameters.are_penalised:  # 0 while frozen: a callback may unfreeze them
         cost = network.backend.scalar(network.parameters.penalties.cost())
         penalty = sums.read_penalty() + cost
         row |= {"penalty": penalty, "loss": row["loss"] + penalty}

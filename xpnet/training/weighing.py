@@ -26,9 +26,9 @@ def balanced_loss(
     anew: bool = True,
     class_names: Any = None,
 ) -> LossFunction:
-    """Return a copy of a loss with the class weights that depend on the data, or the loss itself.
+    """Return a copy of a loss with the class weights that the data decide, or the loss itself.
 
-    They are balanced, or given by the names of the classes.
+    These are balanced weights, and weights by class name.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ def balanced_loss(
     anew : bool, default True
         Whether to replace weights that the loss has from earlier data.
     class_names : list of str, or dict of str to list of str, optional
-        The names of the classes; of several heads, by head. Without them, weights by name that the
-        loss has are kept.
+        The names of the classes; with several heads, a dict of those of each. Without them, a loss
+        keeps the weights by name that it has.
 
     Raises
     ------
     ValueError
-        The data have no samples of a class, or a class that has a weight by its name is unknown.
+        The data have no samples of a class, or a name in ``class_weight`` is not that of a class.
     """
     if isinstance(loss, Heads):
         return _balanced_heads(loss, y, sample_weight, anew, class_names or {})
@@ -86,7 +86,7 @@ def refuse_balanced(loss: LossFunction) -> None:
     losses = [each for each, *_ in loss.heads.values()] if isinstance(loss, Heads) else [loss]
     for each in losses:
         if isinstance(each, ClassWeightedLoss) and each.fits_weights:
-            needs = "the names" if each.names_classes else "all samples"
+            needs = "the class names" if each.names_classes else "all samples"
             raise ValueError(
                 f"class_weight={shown(each.class_weight)} is computed from {needs} of the training "
                 "data, which are not known in advance if batches are given: give the weight of "

@@ -118,7 +118,7 @@ def is_formatted_number(text: str) -> bool:
 def are_quantities(texts: Collection[str]) -> bool:
     """Whether all texts are numbers with a word after a space, or with a sign of comparison.
 
-    Two classes on both sides of one number are no quantities.
+    Two texts that compare with the same number, such as "<18" and ">=18", are classes.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def are_quantities(texts: Collection[str]) -> bool:
 
 
 def may_be_quantities(texts: Collection[str]) -> bool:
-    """Whether all texts are different numbers with one suffix, or with some such as k and M.
+    """Whether all texts are numbers with the same suffix, or with suffixes such as k and M.
 
     Examples
     --------

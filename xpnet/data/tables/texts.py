@@ -236,7 +236,7 @@ class _Kinds:
             raise not_a_number(self.others[0], self._decimal)
 
     def refuse_times(self) -> None:
-        """Refuse texts most of which are dates or times."""
+        """Refuse texts if more than half of the distinct ones, without numbers, are times."""
         times = list(filter(is_time, self.others))
         if 2 * len(times) > len(self.others):
             raise not_a_number(times[0], self._decimal)
@@ -268,9 +268,9 @@ class _Kinds:
             some = ", ".join(f"{text.strip()!r} in {count} cell(s)" for text, count in perhaps)
             found.append((
                 perhaps[0][0],
-                f"{some}, which often stands for a missing value, is one of the {kind}: if the "
-                "value is missing, leave the cell empty (missing='keep' keeps empty cells) or drop "
-                "the row",
+                f"{some}: such a text often stands for a missing value, but has become one of the "
+                f"{kind}. If values are missing, drop these rows, or leave the cells empty and "
+                "read the table with missing='keep'",
             ))  # fmt: skip
         return found
 

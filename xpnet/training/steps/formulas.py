@@ -40,9 +40,10 @@ class FormulaSteps(Steps):
         self._keeps_passes, self._trains = keeps_passes, bool(model.parameters)
 
     def are_current(self) -> bool:
-        """Whether the network has, or lacks, trained parameters as when the steps were made.
+        """Whether the network still has trained parameters, or still has none.
 
-        Without any, no faster way is taken; with some, one may be.
+        Networks without any always take formulas. If a callback unfreezes a layer, a faster way may
+        be possible.
         """
         return self._trains == bool(self._model.parameters)
 

@@ -403,8 +403,8 @@ def _copy_of(units: list[Unit], n: int, dtype: str) -> Unit:
 def _append_residual(units: list[Unit], layer: Residual, dtype: str, place: str) -> None:
     """Append the units of a residual block, the last of which has the sum as its output.
 
-    It is the last one of the block's layers, and the input is added to it. With a projection, it is
-    that of the projection, and the output of the block's layers is added to it.
+    That is the last unit of the block's layers, to whose output the input is added. With a
+    projection, it is the projection's unit, to which the output of the block's layers is added.
     """
     n = layer.input_shape()[0]
     if not units:

@@ -61,7 +61,7 @@ def read_header(
     Raises
     ------
     ValueError
-        The file is empty, its first line is no CSV, or it has numbers only.
+        The file is empty, or its first line is not valid CSV, or has numbers only.
     """
     guessed = delimiter is None
     if delimiter is None:
@@ -72,7 +72,7 @@ def read_header(
         names = next((row for row in reader if not is_blank(row)), [])
     except csv.Error as error:
         raise ValueError(
-            f"{path}: the header is no CSV ({error}): is a quote not closed?"
+            f"{path}: the header is not valid CSV ({error}): is a quote not closed?"
         ) from error
     names = [name.strip() for name in names]
     if not names:
@@ -94,7 +94,7 @@ def numbers_among(names: Sequence[str], decimal: str) -> list[str]:
 
 
 def begins_with_numbers(path: Path, numbers: Sequence[str]) -> ValueError:
-    """Return the error for a file whose first line seems to be a row like the others."""
+    """Return the error for a file whose first line seems to be a row of data, not of names."""
     return ValueError(
         f"{path} begins with numbers, such as {numbers[0]!r}, where the names of the columns are "
         "expected: put a header row of names first, or give header=False, which names the columns "

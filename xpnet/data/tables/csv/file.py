@@ -121,7 +121,7 @@ def _read(
 
 
 def _first_rows(start: str, header: Header) -> list[list[str]]:
-    """Return some rows at the beginning of the file."""
+    """Return the first rows of the file, without the header."""
     layout = Layout(len(header.names), [], [], header.delimiter, ".", False)
     lines = itertools.islice(io.StringIO(start, newline=""), header.n_lines, None)
     most = min(_SAMPLE_ROWS, max(_SAMPLE_CELLS // layout.n_columns, 2))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class CategoryColumn(Column):
     """Values of a categorical type, coded from 1 by name; 0 stands for a missing one.
 
-    The texts that stand for missing categories in columns of text do so here.
+    Texts that stand for a missing category in columns of text, such as "" and "nan", do so here.
     """
 
     is_code = True

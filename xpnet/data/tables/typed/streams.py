@@ -18,9 +18,9 @@ _BUFFER = 1 << 16
 """How many bytes of each column pyarrow reads at a time; it holds a page of each besides."""
 
 _NUMBERS, _LEAST_ROWS, _MOST_ROWS = 1 << 18, 1 << 12, 1 << 16
-"""About how many numbers pyarrow decodes at a time, in how many rows.
+"""About how many numbers pyarrow decodes at a time, and the least and the most rows.
 
-Each column of a piece takes about as long as a few thousand numbers.
+To decode a column of a piece, however short, takes as long as a few thousand numbers.
 """
 
 _POLARS_NUMBERS, _POLARS_LEAST_ROWS = 1 << 20, 1 << 14

@@ -63,8 +63,8 @@ class TextColumn(Column):
             raise ValueError(f"{self.what}, row {row}: {error.reason}") from None
         for text, doubt in meaning.doubts:
             warn(
-                f"{self.what}, row {self._row(text)}: {doubt}. A categorical type says that all "
-                "texts of the column are names"
+                f"{self.what}, row {self._row(text)}: {doubt}. If all texts of the column are "
+                "names, give it a categorical type"
             )
         return meaning
 

@@ -18,7 +18,7 @@ class BackwardCalls(UpdateCalls):
 
     _units: list[Unit]
     _begun: set[int]
-    """The units to whose error a later unit has passed its own: others are added to that."""
+    """The units whose error has been written in this pass: what comes next is added to it."""
 
     def _of(self, array: Array) -> Array:
         """Return the rows of an array that a batch of this size uses."""
@@ -61,7 +61,7 @@ class BackwardCalls(UpdateCalls):
             self._pass_on(k, unit.source)
 
     def _has_begun(self, k: int) -> bool:
-        """Return whether anything is in a unit's error, to which others are added; it is now."""
+        """Return whether a unit's error has been written, and note that it will be now."""
         has_begun = k in self._begun
         self._begun.add(k)
         return has_begun

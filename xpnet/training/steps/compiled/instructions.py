@@ -78,7 +78,7 @@ class Builder(Layout):
                 program.mark(ARRIVE | WAIT)
 
     def _begin(self, program: Program, thread: int, parity: int, k: int) -> tuple[int, int]:
-        """Compute a unit's product, lookup or copy; return the place and the stride of that."""
+        """Compute a unit's product, lookup or copy; return the place and stride of the result."""
         unit, (first, n), arena = self.units[k], self.places[thread][k], self.arenas[thread]
         given = self._output(thread, parity, unit.source)
         start, stride = self._output(thread, parity, k)
