@@ -11,8 +11,11 @@ from xpnet import (
     DenseLayer,
     Dropout,
     ExponentialActivation,
+    Heads,
     HingeLoss,
     LeakyReLUActivation,
+    LogSigmoidActivation,
+    MeanSquaredError,
     NeuralNetwork,
     ReLU6Activation,
     ReLUActivation,
@@ -25,6 +28,16 @@ X = np.random.default_rng(0).normal(size=(24, 2))
 TEXTS = np.array(["yes", "no"] * 12)
 BITS = (TEXTS == "yes").astype(int)
 THREE = np.arange(24) % 3
+
+
+class OfTwenty(MeanSquaredError):
+    """A user's loss, which may compare a part of the targets with the outputs."""
+
+    def element_loss(self, y_true, y_pred):
+        return (y_true / 20 - y_pred) ** 2
+
+    def element_derivative(self, y_true, y_pred):
+        return 2 * (y_pred - y_true / 20)
 
 
 def network(loss, n_units, *after):
@@ -60,7 +73,14 @@ def test_the_numbers_0_and_1_may_be_trained_on_as_numbers():
 
 
 @pytest.mark.parametrize(
-    "last", [ReLUActivation(), ReLU6Activation(), SoftplusActivation(), ExponentialActivation()]
+    "last",
+    [
+        ReLUActivation(),
+        ReLU6Activation(),
+        SoftplusActivation(),
+        ExponentialActivation(),
+        TanhActivation(),
+    ],
 )
 def test_scores_of_classes_that_are_never_negative_are_warned_of(last):
     with pytest.warns(UserWarning, match=rf"the last layer is {last.layer_name()}, whose outputs"):
@@ -87,9 +107,12 @@ def test_the_head_whose_scores_are_never_negative_is_named():
     [
         ("softmax_cross_entropy", 5, (), THREE),
         ("softmax_cross_entropy", 3, (LeakyReLUActivation(),), THREE),
-        ("softmax_cross_entropy", 3, (TanhActivation(),), THREE),
         ("softmax_cross_entropy", 8, (ReLUActivation(), DenseLayer(3)), THREE),
         ("mse", 1, (ReLUActivation(),), abs(X[:, 0])),
+        ("mse", 1, (SigmoidActivation(),), BITS),
+        ("mse", 1, (TanhActivation(),), np.tanh(X[:, 0])),
+        ("mse", 1, (), X[:, 0]),
+        (OfTwenty(), 1, (SigmoidActivation(),), 9 * X[:, 0]),
         ("poisson", 1, (ReLUActivation(),), THREE),
     ],
 )
@@ -97,6 +120,45 @@ def test_other_last_layers_are_not_warned_of(loss, n_units, after, y):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         network(loss, n_units, *(each.copy() for each in after)).fit(X, y)
+
+
+RANGES = [
+    (ReLUActivation(), -abs(X[:, 0]), "never below 0"),
+    (SigmoidActivation(), 20 * BITS, "from 0 to 1"),
+    (TanhActivation(), 1.1 - 2.2 * BITS, "from -1 to 1"),
+    (LogSigmoidActivation(), abs(X[:, 0]), "never above 0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("loss", "last", "y", "words"),
+    [("huber", *RANGES[0]), ("gaussian_nll", *RANGES[2]), *(("mse", *each) for each in RANGES)],
+)
+def test_targets_that_the_last_activation_cannot_reach_are_warned_of(loss, last, y, words):
+    n_units = 2 if loss == "gaussian_nll" else 1
+    found = (
+        rf"targets go from {y.min():.4g} to {y.max():.4g}, but .* {words}: add a last DenseLayer"
+    )
+    with pytest.warns(UserWarning, match=found):
+        network(loss, n_units, last.copy()).fit(X, y)
+
+
+def test_the_range_of_the_outputs_is_that_in_the_target_unit():
+    net = network("mse", 1, SigmoidActivation())
+    net.target_unit = (10.0, 20.0)
+    with pytest.warns(UserWarning, match="outputs are from 10 to 30 with this target_unit"):
+        net.fit(X, 9 + BITS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.fit(X, 10 + 20 * BITS)
+
+
+def test_the_head_whose_targets_cannot_be_reached_is_named():
+    y = {"size": np.where(BITS, np.nan, 5.0), "low": -0.5 * BITS}
+    heads = {name: ("mse", 1) for name in y}
+    net = network(Heads(heads, ignore_missing=True), 2, TanhActivation())
+    with pytest.warns(UserWarning, match="the head 'size': .* go from 5 to 5, but"):
+        net.fit(X, y)
 
 
 def test_a_sigmoid_before_a_loss_that_applies_one_is_refused_with_both_remedies():

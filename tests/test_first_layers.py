@@ -58,6 +58,19 @@ def test_a_normalization_after_embeddings_is_to_be_put_before_them():
     assert network().fit(table()).is_fitted
 
 
+@pytest.mark.parametrize("between", [(), (Dropout(0.1),)])
+def test_the_moments_of_data_are_not_taken_for_those_of_outputs(between):
+    numbers = Dataset(np.arange(6.0).reshape(3, 2), [1.0, 2.0, 3.0])
+    net = NeuralNetwork().add(DenseLayer(2, (2,)))
+    for layer in between:
+        net.add(layer.copy())
+    with pytest.raises(ValueError, match=r"adapt has given .* put Normalization before DenseLayer"):
+        net.add(Normalization.adapt(numbers))
+    assert len(net.layers) == 1 + len(between)
+    net.add(Normalization(0.5, 2.0))
+    NeuralNetwork().add(Flatten((2,))).add(Normalization.adapt(numbers))
+
+
 def test_another_layer_with_a_wrong_shape_is_told_to_leave_it_out():
     with pytest.raises(ValueError, match="leave input_shape out"):
         NeuralNetwork().add(DenseLayer(2, (3,))).add(DenseLayer(2, (3,)))

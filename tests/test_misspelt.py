@@ -216,7 +216,6 @@ def test_settings_of_layers_are_not_those_of_a_network(kind, name):
         ("class_name", "class_names"),
         ("feature_name", "feature_names"),
         ("layer", "layers"),
-        ("trainabel", "trainable"),
     ],
 )
 def test_attributes_of_a_network_with_misspelt_names_are_refused(name, meant):

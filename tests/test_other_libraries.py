@@ -16,11 +16,13 @@ from xpnet import (
     Dataset,
     DenseLayer,
     Dropout,
+    LayerNormalization,
     NeuralNetwork,
     OneCycle,
     ReLUActivation,
     Residual,
     TimeLimit,
+    train_test_split,
 )
 from xpnet.common import keywords
 from xpnet.search import random_search
@@ -57,6 +59,18 @@ def network(**settings):
         (lambda: NeuralNetwork().add([DenseLayer(3)]), r"for layer in layers: net.add\(layer\)$"),
         (lambda: NeuralNetwork().add(network()), r"for layer in layers: net.add\(layer.copy\(\)\)"),
         (lambda: NeuralNetwork().add(network().layers), r"^add\(a list\): .*add\(layer.copy\(\)\)"),
+        (lambda: NeuralNetwork(max_epochs=3), "'max_epochs': write epochs=$"),
+        (lambda: NeuralNetwork(epoch=3), r"NeuralNetwork\..*'epoch': did you mean 'epochs'\?$"),
+        (lambda: NeuralNetwork(hidden_layer_sizes=(3,)), "add them one by one"),
+        (lambda: LayerNormalization(normalized_shape=3), "LayerNormalization.*leave it out$"),
+        (lambda: DenseLayer(3, use_bais=False), "did you mean 'use_bias'"),
+        (lambda: network().fit(X, Y, callback=[]), "did you mean 'callbacks'"),
+        (lambda: network().fit(X, Y, lr=0.1), "it is an argument of NeuralNetwork"),
+        (lambda: network().predict(X, n_samples=9), r"NeuralNetwork\.predict\(.*write samples="),
+        (lambda: network().predict_interval(X, alpha=0.1), "write coverage=0.9 for alpha=0.1"),
+        (lambda: network().evaluate(X, Y, sample_weights=Y), "did you mean 'sample_weight'"),
+        (lambda: train_test_split(X, Y, seed=1), r"train_test_split\(.*write random_state="),
+        (lambda: Dataset.from_csv("a.csv", sep=";"), r"Dataset\.from_csv\(.*delimiter="),
         (lambda: network().fit(X, Y, callbacks=[OneCycle(0.1)]), r"learning_rate=\.\.\."),
         (lambda: network().fit(X, Y, callbacks=OneCycle(0.1)), r"learning_rate=\.\.\."),
     ],
@@ -92,11 +106,48 @@ def test_the_layers_of_a_network_are_added_as_its_message_says():
     assert (new[0].weights == old[0].weights).all()
 
 
-def test_loading_is_a_function_of_the_package():
+@pytest.mark.parametrize("name", ["load", "compile", "eval", "train", "state_dict", "count_params"])
+def test_methods_that_networks_do_not_have(name):
     for thing in (NeuralNetwork, network()):
-        with pytest.raises(AttributeError, match=r"has no attribute 'load': write xpnet\.load\("):
-            thing.load  # noqa: B018
-        assert not hasattr(thing, "load")
+        with pytest.raises(AttributeError, match=rf"NeuralNetwork has no attribute '{name}': \w+"):
+            getattr(thing, name)
+        assert not hasattr(thing, name)
+        assert name not in [each for each in dir(thing) if hasattr(thing, each)]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "words"),
+    [
+        (DenseLayer(3), "requires_grad", "has no setting 'requires_grad': write layer.trainable"),
+        (DenseLayer(3), "lr", "learning_rate_factor = 0.1"),
+        (DenseLayer(3), "bias", r"write layer\.biases"),
+        (Adam(), "lr", r"write optimizer\.learning_rate"),
+        (network(), "lr", r"does not keep 'lr'.*net\.optimizer\.learning_rate = 0\.1"),
+        (network(), "learning_rate_", r"'learning_rate_' \(learning_rate\?\), so"),
+        (network(), "scheduler", r"net\.optimizer\.schedule = "),
+        (network(), "requires_grad", r"write layer\.trainable = False"),
+        (network(), "trainabel", r"\(trainable\?\).*for layer in net: layer\.trainable"),
+    ],
+)
+def test_attributes_of_other_libraries_would_have_no_effect(part, name, words):
+    with pytest.raises(AttributeError, match=words):
+        setattr(part, name, False)
+    assert name not in vars(part)
+
+
+def test_a_users_own_parts_may_have_attributes_of_these_names():
+    class Mine(DenseLayer):
+        def __init__(self, n_units):
+            super().__init__(n_units)
+            self.lr, self.bias, self.activation = 0.1, None, "relu"
+
+    class Net(NeuralNetwork):
+        def __init__(self):
+            super().__init__()
+            self.scheduler = self.lr = self.callbacks = None
+
+    assert Mine(3).lr == 0.1
+    assert Net().scheduler is None
 
 
 @pytest.mark.parametrize("name", sorted(keywords.PACKAGE))
@@ -120,7 +171,7 @@ def test_names_without_a_hint_are_refused_as_by_python():
 
 def classes():
     """Return the public classes of the package by name."""
-    modules = (xpnet.layers, xpnet.optimizers, xpnet.schedules, xpnet.callbacks)
+    modules = (xpnet.layers, xpnet.losses, xpnet.optimizers, xpnet.schedules, xpnet.callbacks)
     found = {name: getattr(module, name) for module in modules for name in module.__all__}
     return {name: each for name, each in found.items() if inspect.isclass(each)}
 
@@ -153,6 +204,7 @@ def test_the_advice_for_constructors_names_their_arguments():
         (keywords.FRAME, Dataset.from_frame),
         (keywords.FRAME, Dataset.from_csv),
         (keywords.SEARCH, random_search),
+        (keywords.SPLIT, train_test_split),
     ],
 )
 def test_the_advice_for_functions_names_their_arguments(hints, function):

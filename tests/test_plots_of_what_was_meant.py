@@ -84,6 +84,15 @@ def test_a_search_of_one_setting_needs_no_name():
     assert ax.get_legend().get_texts()[0].get_text() == "lowest my own: 0.9 at 0.1"
 
 
+def test_equal_values_that_are_no_numbers_share_a_place():
+    rows = [{**row, "rate": name} for row, name in zip(ROWS, ("sgd", "adam", "sgd"), strict=True)]
+    ax = plots.plot_sweep(Search(rows, {"rate": "adam"}, 0.95, "accuracy", "max"), name="rate")
+    assert ax.lines[0].get_xdata().tolist() == [0, 1, 0]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["sgd", "adam"]
+    assert ax.lines[1].get_xdata().tolist() == [1]
+    assert ax.get_legend().get_texts()[0].get_text() == "highest accuracy: 0.95 at adam"
+
+
 def test_scores_are_needed_without_a_search():
     with pytest.raises(TypeError, match="scores is missing"):
         plots.plot_sweep([1, 2])

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet import DenseLayer, LayerNormalization, NeuralNetwork, RMSNormalization
+from xpnet import (
+    BatchNormalization,
+    DenseLayer,
+    LayerNormalization,
+    NeuralNetwork,
+    PReLULayer,
+    RMSNormalization,
+)
 from xpnet.backends import resolve, to_host
 from xpnet.testing import check_layer
 
@@ -91,3 +98,17 @@ def test_the_networks_regularizer_leaves_it_alone(kind):
 def test_refuses_an_epsilon_that_is_not_above_0(kind, epsilon):
     with pytest.raises(ValueError, match=r"epsilon=.*: expected a finite number above 0"):
         kind(epsilon)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (LayerNormalization, "epsilon"),
+        (RMSNormalization, "epsilon"),
+        (BatchNormalization, "momentum"),
+        (PReLULayer, "initial"),
+    ],
+)
+def test_a_width_is_not_taken_for_another_setting(make, name):
+    with pytest.raises(ValueError, match=rf"^{name}=32: expected .* takes the width of its input"):
+        make(32)

@@ -102,7 +102,7 @@ FLOORS = {
         "feeding",
         "full_batch",
         "heads objective trainable weighing",
-        "known",
+        "known last_activation",
         "checks classes lookups memory settings",
         "metric_settings other_heads",
         "scorers",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from .common.checks import check_count, check_flag, check_new_path
-from .common.keywords import FIT, NETWORK, Elsewhere, with_hints
+from .common.keywords import FIT, NETWORK, NoSuchMethods, with_hints
 from .common.naming import listing
 from .common.overrides import remember
 from .data import Dataset
@@ -33,7 +33,7 @@ from .training.target_unit import Unit
     loss=LOSSES, metric=METRICS, optimizer=OPTIMIZERS, regularizer=REGULARIZERS,
     initializer=INITIALIZERS,
 )  # fmt: skip
-class NeuralNetwork(Predictor):
+class NeuralNetwork(NoSuchMethods, Predictor):
     """A feed-forward neural network.
 
     Parameters
@@ -176,8 +176,6 @@ class NeuralNetwork(Predictor):
     >>> [round(float(p)) for p in net.fit(X, y).predict(X)[:, 0]]
     [0, 1, 1, 0]
     """
-
-    load = Elsewhere("write xpnet.load(path)")
 
     @with_hints(**NETWORK)
     def __init__(

@@ -1,6 +1,7 @@
 """Hints for names of other libraries, which this one has elsewhere or not at all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from functools import wraps
 from inspect import signature
 from typing import Any, ParamSpec, TypeVar
@@ -11,6 +12,8 @@ T = TypeVar("T")
 
 def with_hints(**hints: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Return a decorator that adds advice to Python's TypeError for an unknown keyword.
+
+    Without a hint for it, the advice is the argument that has nearly the same name, if any has.
 
     Parameters
     ----------
@@ -24,17 +27,28 @@ def with_hints(**hints: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     >>> train(lr=0.5)
     Traceback (most recent call last):
     TypeError: train() got an unexpected keyword argument 'lr': write learning_rate=
+    >>> train(learning_rat=0.5)
+    Traceback (most recent call last):
+    TypeError: train() got an unexpected keyword argument 'learning_rat': did you mean \
+'learning_rate'?
     """
+    return _hinted(lambda owner: hints)
+
+
+def _hinted(
+    hints_of: Callable[[type], Mapping[str, str]],
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Return a decorator; ``hints_of`` gets the class whose method is called, or NoneType."""
 
     def decorated(function: Callable[P, T]) -> Callable[P, T]:
+        known = signature(function).parameters
+        if any(each.kind is each.VAR_KEYWORD for each in known.values()):
+            return function
+
         @wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-            for name in kwargs:
-                if name in hints and name not in signature(function).parameters:
-                    raise TypeError(
-                        f"{function.__qualname__}() got an unexpected keyword argument {name!r}: "
-                        f"{hints[name]}"
-                    )
+            if not kwargs.keys() <= known.keys():
+                raise _unexpected(function, known, hints_of, args, kwargs)
             return function(*args, **kwargs)
 
         return checked
@@ -42,17 +56,48 @@ def with_hints(**hints: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     return decorated
 
 
+def _unexpected(
+    function: Any, known: Mapping[str, Any], hints_of: Any, args: Any, kwargs: Any
+) -> TypeError:
+    """Return Python's error for an unknown keyword, with advice."""
+    owner, what = type(None), function.__qualname__
+    if next(iter(known), None) in ("self", "cls") and args:
+        owner = args[0] if isinstance(args[0], type) else type(args[0])
+        what = f"{owner.__name__}.{function.__name__}"
+    name = next(each for each in kwargs if each not in known)
+    advice = hints_of(owner).get(name)
+    if advice is None:
+        near = get_close_matches(name.lower(), [*known], n=1, cutoff=0.75)
+        advice = f"did you mean {near[0]!r}?" if near else None
+    return TypeError(
+        f"{what}() got an unexpected keyword argument {name!r}"
+        + ("" if advice is None else f": {advice}")
+    )
+
+
 def hint_constructor(cls: type) -> None:
     """Add the advice of :data:`CONSTRUCTORS` to a class that defines a constructor."""
-    hints: dict[str, Any] = {}
+    own = vars(cls).get("__init__")
+    if own is not None and not hasattr(own, "__wrapped__"):  # without hints of its own
+        cls.__init__ = _hinted(_hints_of)(own)  # type: ignore[misc]
+
+
+def _hints_of(cls: type) -> dict[str, str]:
+    return of_bases(CONSTRUCTORS, cls)
+
+
+def of_bases(table: Mapping[str, dict[str, str]], cls: type) -> dict[str, str]:
+    """Return what a table has for a class and its bases, by name."""
+    found: dict[str, str] = {}
     for each in reversed(cls.__mro__):
-        hints |= CONSTRUCTORS.get(each.__name__, {})
-    if hints and "__init__" in vars(cls):
-        cls.__init__ = with_hints(**hints)(vars(cls)["__init__"])  # type: ignore[misc]
+        found |= table.get(each.__name__, {})
+    return found
 
 
 class Elsewhere:
     """A name that is an attribute of a class in other libraries, but not in this one.
+
+    It is no attribute of the class either: ``hasattr`` is False.
 
     Examples
     --------
@@ -73,6 +118,22 @@ class Elsewhere:
         raise AttributeError(f"{owner.__name__} has no attribute {self.name!r}: {self.advice}")
 
 
+class NoSuchMethods:
+    """Base of networks: methods of other libraries, and what to write instead."""
+
+    load = Elsewhere("write xpnet.load(path)")
+    compile = Elsewhere("give NeuralNetwork(...) the loss, the optimizer and the metric")
+    train = Elsewhere("write fit(X, y); only fit trains, with dropout and so on")
+    eval = Elsewhere("predict and evaluate always work as in prediction, without dropout")
+    state_dict = Elsewhere("write save(path), or layer.weights for the arrays of a layer")
+    load_state_dict = Elsewhere("write xpnet.load(path)")
+    get_weights = Elsewhere("write layer.weights and layer.biases for the arrays of a layer")
+    count_params = Elsewhere("write summary()")
+    partial_fit = Elsewhere("write fit(X, y, epochs=1), which goes on with the training")
+
+
+_NO_WIDTH = "the layer takes the width of its input: leave it out"
+_STOPPING = "EarlyStopping is a callback: fit(X, y, callbacks=EarlyStopping(...))"
 _LAYERS = "add them one by one, as in net.add(DenseLayer(10, input_shape=(4,)))"
 _CLIP = "it is an argument of optimizers, as in optimizer=Adam(clip_norm=1.0)"
 _SPAN = "a schedule spans the epochs of the network, or its own argument epochs="
@@ -82,7 +143,29 @@ _DECAY = {
     **dict.fromkeys(["eta_min", "end_learning_rate"], "write final="),
 }
 _EPSILON = {"eps": "write epsilon="}
+_NORMALIZED = {
+    **dict.fromkeys(["normalized_shape", "num_features", "axis", "n_units"], _NO_WIDTH),
+    **_EPSILON,
+}
 _ADAM = {"betas": "write beta_1= and beta_2=", **_EPSILON}
+
+_FREEZE = "write layer.trainable = False"
+
+ATTRIBUTES: dict[str, dict[str, str]] = {
+    "Layer": {
+        **dict.fromkeys(["requires_grad", "frozen", "freeze"], _FREEZE),
+        **dict.fromkeys(
+            ["lr", "learning_rate"],
+            "write layer.learning_rate_factor = 0.1, which multiplies the optimizer's",
+        ),
+        **dict.fromkeys(["weight", "kernel"], "write layer.weights"),
+        "bias": "write layer.biases",
+        "activation": "activations are layers: add(ReLUActivation()) after it",
+        "dropout": "it is a layer: add(Dropout(0.3))",
+    },
+    "Optimizer": {"lr": "write optimizer.learning_rate"},
+}
+"""For attributes, as :data:`CONSTRUCTORS`; those of a user's own class may have any names."""
 
 CONSTRUCTORS: dict[str, dict[str, str]] = {
     "Optimizer": {
@@ -113,6 +196,14 @@ CONSTRUCTORS: dict[str, dict[str, str]] = {
         "pct_start": "write rising=",
         "anneal_strategy": "write shape=",
     },
+    "SoftmaxCrossEntropy": {
+        "weight": "write class_weight=",
+        "from_logits": "it always takes scores (logits); CategoricalCrossEntropy takes "
+        "probabilities",
+    },
+    "CategoricalCrossEntropy": {"from_logits": "write SoftmaxCrossEntropy()"},
+    "BinaryCrossEntropy": {"pos_weight": "write class_weight={1: ...}"},
+    "TensorBoard": {"log_dir": "write folder="},
     "ModelCheckpoint": {"save_best_only": "write best_only=", "filepath": "write path="},
     "TimeLimit": {
         "minutes": "write seconds=, as in TimeLimit(60 * minutes)",
@@ -134,6 +225,9 @@ CONSTRUCTORS: dict[str, dict[str, str]] = {
         "bias": "write use_bias=",
     },
     "Dropout": {"p": "write rate="},
+    "RMSNormalization": _NORMALIZED,
+    "BatchNormalization": _NORMALIZED,
+    "PReLULayer": {"num_parameters": _NO_WIDTH, "init": "write initial="},
 }
 """For constructors, by class: names of arguments in other libraries, and what to write instead.
 
@@ -165,6 +259,7 @@ FIT: dict[str, Any] = {
     "verbose": "it is an argument of NeuralNetwork",
     "class_weight": "it is an argument of the classification losses",
     "initial_epoch": "training goes on where the last call of fit ended",
+    **dict.fromkeys(["optimizer", "lr", "learning_rate"], "it is an argument of NeuralNetwork"),
 }
 """For ``NeuralNetwork.fit``: names of Keras's arguments, and what to do instead."""
 
@@ -173,19 +268,28 @@ MODEL: dict[str, Any] = {
     "criterion": "write loss=",
     "optimiser": "write optimizer=",
     "lr": "write learning_rate=",
-    "random_state": "write seed=",
+    **dict.fromkeys(["random_state", "random_seed"], "write seed="),
+    **dict.fromkeys(["scheduler", "lr_scheduler"], "give the schedule as learning_rate="),
+    "accelerator": "write device=",
+    "solver": "write optimizer=",
+    "alpha": "write regularizer=L2(...)",
+    "learning_rate_init": "write learning_rate=",
 }
 """For ``Model``: names of its arguments in other libraries, and what to write instead."""
 
 NETWORK: dict[str, Any] = {
     **MODEL,
     "metrics": "write metric=, which takes one metric, a list of them, or a dict by head",
-    "n_epochs": "write epochs=",
-    "max_iter": "write epochs=",
-    "layers": _LAYERS,
+    **dict.fromkeys(["n_epochs", "num_epochs", "max_epochs", "max_iter"], "write epochs="),
+    **dict.fromkeys(["layers", "hidden_layer_sizes"], _LAYERS),
+    **dict.fromkeys(["early_stopping", "patience", "n_iter_no_change"], _STOPPING),
+    "warm_start": "fit goes on with the training, unless it is given restart=True",
+    "validation_fraction": "fit has validation_split=",
     "callbacks": "it is an argument of fit",
     "validation_split": "it is an argument of fit",
-    **dict.fromkeys(["clip_norm", "clip_value", "clipnorm", "max_grad_norm"], _CLIP),
+    **dict.fromkeys(
+        ["clip_norm", "clip_value", "clipnorm", "max_grad_norm", "gradient_clip_val"], _CLIP
+    ),
     "weight_decay": "write optimizer=AdamW(weight_decay=...) or regularizer=L2(...)",
     "dropout": "it is a layer: add(Dropout(0.3))",
     **dict.fromkeys(
@@ -197,11 +301,43 @@ NETWORK: dict[str, Any] = {
 }
 """For ``NeuralNetwork``, as :data:`MODEL`."""
 
+PREDICT: dict[str, Any] = {
+    **dict.fromkeys(
+        ["batch_size", "verbose"], "it is not needed: rows are predicted in pieces that fit memory"
+    ),
+    **dict.fromkeys(["n_samples", "num_samples"], "write samples="),
+    **dict.fromkeys(["level", "confidence"], "write coverage=0.9 for an interval of 90 %"),
+    "alpha": "write coverage=0.9 for alpha=0.1",
+    "target": "write output=",
+}
+"""For the methods of ``NeuralNetwork`` that predict, as :data:`MODEL`."""
+
+SPLIT: dict[str, Any] = {
+    "seed": "write random_state=",
+    **dict.fromkeys(["ratio", "split", "val_size"], "write test_size="),
+}
+"""For ``train_test_split``, as :data:`MODEL`."""
+
+ESTIMATOR: dict[str, Any] = {
+    "seed": "write random_state=",
+    **dict.fromkeys(["epochs", "n_epochs", "max_epochs"], "write max_iter="),
+    "optimizer": "write solver=",
+    **dict.fromkeys(["lr", "eta"], "write learning_rate_init="),
+    **dict.fromkeys(["hidden_layers", "n_units", "layers"], "write hidden_layer_sizes="),
+    "patience": "write n_iter_no_change=",
+    **dict.fromkeys(["validation", "eval_set", "validation_split"], "give fit validation_data="),
+    "batch_normalization": "write batch_norm=True",
+    "metric": "write scoring=",
+}
+"""For ``MLPClassifier`` and ``MLPRegressor``, as :data:`MODEL`."""
+
 FRAME: dict[str, Any] = {
     **dict.fromkeys(["target", "y", "labels", "label_name"], "write label="),
     **dict.fromkeys(["features", "feature_names", "usecols"], "write columns="),
     "drop": "write exclude=",
     "index": "write id=",
+    "sep": "from_csv has delimiter=",
+    "na_values": "empty cells, NaN and so on are missing; see missing=",
 }
 """For the constructors of ``Dataset`` that read tables, as :data:`MODEL`."""
 
@@ -224,10 +360,23 @@ PACKAGE: dict[str, str] = {
     **dict.fromkeys(["Sequential", "Network", "MLP"], "xpnet.NeuralNetwork"),
     **dict.fromkeys(["Dense", "Linear"], "xpnet.DenseLayer"),
     **{name: f"xpnet.{name}Activation" for name in ("ReLU", "Sigmoid", "Softmax", "Tanh", "GELU")},
+    "LeakyReLU": "xpnet.LeakyReLUActivation",
+    "PReLU": "xpnet.PReLULayer",
     "BatchNorm1d": "xpnet.BatchNormalization",
     "LayerNorm": "xpnet.LayerNormalization",
+    "StandardScaler": "xpnet.Normalization.adapt",
+    "Input": "input_shape=(n,) in the first layer",
     "CrossEntropyLoss": "xpnet.SoftmaxCrossEntropy",
+    "NLLLoss": "xpnet.SoftmaxCrossEntropy",
+    **dict.fromkeys(["BCELoss", "BCEWithLogitsLoss"], "xpnet.BinaryCrossEntropy"),
     "MSELoss": "xpnet.MeanSquaredError",
+    "L1Loss": "xpnet.MeanAbsoluteError",
+    "OneCycleLR": "xpnet.OneCycle",
+    "CosineAnnealingLR": "xpnet.CosineDecay",
+    "LearningRateScheduler": "a schedule, or a function of the epoch, as learning_rate=",
+    "DataLoader": "xpnet.Dataset",
+    **dict.fromkeys(["to_categorical", "one_hot_encode"], "xpnet.one_hot"),
+    "load_model": "network = xpnet.load(path)",
     "save": "network.save(path)",
 }
 """For the package itself: names of other libraries, or of its modules, and what to write."""

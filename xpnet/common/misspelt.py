@@ -6,7 +6,7 @@ from inspect import signature
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-from .keywords import hint_constructor
+from .keywords import ATTRIBUTES, hint_constructor, of_bases
 
 Check = Callable[[str, Any], Any]
 """A function of a setting's name and value that returns the checked value, or raises an error."""
@@ -37,7 +37,8 @@ class ChecksSettings:
         Raises
         ------
         AttributeError
-            There is no such attribute, and a setting has nearly the same name.
+            There is no such attribute, and a setting has nearly the same name, or another library
+            has a setting of this name.
         """
         if name in self._checks:
             value = self._checks[name](name, value)
@@ -47,34 +48,35 @@ class ChecksSettings:
 
 
 def _check_name(kind: type, name: str) -> None:
-    if (near := _meant(kind, name)) is not None:
-        raise AttributeError(
-            f"{kind.__name__} has no setting {name!r}: did you mean {near!r}? An "
-            "attribute of your own needs a name that is less similar"
-        )
+    if (advice := _advice(kind, name)) is not None:
+        raise AttributeError(f"{kind.__name__} has no setting {name!r}: {advice}")
 
 
 _KNOWN: WeakKeyDictionary[type, dict[str, str | None]] = WeakKeyDictionary()
-"""The results of :func:`_meant` by class. References are weak, because classes may be deleted."""
+"""The results of :func:`_advice` by class. References are weak, because classes may be deleted."""
 
 
-def _meant(kind: Any, name: str) -> str | None:
-    """Return the setting whose name is nearly this one; None if none is, or the name is known."""
+def _advice(kind: Any, name: str) -> str | None:
+    """Return what to write instead of a name; None if it is known or similar to no setting."""
     found = _KNOWN.setdefault(kind, {})
     if name not in found:
-        found[name] = _nearly(kind, name)
+        found[name] = _new_advice(kind, name)
     return found[name]
 
 
-def _nearly(kind: Any, name: str) -> str | None:
+def _new_advice(kind: Any, name: str) -> str | None:
     if name.startswith("_") or hasattr(kind, name):
         return None
-    known = list(kind._set_later)
+    known, elsewhere = list(kind._set_later), {}
     if is_of_this_package(kind):
         known += signature(kind).parameters
-    if name in known:
+        elsewhere = of_bases(ATTRIBUTES, kind)
+    if name in known or name in elsewhere:
+        return None if name in known else elsewhere[name]
+    near = get_close_matches(name.lower(), known, n=1, cutoff=0.8)
+    if not near:
         return None
-    return next(iter(get_close_matches(name.lower(), known, n=1, cutoff=0.8)), None)
+    return f"did you mean {near[0]!r}? An attribute of your own needs a name that is less similar"
 
 
 def is_of_this_package(cls: type) -> bool:

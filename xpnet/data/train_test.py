@@ -8,6 +8,7 @@ import numpy as np
 from ..backends import is_array, to_host
 from ..backends._errors import shown
 from ..common.checks import check_count, check_flag, number
+from ..common.keywords import SPLIT, with_hints
 from .classes import read_labels
 from .dataset import Dataset, as_dataset, take_rows
 from .features import SparseRows, StoredRows, kind_of
@@ -16,6 +17,7 @@ from .stored import read_rows
 from .tables.typed.frame_types import column_names
 
 
+@with_hints(**SPLIT)
 def train_test_split(
     *data: Any,
     test_size: float = 0.25,

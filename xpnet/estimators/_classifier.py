@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from ..backends import Array, array_namespace, ops
+from ..common.keywords import ESTIMATOR, with_hints
 from ..losses import BinaryCrossEntropy, LossFunction, SoftmaxCrossEntropy
 from ._base import BaseMLP, partial_fit_if_stochastic
 from ._inputs import Home, answer, on_host
@@ -151,6 +152,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
+    @with_hints(**ESTIMATOR)
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),

@@ -8,6 +8,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 
 from ..backends import Array
+from ..common.keywords import ESTIMATOR, with_hints
 from ..losses import LossFunction, MeanSquaredError, PoissonLoss
 from ._base import BaseMLP, partial_fit_if_stochastic
 from ._inputs import answer, on_host, one_dimensional
@@ -60,6 +61,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         "loss": [StrOptions({"squared_error", "poisson"})],
     }
 
+    @with_hints(**ESTIMATOR)
     def __init__(
         self,
         loss: str = "squared_error",

@@ -5,11 +5,12 @@ import operator
 from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, array_namespace, ops, to_host
-from ..common.checks import check_fraction, check_positive
+from ..backends._errors import shown
+from ..common.checks import check_fraction, number
 from ..common.overrides import has_methods_of, remember
 from ..initializers import Zeros
 from .base import Layer
-from .checks import check_batch
+from .checks import check_batch, check_epsilon
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -71,8 +72,13 @@ class BatchNormalization(Layer):
         epsilon: float = 1e-5,
         input_shape: tuple[int, ...] | None = None,
     ) -> None:
+        if number(momentum) > 1:
+            raise ValueError(
+                f"momentum={shown(momentum)}: expected a number in [0, 1). The layer takes the "
+                "width of its input, so it is not given"
+            )
         self.momentum = check_fraction("momentum", momentum)
-        self.epsilon = check_positive("epsilon", epsilon)
+        self.epsilon = check_epsilon(epsilon)
         if input_shape is not None:
             self.set_input_shape(input_shape)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..backends import Array
 from ..backends._errors import shown
-from ..common.checks import check_shape
+from ..common.checks import check_positive, check_shape
 from .base import Layer
 
 
@@ -30,6 +30,17 @@ def check_batch(layer: Layer, input: Array) -> None:
             f"{layer.layer_name()} got a batch of shape {tuple(shape)}: expected "
             f"{_batch_of(expected)}"
         )
+
+
+def check_epsilon(value: float) -> float:
+    """Return the ε of a normalization, below 1; a larger one is meant as a width."""
+    epsilon = check_positive("epsilon", value)
+    if epsilon >= 1:
+        raise ValueError(
+            f"epsilon={shown(value)}: expected a small number, below 1. The layer takes the width "
+            "of its input, so it is not given"
+        )
+    return epsilon
 
 
 def check_output_shape(layer: Layer) -> None:

@@ -113,6 +113,11 @@ class PReLULayer(Layer):
 def _slopes(initial: Any) -> Any:
     """Return initial slopes, one number or a copy of an array; refuse negative ones."""
     if not is_array(initial):
+        if isinstance(initial, int) and initial > 1:
+            raise ValueError(
+                f"initial={initial}: expected a slope, such as 0.25. The layer takes the width of "
+                "its input, so it is not given"
+            )
         return check_non_negative("initial", initial)
     found = FromArray(initial).values
     if found.ndim and (found < 0).any():

@@ -5,11 +5,10 @@ import operator
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from ..backends import Array, array_namespace, ops
-from ..common.checks import check_positive
 from ..common.overrides import remember
 from ..initializers import Zeros
 from .base import Layer
-from .checks import check_batch
+from .checks import check_batch, check_epsilon
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -62,7 +61,7 @@ class RMSNormalization(Layer):
     output_kind = "real"
 
     def __init__(self, epsilon: float = 1e-5, input_shape: tuple[int, ...] | None = None) -> None:
-        self.epsilon = check_positive("epsilon", epsilon)
+        self.epsilon = check_epsilon(epsilon)
         if input_shape is not None:
             self.set_input_shape(input_shape)
 

@@ -1,6 +1,6 @@
 """What a layer needs to be added to a network: a fitting shape, and what it learned elsewhere."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..activations import FunctionActivation
@@ -52,14 +52,14 @@ def _hint(given: Any) -> str:
     return ""
 
 
-def connect(layer: Layer, before: Layer | None, may_change: bool) -> None:
+def connect(layer: Layer, earlier: Sequence[Layer], may_change: bool) -> None:
     """Give a new layer the input shape that fits the layer before it, and check its settings.
 
     Parameters
     ----------
     layer : Layer
-    before : Layer or None
-        None for the first layer of a network, which has to have an input shape.
+    earlier : sequence of Layer
+        The layers before it; empty for the first one, which has to have an input shape.
     may_change : bool
         Whether a layer that is initialised may get another input shape, as it has learned nothing.
 
@@ -68,7 +68,8 @@ def connect(layer: Layer, before: Layer | None, may_change: bool) -> None:
     ValueError, TypeError
         The layer does not fit, or a setting is invalid.
     """
-    if before is not None:
+    if earlier:
+        before = earlier[-1]
         shape = before.output_shape()
         is_free = vars(layer).get("_ready", False) and may_change  # e.g. a copied activation
         if layer._input_shape not in (None, shape) and not is_free:
@@ -80,6 +81,8 @@ def connect(layer: Layer, before: Layer | None, may_change: bool) -> None:
                 f"before it has outputs of shape {shape}: {advice}"
             )
         layer.set_input_shape(shape)
+    if isinstance(layer, Normalization) and layer._of_data:
+        _refuse_outputs(layer, earlier)
     layer.input_shape()
     check_training(layer)
     for each in all_layers([layer]):
@@ -88,6 +91,17 @@ def connect(layer: Layer, before: Layer | None, may_change: bool) -> None:
                 f"the parameter_names of this {each.layer_name()} were changed: to freeze it, "
                 "set its trainable to False instead"
             )
+
+
+def _refuse_outputs(layer: Normalization, earlier: Sequence[Layer]) -> None:
+    """Refuse a layer with the moments of data behind one that has learned other outputs."""
+    other = next((each for each in earlier if each.parameters()), None)
+    if other is not None:
+        name = layer.layer_name()
+        raise ValueError(
+            f"{name}.adapt has given the layer the mean and the deviation of data, not those of "
+            f"the outputs of {other.layer_name()}: put {name} before {other.layer_name()}"
+        )
 
 
 def learned_by(layer: Layer) -> dict[tuple[Layer, str], Array]:

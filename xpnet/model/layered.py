@@ -61,7 +61,7 @@ class Layered(Versioned):
     def _append(self, layer: Layer) -> None:
         """Connect a layer to the last one, and update everything that depends on the layers."""
         learned = learned_by(layer)
-        connect(layer, self.layers[-1] if self.layers else None, may_change=not learned)
+        connect(layer, self.layers, may_change=not learned)
         self._initialize(layer, len(self.layers))
         check_output_shape(layer)
         restore(learned, self.backend)

@@ -55,19 +55,23 @@ def check_setting(model: Any, checks: dict[str, Check], name: str, value: Any) -
 
 def _check_name(model: Any, checks: dict[str, Check], name: str) -> None:
     """Refuse a name that would have no effect; a user's subclass may have any attributes."""
-    if name in _NOT_KEPT:
-        advice = re.sub(r"\bnet\b", model._called[1], _NOT_KEPT[name])
-        raise AttributeError(
-            f"a {model._called[0]} does not keep {name!r}, so setting it has no effect: {advice}"
-        )
-    if name in checks or name.startswith("_") or name in vars(model) or hasattr(type(model), name):
+    is_known = name in checks or name.startswith("_") or name in vars(model)
+    if name not in _NOT_KEPT and (is_known or hasattr(type(model), name)):
         return
     known = [*checks, *_NOT_KEPT, *(each for each in vars(model) if not each.startswith("_"))]
-    if near := get_close_matches(name.lower(), known, n=1, cutoff=0.8):
+    near = [name] if name in _NOT_KEPT else get_close_matches(name.lower(), known, n=1, cutoff=0.8)
+    if not near:
+        return
+    if near[0] not in _NOT_KEPT:
         raise AttributeError(
             f"a {model._called[0]} has no setting {name!r}: did you mean {near[0]!r}? An attribute "
             "of your own needs a name that is less similar"
         )
+    advice = re.sub(r"\bnet\b", model._called[1], _NOT_KEPT[near[0]])
+    meant = "" if near[0] == name else f" ({near[0]}?)"
+    raise AttributeError(
+        f"a {model._called[0]} does not keep {name!r}{meant}, so setting it has no effect: {advice}"
+    )
 
 
 def make_optimizer(
@@ -158,6 +162,14 @@ _NOT_KEPT = {
     "momentum": "write net.optimizer = SGD(momentum=0.5), or an optimizer of another kind",
     "device": "write net.to(xpnet.resolve('cuda'))",
     "dtype": "write net.to(net.backend.with_dtype('float64'))",
+    "lr": "write net.optimizer.learning_rate = 0.1",
+    **dict.fromkeys(["scheduler", "lr_scheduler"], "write net.optimizer.schedule = OneCycle(...)"),
+    **dict.fromkeys(["loss_fn", "criterion"], "write net.loss = ..."),
+    "optim": "write net.optimizer = ...",
+    **dict.fromkeys(["callbacks", "validation_split"], "it is an argument of fit"),
+    "training": "only fit trains; predict and evaluate work without dropout",
+    "class_weight": "it is an argument of the classification losses: net.loss = ...",
+    **dict.fromkeys(["requires_grad", "frozen"], "write layer.trainable = False for each layer"),
     "trainable": "set it on the layers, as in: for layer in net: layer.trainable = False",
     "learning_rate_factor": (
         "set it on the layers, as in: for layer in net: layer.learning_rate_factor = 0.1"

@@ -106,9 +106,10 @@ def plot_sweep(
         spread = numbers_on_host("errors", errors, 1, len(values)).astype(float)
     name, error_name = check_text("name", name), check_text("error_name", error_name)
     numbers = all(number(value) == value for value in values)
-    longest = 0 if numbers else max(len(t) for value in values for t in str(value).split("\n"))
-    ax = axes_for(ax, figsize, min(max(5.0, 1 + 0.045 * longest * len(values)), 10.0), 4.0)
-    places: Any = list(values) if numbers else list(range(len(values)))
+    names = list(dict.fromkeys(map(str, values)))  # equal ones share a place
+    longest = 0 if numbers else max(len(t) for each in names for t in each.split("\n"))
+    ax = axes_for(ax, figsize, min(max(5.0, 1 + 0.045 * longest * len(names)), 10.0), 4.0)
+    places: Any = list(values) if numbers else [names.index(str(value)) for value in values]
     # A line between names would suggest values in between.
     line = "-" if numbers and not is_search else ""
     ax.plot(places, means, marker="o", linestyle=line, color=COLORS[0])
@@ -121,7 +122,7 @@ def plot_sweep(
         style = {"markersize": 9, "color": COLORS[1], "linestyle": "", "label": marked}
         ax.plot(places[best], means[best], "D", **style)
     if not numbers:
-        _name_places(ax, places, [str(value) for value in values])
+        _name_places(ax, list(range(len(names))), names)
     elif min(values) > 0 and max(values) / min(values) >= 50:
         ax.set_xscale("log")
     finish(ax, f"{title_of(label)} by {name.replace(chr(10), ' ')}", name, label)

@@ -10,12 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import (
-    ExponentialActivation,
-    ReLU6Activation,
-    ReLUActivation,
-    SoftplusActivation,
-)
 from ..backends import Array, Backend, to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
@@ -23,7 +17,7 @@ from ..common.checks import class_indices
 from ..data import Dataset
 from ..data.digits import lost_digits
 from ..data.reading import is_wide
-from ..layers import Dropout, Flatten, Layer
+from ..layers import Flatten, Layer
 from ..losses import Heads, LossFunction
 from ..losses.head_metrics import HeadMetric
 from ..metrics import MSE, R2, ExplainedVariance, MaxError, Metric, ProbabilityMetric
@@ -183,7 +177,7 @@ def check_size(dataset: Dataset, least: int) -> None:
 def check_fit(layers: Sequence[Layer], loss: LossFunction, metrics: Sequence[OneMetric]) -> None:
     """Refuse a loss that does not fit the last layer's output, or a metric not fit for the loss."""
     last = layers[-1]
-    for name, own in _losses_of(loss).items():
+    for name, own in losses_of(loss).items():
         got = last.output_kind
         if own.accepts is None or got is None or got in own.accepts:
             continue
@@ -204,35 +198,11 @@ def check_fit(layers: Sequence[Layer], loss: LossFunction, metrics: Sequence[One
             _check_metric(metric, loss, last)
 
 
-def _losses_of(loss: LossFunction) -> dict[str | None, LossFunction]:
+def losses_of(loss: LossFunction) -> dict[str | None, LossFunction]:
     """Return the loss of each head by its name; one that is no :class:`Heads` has the name None."""
     if not isinstance(loss, Heads):
         return {None: loss}
     return {name: head.loss for name, head in loss.parts.items()}
-
-
-_NEVER_NEGATIVE = (ReLUActivation, ReLU6Activation, SoftplusActivation, ExponentialActivation)
-
-
-def warn_of_last_activation(layers: Sequence[Layer], loss: LossFunction) -> None:
-    """Warn if outputs are never below 0, and the loss takes them as scores of classes.
-
-    With a sigmoid in the loss, no probability could then be below a half. With a softmax, a class
-    could have a small one only beside large outputs of others.
-    """
-    last = next((each for each in reversed(layers) if not isinstance(each, Dropout)), None)
-    if not isinstance(last, _NEVER_NEGATIVE) or not any(each.parameters() for each in layers):
-        return
-    for name, own in _losses_of(loss).items():
-        is_score = own.accepts is not None and "real" in own.accepts
-        if is_score and own.targets in ("classes", "binary", "probabilities"):
-            warn(
-                f"{'' if name is None else f'the head {name!r}: '}{type(own).__name__} takes any "
-                f"real numbers as scores of classes, but the last layer is {last.layer_name()}, "
-                "whose outputs are never below 0: add a last DenseLayer, or leave the activation "
-                "out"
-            )
-            return
 
 
 def _check_metric(metric: Metric, loss: LossFunction, last: Layer) -> None:

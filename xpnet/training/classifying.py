@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..common.keywords import PREDICT, with_hints
 from ..common.overrides import remember
 from ..data import Dataset
 from . import prediction
@@ -11,6 +12,7 @@ from .evaluator import Evaluator
 class Classifying(Evaluator):
     """The methods of :class:`~xpnet.NeuralNetwork` that only classifiers have."""
 
+    @with_hints(**PREDICT)
     def predict_classes(self, X: Dataset | Any) -> Any:
         """Return the class of each sample.
 
@@ -46,6 +48,7 @@ class Classifying(Evaluator):
         """
         return prediction.predict_classes(self, X)
 
+    @with_hints(**PREDICT)
     def predict_proba(self, X: Dataset | Any) -> Any:
         """Return the probability of each class, for each sample.
 

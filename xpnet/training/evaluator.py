@@ -6,6 +6,7 @@ from typing import Any
 from ..backends import Array
 from ..backends._errors import shown
 from ..common.checks import check_flag
+from ..common.keywords import PREDICT, with_hints
 from ..common.overrides import remember
 from ..data import Dataset
 from ..metrics import Metric
@@ -18,6 +19,7 @@ from .trainable import TrainableModel
 class Evaluator(TrainableModel):
     """The methods of :class:`~xpnet.NeuralNetwork` that measure how well it predicts."""
 
+    @with_hints(**PREDICT)
     def score(
         self,
         X: Dataset | Any,
@@ -66,6 +68,7 @@ class Evaluator(TrainableModel):
             raise TypeError(f"y={shown(y)}: the metric is given as metric=")
         return prediction.score(self, fitting.joined(X, y, sample_weight), metric)
 
+    @with_hints(**PREDICT)
     def evaluate(
         self,
         data: Dataset | Any,

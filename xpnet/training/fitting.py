@@ -27,7 +27,6 @@ from .checks import (
     check_names,
     check_size,
     check_weights,
-    warn_of_last_activation,
     warn_of_lost_targets,
 )
 from .classes import check_class_names
@@ -38,6 +37,7 @@ from .full_batch import check_full_batch, check_not_resumed
 from .heads import check_finite, read_dataset
 from .held_out import HeldOut
 from .known import Known
+from .last_activation import warn_of_last_activation
 from .lookups import check_categories
 from .purpose import objective_of, purpose_of
 from .recording import Recorder
@@ -310,7 +310,7 @@ def prepare(
         with blaming("validation"):
             held_out = check_data(model, validation, Known.of(training).completed(own))
             check_weights(held_out, model.loss, model.metrics)
-    warn_of_last_activation(model.layers, model.loss)
+    warn_of_last_activation(model.layers, model.loss, training.y, model.target_unit)
     if warns_of_targets:
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
     backend = model.backend_for(training.X)

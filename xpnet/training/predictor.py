@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..backends import Array
+from ..common.keywords import PREDICT, with_hints
 from ..common.overrides import remember
 from ..data import Dataset
 from . import input_gradients, planning, prediction
@@ -13,6 +14,7 @@ from .memory import MemoryPlan
 class Predictor(Classifying):
     """The methods of :class:`~xpnet.NeuralNetwork` that only read a trained network."""
 
+    @with_hints(**PREDICT)
     def predict(self, dataset: Dataset | Any, *, samples: int | None = None) -> Array:
         """Return the network's predictions.
 
@@ -61,6 +63,7 @@ class Predictor(Classifying):
         """
         return prediction.predict(self, dataset, samples)
 
+    @with_hints(**PREDICT)
     def predict_interval(
         self, dataset: Dataset | Any, coverage: float = 0.9
     ) -> tuple[Array, Array]:
@@ -104,6 +107,7 @@ class Predictor(Classifying):
         """
         return prediction.predict_interval(self, dataset, coverage)
 
+    @with_hints(**PREDICT)
     def input_gradient(
         self,
         X: Dataset | Any,

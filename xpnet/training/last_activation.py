@@ -1,0 +1,120 @@
+"""Whether the outputs of the last layer can be what the loss and the targets ask for."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..activations import (
+    ExponentialActivation,
+    HardSigmoidActivation,
+    HardTanhActivation,
+    LogSigmoidActivation,
+    LogSoftmaxActivation,
+    ReLU6Activation,
+    ReLUActivation,
+    SigmoidActivation,
+    SoftmaxActivation,
+    SoftplusActivation,
+    SoftsignActivation,
+    TanhActivation,
+)
+from ..backends import Array, to_host
+from ..backends._warnings import warn
+from ..common.overrides import is_defined_here
+from ..layers import Dropout, Layer
+from ..losses import Heads, LossFunction
+from .checks import losses_of
+from .target_unit import Unit, units_of_heads
+
+_RANGES: dict[type, tuple[float, float]] = {
+    **dict.fromkeys([ExponentialActivation, ReLUActivation, SoftplusActivation], (0.0, math.inf)),
+    ReLU6Activation: (0.0, 6.0),
+    **dict.fromkeys([HardSigmoidActivation, SigmoidActivation, SoftmaxActivation], (0.0, 1.0)),
+    **dict.fromkeys([HardTanhActivation, SoftsignActivation, TanhActivation], (-1.0, 1.0)),
+    **dict.fromkeys([LogSigmoidActivation, LogSoftmaxActivation], (-math.inf, 0.0)),
+}
+"""The least and the greatest output of activations that have one."""
+
+
+def warn_of_last_activation(
+    layers: Sequence[Layer], loss: LossFunction, y: Array, unit: Unit | None
+) -> None:
+    """Warn if the last activation cannot give outputs that the loss or the targets ask for.
+
+    Scores of classes that are never below 0, or never far from it, leave each class a probability
+    that is never small. Values outside the range of the outputs cannot be predicted.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    loss : LossFunction
+    y : array of shape (n,) or (n, n_outputs), or None
+        The targets, in the user's unit.
+    unit : Unit or None
+        The network's ``target_unit``.
+    """
+    last = next((each for each in reversed(layers) if not isinstance(each, Dropout)), None)
+    bounds = _RANGES.get(type(last))
+    if last is None or bounds is None or not any(each.parameters() for each in layers):
+        return
+    for name, own, columns, scale in _parts(loss, y, unit):
+        if _are_scores(own) and math.isfinite(bounds[0]):
+            needs, found = " as scores of classes", _words(*bounds)
+        elif columns is None or (missed := _missed(columns, bounds, scale)) is None:
+            continue
+        else:
+            needs, found = missed
+        warn(
+            f"{'' if name is None else f'the head {name!r}: '}{type(own).__name__} takes any real "
+            f"numbers{needs}, but the last layer is {last.layer_name()}, whose outputs are "
+            f"{found}: add a last DenseLayer, or leave the activation out"
+        )
+        return
+
+
+def _parts(
+    loss: LossFunction, y: Array, unit: Unit | None
+) -> Iterator[tuple[str | None, LossFunction, Array, Unit | None]]:
+    """Yield each head's name and loss, its targets if they are values, and their unit."""
+    heads = loss.parts if isinstance(loss, Heads) else {}
+    units = units_of_heads(unit, loss) if isinstance(loss, Heads) else {}
+    for name, own in losses_of(loss).items():
+        are_values = y is not None and own.targets == "values" and is_defined_here(type(own))
+        if name is None:
+            yield name, own, y if are_values else None, unit
+        else:
+            columns = heads[name].known_targets(y) if are_values else None
+            yield name, own, columns, units.get(name)
+
+
+def _are_scores(loss: LossFunction) -> bool:
+    """Whether a loss takes real outputs as scores of classes."""
+    takes_real = loss.accepts is not None and "real" in loss.accepts
+    return takes_real and loss.targets in ("classes", "binary", "probabilities")
+
+
+def _missed(y: Array, bounds: tuple[float, float], unit: Unit | None) -> tuple[str, str] | None:
+    """Return the range of the targets and that of the outputs if some targets are outside it."""
+    if not len(y):
+        return None
+    host = to_host(y)
+    mean, scale = (np.asarray(each) for each in ((0.0, 1.0) if unit is None else unit))
+    least, greatest = host.min(axis=0), host.max(axis=0)
+    low, high = (each * scale + mean for each in bounds)
+    slack = 1e-6 * np.maximum(np.abs(least), np.abs(greatest))  # of rounding
+    if np.all(least >= low - slack) and np.all(greatest <= high + slack):
+        return None
+    outputs = _words(float(np.min(low)), float(np.max(high)))
+    return (
+        f", and the targets go from {np.min(least):.4g} to {np.max(greatest):.4g}",
+        outputs if unit is None else f"{outputs} with this target_unit",
+    )
+
+
+def _words(least: float, greatest: float) -> str:
+    if math.isinf(greatest):
+        return f"never below {least:.4g}"
+    if math.isinf(least):
+        return f"never above {greatest:.4g}"
+    return f"from {least:.4g} to {greatest:.4g}"
