@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from xpnet import Dataset, DenseLayer, NeuralNetwork
-from xpnet.data.tables.cells import is_date
+from xpnet.data.tables.dates import is_date
 from xpnet.estimators import MLPRegressor
 
 pl = pytest.importorskip("polars")

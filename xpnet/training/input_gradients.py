@@ -89,6 +89,7 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
         target = Dataset(features.X, y, sample_weight=sample_weight, class_names=names)
         features = copy.copy(features)
         features.y, features.sample_weight = target.y, target.sample_weight
+        features.label_name = target.label_name
         features.class_names, features.has_text_labels = target.class_names, target.has_text_labels
     elif sample_weight is not None:
         raise TypeError("sample_weight is given without y: give both for the loss, or neither")

@@ -32,6 +32,8 @@ class Known:
         Whether targets must have the same classes or, if ``class_names`` is None, be numbers.
     advice : str, default ""
         What to do with data that have other columns.
+    label_name : str or list of str, optional
+        The name of the labels, or those of several targets.
     """
 
     feature_names: list[str] | None = None
@@ -40,12 +42,19 @@ class Known:
     has_text_labels: bool = False
     are_classes_known: bool = True
     advice: str = ""
+    label_name: str | list[str] | None = None
 
     @classmethod
     def of(cls, source: Any) -> Self:
         """Return what a data set, or a model that was trained on one, knows."""
         categories = getattr(source, "encoded", None) or source.categories
-        return cls(source.feature_names, source.class_names, categories, source.has_text_labels)
+        return cls(
+            source.feature_names,
+            source.class_names,
+            categories,
+            source.has_text_labels,
+            label_name=source.label_name,
+        )
 
     @classmethod
     def before(cls, model: Any) -> Self | None:
@@ -94,6 +103,17 @@ class Known:
         """Refuse a data frame whose columns are not those of the training data, encoded or not."""
         is_raw = self.categories and not set(self.categories).isdisjoint(names or [])
         check_names(names, self.raw_names if is_raw else self.feature_names, self.advice)
+
+    def check_targets(self, dataset: Dataset) -> None:
+        """Refuse several targets with the names of the training data in another order."""
+        names, own = dataset.label_name, self.label_name
+        if dataset.y is None or not (isinstance(names, list) and isinstance(own, list)):
+            return
+        if names != own and sorted(names) == sorted(own):
+            raise ValueError(
+                f"y has the targets {shown(names)}: expected the order of the training data, "
+                f"{shown(own)}"
+            )
 
     def encoded(self, dataset: Dataset) -> Dataset:
         """Return data encoded as the training data were: as codes, or as columns of 0 and 1.

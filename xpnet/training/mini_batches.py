@@ -29,6 +29,7 @@ def mini_batches(
     data = Dataset(X, y, class_names=known_names(y, known.class_names))
     if trained is not None:
         data = trained.encoded(data)
+        trained.check_targets(data)
     check_categories(data, model.layers, None if trained is None else trained.categories)
     if model.class_names is not None:
         data = known.in_classes(data, is_text=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cells import is_date
+from ..dates import is_date
 
 ENCODE = (
     "encode categories as numbers first, e.g. with np.unique(values, return_inverse=True)[1], "
@@ -45,7 +45,7 @@ def is_missing(cell: Any) -> bool:
 
 def is_number(cell: Any) -> bool:
     """Whether a Python object is a real number or a boolean."""
-    return isinstance(cell, (bool, int, float, np.bool_, np.integer, np.floating))
+    return isinstance(cell, (bool, int, float, Decimal, np.bool_, np.integer, np.floating))
 
 
 def missing_cells(cells: Sequence[Any]) -> np.ndarray:
@@ -75,7 +75,7 @@ def are_texts(what: str, cells: Sequence[Any], start: int) -> bool:
             text = text or (cell, row)
         elif is_missing(cell):
             continue
-        elif is_number(cell) or isinstance(cell, Decimal):
+        elif is_number(cell):
             number = number or (cell, row)
         else:
             kind = "c" if isinstance(cell, (complex, np.complexfloating)) else kind_of_time(cell)
