@@ -369,3 +369,30 @@ def test_validation_has_the_columns_of_its_own_training(frame):
     others = frame[FEATURES[::-1]], frame["target"]
     net.fit(others, validation=others, restart=True)
     assert net.feature_names == FEATURES[::-1]
+
+
+TWO = np.linspace(0, 1, 12).reshape(6, 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: DenseLayer(3, "relu"), r"input_shape='relu': .* add\(ReLUActivation\(\)\)$"),
+        (lambda: NeuralNetwork(dtype="float16"), "write precision='float16', an argument"),
+        (
+            lambda: outputs(3).fit(TWO, TWO[:, 0]),
+            r"\(6, 3\)\. For one target, end with one",
+        ),
+        (lambda: outputs(3).fit(TWO, [0, 1, 2, 0, 1, 2]), r"write one_hot\(y\)$"),
+        (lambda: outputs(3, True).fit(TWO, [1, 2, 3, 1, 2, 3]), "or begin at 0 with y - 1$"),
+        (lambda: outputs(3, True).fit(TWO, [0, 2, 3, 1, 2, 3]), r"e\.g\. y\.astype\(str\)$"),
+    ],
+)
+def test_the_remedy_fits_what_was_given(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def outputs(n, are_classes=False):
+    loss = "softmax_cross_entropy" if are_classes else "mse"
+    return NeuralNetwork(epochs=1, loss=loss).add(DenseLayer(n, (2,)))
