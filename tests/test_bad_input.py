@@ -152,7 +152,7 @@ def test_a_loss_that_does_not_fit_the_output_is_refused(end, loss, n_outputs, me
 
 def test_class_indices_for_a_loss_of_values_are_refused_with_the_way_out():
     net = network(loss="mse")
-    with pytest.raises(ValueError, match=r"expects shape \(20, 4\): to make .* one_hot\(y\)"):
+    with pytest.raises(ValueError, match=r"expects shape \(20, 4\). To make .* one_hot\(y\)"):
         net.fit(good())
 
 
@@ -182,7 +182,7 @@ def test_a_metric_of_classes_is_refused_for_yes_or_no_outputs():
         ("metric", "acuracy", "unknown metric 'acuracy': did you mean 'accuracy'?"),
         ("device", "gpu", "unknown device 'gpu': did you mean 'cuda'? Known: auto, cpu, cuda"),
         ("backend", "pytorch", "unknown backend 'pytorch': did you mean 'torch'?"),
-        ("dtype", "float16", "unknown dtype 'float16': did you mean 'float64'?"),
+        ("dtype", "flaot64", "unknown dtype 'flaot64': did you mean 'float64'?"),
     ],
 )
 def test_unknown_names_are_refused_with_the_nearest_known_one(argument, value, message):

@@ -327,7 +327,7 @@ def prepare_targets(
         hint = ""
         if column:
             hint = ". For one target, end with one output"
-            if np.array_equal(np.unique(host), np.arange(n_outputs)):
+            if host.dtype.kind in "iu" and not (np.min(host) < 0 or np.max(host) >= n_outputs):
                 hint = ". To make such rows from class indices, write one_hot(y)"
         raise ValueError(
             f"y has shape {tuple(y.shape)}, but the network has {given} outputs: {name} "
