@@ -140,8 +140,8 @@ def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list
         host = to_host(column)
         if host.ndim > 2 or host.shape[1:] not in ((), (1,)):
             raise ValueError(
-                f"the target {name!r} has shape {host.shape}: expected (n,). For a head with "
-                "several columns of targets, give fit(X, y) the dict as y, without a Dataset"
+                f"the target {name!r} has shape {host.shape}: expected (n,). Only a network with "
+                "heads takes several columns: give fit(X, y) the dict as y, without a Dataset"
             )
         if host.dtype.kind in "iu" and host.size and np.abs(host.astype(float)).max() > 2**53:
             raise ValueError(

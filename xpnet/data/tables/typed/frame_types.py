@@ -48,7 +48,7 @@ def as_series(values: Any) -> Any:
     import pandas as pd
 
     is_column = isinstance(values, (pd.api.extensions.ExtensionArray, pd.Index))
-    return pd.Series(values) if is_column else values
+    return pd.Series(values) if is_column and values.ndim == 1 else values
 
 
 def as_frame(where: str, X: Any) -> "nw.DataFrame[Any]":

@@ -18,9 +18,13 @@ HINTS = {
     "c": "give the real and the imaginary parts as separate columns",
     "M": (
         "give dates as numbers, e.g. seconds since the first one: "
-        "(dates - dates.min()) / np.timedelta64(1, 's') of datetime64; or leave them out"
+        "(dates - dates.min()) / np.timedelta64(1, 's') of datetime64, in polars "
+        "(dates - dates.min()).dt.total_seconds(); or leave them out"
     ),
-    "m": "give durations as numbers, e.g. seconds: durations / np.timedelta64(1, 's')",
+    "m": (
+        "give durations as numbers, e.g. seconds: durations / np.timedelta64(1, 's'), in polars "
+        "durations.dt.total_seconds()"
+    ),
 }
 """What to do about complex numbers, dates and durations, by the kind of their NumPy type."""
 
