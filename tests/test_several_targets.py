@@ -131,7 +131,7 @@ def test_missing_targets_are_kept_for_heads_that_ignore_them(kind):
     assert net.evaluate(dataset) == net.evaluate(X, targets) == other.evaluate(dataset)
     for given in ((dataset,), (X, targets)):
         net = network()
-        with pytest.raises(ValueError, match=r"the head '\w+': y has 1 .*(value|missing)"):
+        with pytest.raises(ValueError, match=r"the head '\w+': y .*has 1 (missing )?value"):
             net.fit(*given)
         assert not net.is_fitted
 
@@ -148,7 +148,7 @@ def test_columns_of_numbers_alone_may_lack_targets_too():
         found = weights(network(loss, 2).fit(dataset))
         np.testing.assert_array_equal(found, weights(network(loss, 2).fit(X, targets)))
         for given in ((dataset,), (X, targets)):
-            with pytest.raises(ValueError, match="not finite, the first .nan. in row 0"):
+            with pytest.raises(ValueError, match=r"not finite, the first .nan. in row 0"):
                 network("mse", 2).fit(*given)
     with pytest.raises(TypeError, match="masked array"):
         Dataset(X, {"a": np.ma.masked_array([1.0, 2.0, np.nan], [True, False, False])})

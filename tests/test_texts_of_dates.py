@@ -1,6 +1,7 @@
 """Which texts are dates, times or durations, which may be, and what to do with columns of them."""
 
 import datetime
+import itertools
 import re
 
 import numpy as np
@@ -65,14 +66,14 @@ def read(cells, folder, label=None, kind="frame"):
     return Dataset.from_frame(frame, label)
 
 
-@pytest.mark.parametrize("text", sum(CERTAIN.values(), []))
+@pytest.mark.parametrize("text", [*itertools.chain(*CERTAIN.values())])
 def test_texts_that_are_certainly_times(text):
     for each in (text, text.upper(), text.lower(), f" {text} "):
         assert is_time(each)
         assert may_be_time(each)
 
 
-@pytest.mark.parametrize("text", sorted({*sum(PERHAPS, [])} - {"12:30", "2020-10"}))
+@pytest.mark.parametrize("text", sorted({*itertools.chain(*PERHAPS)} - {"12:30", "2020-10"}))
 def test_texts_that_may_be_times(text):
     assert may_be_time(text)
     assert not is_time(text)
@@ -103,7 +104,7 @@ def test_what_may_be_a_name_can_be_given_as_one(tmp_path):
         read(["P3D", "P10D"], tmp_path)
     cells = pd.Series(["P3D", "P10D"], dtype="category")
     assert read(cells, tmp_path).categories == {"c": ["P10D", "P3D"]}
-    with pytest.raises(ValueError, match="'P3D' in row 0, a date or a time.*class_names="):
+    with pytest.raises(ValueError, match=r"'P3D' in row 0, a date or a time.*class_names="):
         Dataset([[0], [1]], ["P3D", "P10D"])
     assert Dataset([[0], [1]], ["P3D", "P10D"], class_names=["P3D", "P10D"]).y.tolist() == [0, 1]
 
