@@ -53,11 +53,12 @@ class Dataset(FromTables, WithCategories, Selecting):
         names, or of ``class_names``; a categorical type, also one of numbers, keeps the order of
         its categories. Names are kept as they are; two that differ only in spaces around them are
         refused. Texts most of which are numbers or times are refused, unless all are whole numbers
-        or ``class_names`` is given. Several targets, for
-        the heads of a network, are a data frame, or a dict with an array of shape (n_samples,) for
-        each. A dict, or a data frame with a column of text, becomes columns of ``float64``. Labels
-        are moved to the device of ``X``, or to the host if ``X`` is sparse. On a device without
-        float64 they become float32, with a warning if float32 cannot tell them apart.
+        or ``class_names`` is given. Several targets, e.g. for the heads of a network, are a data
+        frame, or a dict with an array of shape (n_samples,) for each. A dict, or a data frame with
+        texts or missing values, becomes columns of ``float64``, with NaN for missing values, which
+        ``Heads(ignore_missing=True)`` leaves out. Labels are moved to the device of ``X``, or to
+        the host if ``X`` is sparse. On a device without float64 they become float32, with a warning
+        if float32 cannot tell them apart.
     feature_names : sequence of str, optional
         A name for each column; by default the column names of a DataFrame.
     label_name : str or sequence of str, optional
@@ -96,8 +97,8 @@ class Dataset(FromTables, WithCategories, Selecting):
         The features are not real numbers, but e.g. text, dates, objects or complex numbers; or the
         labels are neither numbers nor text.
     ValueError
-        Shapes do not fit each other, a frame or a label has missing values, names or weights are
-        invalid, a label is not among ``class_names``, or a feature with categories has a number
+        Shapes do not fit each other, a frame or the only label has missing values, names or weights
+        are invalid, a label is not among ``class_names``, or a feature with categories has a number
         that is not a code.
 
     Examples
