@@ -134,9 +134,10 @@ def check_apart(what: str, names: Sequence[str]) -> None:
 
     Examples
     --------
-    >>> check_apart("class_names has", ["fig", "plum", "fig "])
+    >>> check_apart("class_names has", ["fig", "plum"])
+    >>> check_apart("class_names has", ["fig", "fig"])
     Traceback (most recent call last):
-    ValueError: class_names has 'fig' and 'fig ', which differ only in spaces around them: ...
+    ValueError: class_names has more than once: fig. Rename them
     """
     check_distinct(what, list(names))
     if (pair := alike(names)) is not None:
