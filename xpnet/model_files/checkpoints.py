@@ -21,6 +21,9 @@ from .schema import HOW_TRAINED
 from .states import StateReader, encode_state
 from .writing import Writer, check_content
 
+_FROM_DATA = ("feature_names", "categories", "label_name", "class_names")
+"""Attributes of a network that ``fit`` sets from its data."""
+
 _NAME = re.compile(r"checkpoint-(\d{6,})\.safetensors")
 
 
@@ -238,6 +241,10 @@ class Resumption:
         """Refuse a checkpoint of another training."""
         training = content[TRAINING]
         found = differences(training["conditions"], run.conditions)
+        names = content["network"]["attributes"]
+        for name in filter(names.__contains__, _FROM_DATA):  # older files lack some
+            saved = decode(names[name], Tensors(network.backend))
+            found += differences(saved, getattr(network, name), name)
         then, now = (
             each | {"network": {k: v for k, v in each["network"].items() if k not in FREE}}
             for each in (training["origin"], origin_of(network, self._kind))
