@@ -56,8 +56,7 @@ class Dataset(FromTables, WithCategories, Selecting):
         the heads of a network, are a data frame, or a dict with an array of shape (n_samples,) for
         each. A dict, or a data frame with a column of text, becomes columns of ``float64``. Labels
         are moved to the device of ``X``, or to the host if ``X`` is sparse. On a device without
-        float64 they become float32, with a warning if float32 has too few digits to tell them
-        apart.
+        float64 they become float32, with a warning if float32 cannot tell them apart.
     feature_names : sequence of str, optional
         A name for each column; by default the column names of a DataFrame.
     label_name : str or sequence of str, optional
@@ -80,8 +79,7 @@ class Dataset(FromTables, WithCategories, Selecting):
     ----------
     X, y, feature_names, label_name, sample_weight, class_names, categories, ids
         As above; None if not given, or {} for ``categories``. ``ids`` is a NumPy array. With
-        several targets, ``label_name`` has their names, and ``class_names`` is a dict of the class
-        names of those that are text.
+        several targets, ``label_name`` has their names, and ``class_names`` is a dict.
     has_text_labels : bool
         Whether ``y`` was text and ``class_names`` was not given, so that the classes were numbered
         here, in sorted order. False for booleans, also as text, whose order is known.
@@ -106,8 +104,6 @@ class Dataset(FromTables, WithCategories, Selecting):
     >>> data = Dataset([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [1, 1, 0], feature_names=["a", "b"])
     >>> data
     Dataset(3 samples, 2 features of float64 on cpu, labels of int64)
-    >>> data[1:].y
-    array([1, 0])
     >>> Dataset([[0.0], [1.0]], ["no", "yes"]).class_names
     ['no', 'yes']
     >>> several = Dataset([[0.0], [1.0]], {"price": [2.5, 4.0], "ripe": ["no", "yes"]})

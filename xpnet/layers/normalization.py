@@ -58,8 +58,6 @@ class Normalization(Layer):
     state_names = ("mean", "scale")
     wide_names = ("mean", "scale")
     output_kind = "real"
-    _of_data = False
-    """Whether the numbers are those of data, and not of a layer's outputs."""
 
     def __init__(
         self, mean: Any = 0.0, scale: Any = 1.0, input_shape: tuple[int, ...] | None = None
@@ -124,9 +122,7 @@ class Normalization(Layer):
         for name in data.categories:  # codes stay what they are
             column = (data.feature_names or []).index(name)
             mean[column], scale[column] = 0.0, 1.0
-        made = cls(mean, scale, input_shape=(data.n_features,))
-        made._of_data = True
-        return made
+        return cls(mean, scale, input_shape=(data.n_features,))
 
     @property
     def takes_wide(self) -> bool:  # type: ignore[override]

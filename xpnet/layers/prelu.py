@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any, Self
 
 from ..backends import Array, array_namespace, is_array, ops
+from ..backends._errors import shown
 from ..common.checks import check_non_negative
 from ..common.overrides import remember
 from ..initializers import FromArray, Zeros
@@ -115,8 +116,8 @@ def _slopes(initial: Any) -> Any:
     if not is_array(initial):
         if isinstance(initial, int) and initial > 1:
             raise ValueError(
-                f"initial={initial}: expected a slope, such as 0.25. The layer takes the width of "
-                "its input, so it is not given"
+                f"initial={shown(initial)}: expected a slope, such as 0.25. The layer takes the "
+                "width of its input, so it is not given"
             )
         return check_non_negative("initial", initial)
     found = FromArray(initial).values

@@ -68,21 +68,19 @@ def connect(layer: Layer, earlier: Sequence[Layer], may_change: bool) -> None:
     ValueError, TypeError
         The layer does not fit, or a setting is invalid.
     """
+    is_new = not vars(layer).get("_ready", False)
+    if isinstance(layer, Normalization) and layer._input_shape is not None and is_new:
+        _refuse_outputs(layer, earlier)  # adapt gives it the shape of the data
     if earlier:
         before = earlier[-1]
         shape = before.output_shape()
-        is_free = vars(layer).get("_ready", False) and may_change  # e.g. a copied activation
+        is_free = not is_new and may_change  # e.g. a copied activation
         if layer._input_shape not in (None, shape) and not is_free:
-            advice = "leave input_shape out"
-            if isinstance(layer, Normalization):  # adapt gives it the shape of the data
-                advice = f"put {layer.layer_name()} before {before.layer_name()}"
             raise ValueError(
                 f"{layer.layer_name()} has input_shape={layer.input_shape()}, but the layer "
-                f"before it has outputs of shape {shape}: {advice}"
+                f"before it has outputs of shape {shape}: leave input_shape out"
             )
         layer.set_input_shape(shape)
-    if isinstance(layer, Normalization) and layer._of_data:
-        _refuse_outputs(layer, earlier)
     layer.input_shape()
     check_training(layer)
     for each in all_layers([layer]):
@@ -94,13 +92,14 @@ def connect(layer: Layer, earlier: Sequence[Layer], may_change: bool) -> None:
 
 
 def _refuse_outputs(layer: Normalization, earlier: Sequence[Layer]) -> None:
-    """Refuse a layer with the moments of data behind one that has learned other outputs."""
+    """Refuse a layer with an input shape of its own, that of data, after one with parameters."""
     other = next((each for each in earlier if each.parameters()), None)
     if other is not None:
         name = layer.layer_name()
         raise ValueError(
-            f"{name}.adapt has given the layer the mean and the deviation of data, not those of "
-            f"the outputs of {other.layer_name()}: put {name} before {other.layer_name()}"
+            f"{name} has input_shape={layer.input_shape()}, as adapt(X) gives it, whose mean and "
+            f"scale are those of X and not of the outputs of {other.layer_name()}: put {name} "
+            f"before {other.layer_name()}, or leave input_shape out"
         )
 
 
