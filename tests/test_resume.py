@@ -465,7 +465,7 @@ def small():
 
 CLASSES = np.tile([0, 1], 20)
 OTHER_NAMES = {
-    "renamed column": (named(["u", "w"]), "feature_names.1: v, now w; categories"),
+    "renamed column": (named(["u", "w"]), "feature_names.1: v, now w; categories.v: .*, now None"),
     "swapped columns": (named(["v", "u"], {"u": ["x", "y"]}), "feature_names.0: u, now v"),
     "categories": (named(categories={"v": ["y", "x"]}), "categories.v.0: x, now y"),
     "label": (named(label_name="kind"), "label_name: sort, now kind"),
@@ -497,6 +497,17 @@ def test_other_names_in_the_data_are_refused(what, in_batches, tmp_path):
     for name in ("feature_names", "label_name", "class_names", "categories", "has_text_labels"):
         assert getattr(again, name) == getattr(whole, name), name
     assert again.evaluate(named()) == whole.evaluate(named())
+
+
+def test_a_folder_with_other_names_is_not_written_to(tmp_path):
+    def fit(data, epochs, to, resume=None):
+        return small().fit(data, epochs=epochs, callbacks=Checkpoint(tmp_path / to), resume=resume)
+
+    fit(named(), 2, "one")
+    fit(named(label_name="kind"), 2, "other")
+    with pytest.raises(FileExistsError, match=r"2 checkpoint.* of another training"):
+        fit(named(), 3, "other", resume=tmp_path / "one")
+    assert fit(named(), 3, "one", resume=tmp_path / "one").history.epochs == 3
 
 
 def test_names_of_an_earlier_training_are_those_of_a_resumed_one(tmp_path):
