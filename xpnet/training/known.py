@@ -164,7 +164,8 @@ class Known:
                 ": give the names of the classes. If your numbers are in this order, give "
                 "Dataset(X, y, class_names=net.class_names)"
             )
-        if dataset.has_text_labels and self.class_names is None:
+        is_text = dataset.has_text_labels and dataset.class_names is not None
+        if is_text and self.class_names is None:
             raise ValueError(
                 f"y has text, e.g. {dataset.class_names[0]!r}, but the training targets were "
                 "numbers: give numbers, or Dataset(X, y, class_names=[...]) with the names of the "
