@@ -194,6 +194,14 @@ def test_targets_of_numbers_by_name_are_columns_for_one_loss(tmp_path):
             with pytest.raises(ValueError, match=words):
                 call()
     assert net.predict(Dataset(X, swapped)).shape == (30, 2)  # whose targets are not used
+    net.fit(X, columns, epochs=1)
+    assert net.label_name == ["p", "q"]
+    with pytest.raises(ValueError, match=words):
+        net.evaluate(X, swapped)
+    assert net.fit(X, swapped, restart=True).label_name == ["q", "p"]
+    longer = net[:]
+    longer.add(DenseLayer(2)).fit(X, targets)  # new outputs
+    assert longer.label_name == ["p", "q"]
 
 
 def test_names_of_several_targets_can_be_replaced():

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array, Backend, to_host
-from ..backends._errors import shown
 from ..backends._warnings import warn
 from ..common.checks import class_indices
 from ..data import Dataset
@@ -50,22 +49,6 @@ def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
             f"X has {dataset.n_features} features: expected {expected[0]}{shape}, the input shape "
             f"of the first layer, {first.layer_name()}"
         )
-
-
-def check_names(names: list[str] | None, expected: list[str] | None, advice: str = "") -> None:
-    """Refuse columns with other names, or in another order, than in training.
-
-    ``advice`` is what to do if the user wants to train on other columns.
-    """
-    if expected is None or names in (None, expected):
-        return
-    hint = f"; {advice}" if advice else ""
-    if set(expected) <= set(names):
-        hint = f". To select them from a data frame, write df[net.feature_names]{hint}"
-    raise ValueError(
-        f"X has the columns {shown(names)}: expected {shown(expected)}, in this order, as in "
-        f"training{hint}"
-    )
 
 
 @contextmanager
