@@ -272,3 +272,23 @@ def test_targets_beside_a_data_set_without_any_are_to_be_given_to_it():
         network("mse", 1).fit(dataset, FRAME["width"])
     with pytest.raises(TypeError, match="which has its own targets"):
         network("mse", 1).fit(Dataset(FRAME[FEATURES], FRAME["width"]), FRAME["width"])
+
+
+def test_targets_by_name_on_every_backend(backend):
+    rows = FRAME[FEATURES].to_numpy("float32")
+    X = backend.asarray(rows)
+    targets = {"width": [None, *FRAME["width"][1:]], "species": [" a", None, "b "] * 10}
+    heads = HEADS | {"species": ("softmax_cross_entropy", 2)}
+    dataset = Dataset(X, targets, label_name=["width", "kind"])
+    assert dataset.class_names == {"kind": [" a", "b "]}
+    loss = Heads({"width": heads["width"], "kind": heads["species"]}, ignore_missing=True)
+    with backend.active():
+        net = network(loss, 3).fit(dataset)
+        found = net.predict_classes(X)["kind"]
+    assert {*found} <= {" a", "b "}
+    on_host = network(loss, 3).fit(Dataset(rows, targets, label_name=["width", "kind"]))
+    assert net.history["loss"] == pytest.approx(on_host.history["loss"], rel=1e-5)
+    columns = {"p": FRAME["width"].tolist(), "q": FRAME["b"].tolist()}
+    plain = network("mse", 2).fit(X, columns)
+    with pytest.raises(ValueError, match="expected the order of the training data"):
+        plain.evaluate(X, dict(reversed(columns.items())))
