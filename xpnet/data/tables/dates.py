@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from functools import cache
 
 # ---- words, in English, German, French, Spanish, Italian and Portuguese
 
@@ -89,11 +90,9 @@ _PERHAPS = (
 )
 
 
-def _one_of(patterns: Collection[str]) -> re.Pattern[str]:
+@cache  # when first used: compiling takes tens of milliseconds, too long for an import
+def _one_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{each})" for each in patterns))
-
-
-_IS_CERTAIN, _IS_PERHAPS = _one_of(_CERTAIN), _one_of(_PERHAPS)
 
 
 def is_date(text: str) -> bool:
@@ -111,7 +110,7 @@ def is_time(text: str) -> bool:
     >>> [is_time(text) for text in ("2026", "May", "Q1", "1.31", "A-2026-01")]
     [False, False, False, False, False]
     """
-    return is_date(text) or _IS_CERTAIN.fullmatch(_plain(text)) is not None
+    return is_date(text) or _one_of(_CERTAIN).fullmatch(_plain(text)) is not None
 
 
 def may_be_time(text: str) -> bool:
@@ -122,7 +121,7 @@ def may_be_time(text: str) -> bool:
     >>> [may_be_time(text) for text in ("Jan 5", "01-2026", "P3D", "12:30", "5-2", "May")]
     [True, True, True, True, False, False]
     """
-    return is_time(text) or _IS_PERHAPS.fullmatch(_plain(text)) is not None
+    return is_time(text) or _one_of(_PERHAPS).fullmatch(_plain(text)) is not None
 
 
 def times_among(texts: Collection[str]) -> list[str]:
