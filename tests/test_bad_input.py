@@ -72,7 +72,10 @@ BAD_DATA = {
     "complex numbers in X": (lambda X, y: (X + 1j, y), "X.*complex"),
     "strings in X": (lambda X, y: (X.astype(str), y), "X.*(str|text|<U)"),
     "bytes in y": (lambda X, y: (X, y.astype("S1")), "y has b'.' .bytes. in row 0"),
-    "dates in y": (lambda X, y: (X, ["2026-01-31"] * N), "y has the type <U10.*dates"),
+    "dates in y": (
+        lambda X, y: (X, ["2026-01-31"] * N),
+        "y has '2026-01-31' in row 0, a date or a time: give dates as",
+    ),
     "no targets": (lambda X, y: Dataset(X), r"no targets: give Dataset\(X, y\)"),
     "one-hot rows of another number": (
         lambda X, y: (X, np.eye(5)[y]),

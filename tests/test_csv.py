@@ -285,7 +285,9 @@ def test_files_columns_and_arguments_that_are_wrong_are_named(tmp_path, table):
 def test_the_label_is_suggested_for_a_bad_cell_only_if_none_is_given(table):
     with pytest.raises(ValueError, match=r"give label='b'$"):
         table("a,b\n1,2\n1,x\n")
-    with pytest.raises(ValueError, match=r"leave the column out$"):
+    with pytest.raises(
+        ValueError, match=r"leave the column out\. To change cells .*from_frame\(frame\)$"
+    ):
         table("a,b\n1,2\n1,x\n", "a")
 
 

@@ -306,7 +306,7 @@ def test_outputs_and_targets_that_do_not_fit_are_refused():
         network().fit((X, y | {"flag": y["flag"] * 2}))
     with pytest.raises(ValueError, match=r"expected \(80, 5\), the columns of size, kind"):
         network().fit((X, columns(y)[:, :4]))
-    with pytest.raises(TypeError, match="y is a dict, but MeanSquaredError is for one target"):
+    with pytest.raises(ValueError, match=r"'size' has shape .*Only a network with heads"):
         network("mse", 1).fit((X, y))
     with pytest.raises(ValueError, match="validation: the head 'kind'"):
         network().fit((X, y), validation=(X, y | {"kind": y["kind"] + 1}))

@@ -1,4 +1,7 @@
-"""Labels in pandas's arrays and indexes are read as those of a Series; bytes are refused."""
+"""Labels in arrays and indexes of pandas and pyarrow are read as those of a Series."""
+
+import datetime
+import decimal
 
 import numpy as np
 import pandas as pd
@@ -6,6 +9,8 @@ import pytest
 
 from xpnet import Dataset, DenseLayer, NeuralNetwork, train_test_split
 from xpnet.losses import Heads
+
+pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(12, 2))
@@ -20,6 +25,8 @@ FORMS = {
     "CategoricalIndex": pd.CategoricalIndex,
     "Categorical": pd.Categorical,
     "array of a categorical Series": lambda names: pd.Series(names).astype("category").values,
+    "array of pyarrow": pa.array,
+    "chunks of pyarrow": lambda names: pa.chunked_array([names[:5], names[5:]]),
 }
 
 
@@ -103,3 +110,132 @@ def test_the_advice_for_an_array_of_one_feature_works(values):
     with pytest.raises(ValueError, match=r"give X\.reshape\(\(12, 1\)\)"):
         Dataset(values)
     assert Dataset(values.reshape((12, 1))).shape == (12, 1)
+
+
+# ---- arrays of pyarrow
+
+DAY = datetime.datetime(2020, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([True, False, True], [True, False, True]),
+        ([1, 2, 3], [1, 2, 3]),
+        ([1.5, 2.5, 3.5], [1.5, 2.5, 3.5]),
+        ([decimal.Decimal("1.5"), decimal.Decimal("2"), decimal.Decimal("3")], [1.5, 2, 3]),
+    ],
+    ids=["booleans", "integers", "floats", "decimals"],
+)
+@pytest.mark.parametrize("form", [pa.array, lambda values: pa.chunked_array([values])])
+def test_numbers_of_pyarrow_are_labels_weights_and_targets(form, values, expected):
+    for read in (
+        lambda column: Dataset(X[:3], column).y,
+        lambda column: Dataset(X[:3], sample_weight=column).sample_weight,
+        lambda column: Dataset(X[:3], {"a": column}).y[:, 0],
+    ):
+        assert read(form(values)).tolist() == expected
+    with pytest.raises(ValueError, match=r"for one feature give np.reshape\(X, \(3, 1\)\)"):
+        Dataset(form(values))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([True, None, False], "1 missing value.* the first in row 1"),
+        ([1, None, 2], "1 missing value.* the first in row 1"),
+        ([None] * 3, "3 missing value.* the first in row 0"),
+        ([DAY.date()] * 3, "give dates as numbers"),
+        ([DAY] * 3, "give dates as numbers"),
+        ([DAY.time()] * 3, "give dates as numbers"),
+        ([datetime.timedelta(1)] * 3, "give durations as numbers"),
+        ([[1.0], [2.0], [3.0]], "not a number"),
+        ([{"a": 1}] * 3, "not a number"),
+        ([b"a"] * 3, "bytes"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("form", [pa.array, lambda values: pa.chunked_array([pa.array(values)])])
+def test_other_values_of_pyarrow_are_refused_with_what_to_do(form, values, words):
+    for call in (
+        lambda: Dataset(X[:3], form(values)),
+        lambda: Dataset(form(values)),
+        lambda: Dataset(X[:3], sample_weight=form(values)),
+    ):
+        with pytest.raises((TypeError, ValueError), match=words):
+            call()
+
+
+# ---- lists of objects that NumPy would take apart
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        list(pa.array(["ab", "cd"])),
+        list(pa.array(["ab", "cde"])),
+        list(pa.array(["ab", "cd"], pa.large_string())),
+        list(pa.array([b"ab", b"cd"])),
+        list(pa.array([1.0, 2.0])),
+        list(pa.array([["ab"], ["cd"]])),
+        list(pa.array(["ab", "cd"]).dictionary_encode()),
+        [bytearray(b"ab"), bytearray(b"cd")],
+    ],
+    ids=lambda values: f"{type(values[0]).__name__} {values[1]}",
+)
+def test_lists_of_scalars_of_pyarrow_and_of_bytes_are_refused(values):
+    words = r"(y|X|sample_weight) has .* in a list: .*such as (each.as_py|list)\("
+    for call in (
+        lambda: Dataset(X[:2], values),
+        lambda: Dataset(X[:2], tuple(values)),
+        lambda: Dataset(X[:2], {"a": values}),
+        lambda: Dataset(values),
+        lambda: Dataset([[each] for each in values]),
+        lambda: Dataset(X[:2], sample_weight=values),
+        lambda: network().fit(X[:2], values),
+    ):
+        with pytest.raises(TypeError, match=words):
+            call()
+
+
+def test_the_advice_for_scalars_of_pyarrow_works():
+    texts = [each.as_py() for each in pa.array(["ab", "cd"])]
+    assert Dataset(X[:2], texts).class_names == ["ab", "cd"]
+    assert Dataset([list(each) for each in [bytearray(b"ab")] * 2]).X.tolist() == [[97, 98]] * 2
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8])
+def test_lists_of_small_numbers_are_numbers(kind):
+    assert Dataset([np.array([1, 2], kind)] * 2, [kind(1), kind(0)]).y.tolist() == [1, 0]
+
+
+# ---- splitting
+
+COLUMNS = FORMS | {
+    "dictionary": lambda names: pa.array(names).dictionary_encode(),
+    "polars": pl.Series,
+    "MultiIndex": lambda names: pd.MultiIndex.from_arrays([names, names]),
+    "record batch": lambda names: pa.record_batch({"a": names}),
+    "table": lambda names: pa.table({"a": names}),
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_all_kinds_of_columns_are_split_into_their_own_kind(kind):
+    column, order = COLUMNS[kind](NAMES), np.arange(12)
+    split = train_test_split(order, column, {"a": {"b": column}}, test_size=4, random_state=0)
+    for rows, part, parts in (split[::2], split[1::2]):
+        assert type(part) is type(column)
+        for each in (part, parts["a"]["b"]):
+            cells = each.column(0) if hasattr(each, "column_names") else each
+            texts = [str(cell[0] if kind == "MultiIndex" else cell) for cell in cells]
+            assert texts == [NAMES[row] for row in rows]
+
+
+def test_labels_that_a_data_set_takes_are_split(form):
+    X_train, X_test, y_train, y_test = train_test_split(X, form(NAMES), test_size=4, random_state=0)
+    net = network().fit(X_train, y_train)
+    assert net.score(X_test, y_test) == net.score(Dataset(X_test, y_test))
+    train, _ = train_test_split((X, form(NAMES)), test_size=4, random_state=0)
+    np.testing.assert_array_equal(train.X, X_train)
+    assert train.class_names == SORTED

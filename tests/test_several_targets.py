@@ -98,6 +98,133 @@ def test_missing_numbers_are_missing_targets_of_a_head():
         network().fit(Dataset(FRAME[FEATURES], targets))
 
 
+MISSING = {
+    "dict of lists": {"width": FRAME["width"].tolist(), "species": [None, *FRAME["species"][1:]]},
+    "numbers in a list": {"width": [None, *FRAME["width"][1:]], "species": FRAME["species"]},
+    "categories": {
+        "width": FRAME["width"],
+        "species": pd.Categorical([None, *FRAME["species"][1:]], NAMES[::-1]),
+    },
+    "categories of numbers": {
+        "width": FRAME["width"],
+        "species": pd.Categorical([None, *[20, 10, 30] * 9, 10, 30], [30, 20, 10]),
+    },
+    "frame": FRAME[TARGETS].assign(species=[None, *FRAME["species"][1:]]),
+    "polars": pytest.importorskip("polars").DataFrame(
+        {"width": [None, *FRAME["width"][1:]], "species": FRAME["species"].tolist()}
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_missing_targets_are_kept_for_heads_that_ignore_them(kind):
+    targets, X = MISSING[kind], FRAME[FEATURES]
+    dataset, loss = Dataset(X, targets), Heads(HEADS, ignore_missing=True)
+    assert np.isnan(dataset.y).sum() == 1
+    net, other = network(loss).fit(dataset), network(loss).fit(X, targets)
+    np.testing.assert_array_equal(weights(net), weights(other))
+    assert net.class_names == other.class_names
+    if kind == "categories":
+        assert net.class_names == {"species": NAMES[::-1]}
+    if kind == "categories of numbers":
+        assert net.class_names == {"species": ["30", "20", "10"]}
+    assert net.evaluate(dataset) == net.evaluate(X, targets) == other.evaluate(dataset)
+    for given in ((dataset,), (X, targets)):
+        net = network()
+        with pytest.raises(ValueError, match=r"the head '\w+': y .*has 1 (missing )?value"):
+            net.fit(*given)
+        assert not net.is_fitted
+
+
+def test_columns_of_numbers_alone_may_lack_targets_too():
+    pl = pytest.importorskip("polars")
+    heads = {"a": ("mse", 1), "b": ("mse", 1)}
+    rows = {"a": [None, 1.0, 2.0], "b": [1.0, 2.0, 3.0]}
+    nan = {"a": [float("nan"), 1.0, 2.0], "b": [1.0, 2.0, 3.0]}
+    X = FRAME[FEATURES][:3]
+    for targets in (rows, pd.DataFrame(rows), pl.DataFrame(rows), pl.DataFrame(nan)):
+        dataset, loss = Dataset(X, targets), Heads(heads, ignore_missing=True)
+        np.testing.assert_array_equal(dataset.y, [[np.nan, 1], [1, 2], [2, 3]])
+        found = weights(network(loss, 2).fit(dataset))
+        np.testing.assert_array_equal(found, weights(network(loss, 2).fit(X, targets)))
+        for given in ((dataset,), (X, targets)):
+            with pytest.raises(ValueError, match=r"not finite, the first .nan. in row 0"):
+                network("mse", 2).fit(*given)
+    with pytest.raises(TypeError, match="masked array"):
+        Dataset(X, {"a": np.ma.masked_array([1.0, 2.0, np.nan], [True, False, False])})
+
+
+def test_targets_of_numbers_by_name_are_columns_for_one_loss(tmp_path):
+    X, targets = FRAME[FEATURES], {"p": FRAME["width"], "q": FRAME["b"] * 2}
+    columns = np.column_stack([*targets.values()])
+    expected = network("mse", 2).fit(X, columns)
+    for given in (
+        (X, targets),
+        ((X, targets),),
+        (Dataset(X, targets),),
+        (X, pd.DataFrame(targets)),
+    ):
+        net = network("mse", 2).fit(*given, validation=(X, targets))
+        np.testing.assert_array_equal(weights(net), weights(expected))
+        assert net.label_name == ["p", "q"]
+        assert net.evaluate(X, targets) == net.evaluate(X, columns) == expected.evaluate(X, columns)
+        np.testing.assert_array_equal(next(net.get_mini_batches(X, targets, shuffle=False))[1],
+                                      columns[:8].astype(np.float32))  # fmt: skip
+    assert network("mse", 1).fit(X, {"p": FRAME["width"]}).label_name == "p"
+    for given in ((X, BY_NAME), (Dataset(X, BY_NAME),)):
+        with pytest.raises(TypeError, match="by name, but MeanSquaredError is for one target"):
+            network("mse", 2).fit(*given)
+    # The same targets in another order would be compared with the wrong columns.
+    net.save(tmp_path / "net")
+    swapped = dict(reversed(targets.items()))
+    frame = pd.DataFrame(swapped)
+    words = r"y has the targets \['q', 'p'\]: expected the order of the training data, \['p', 'q'"
+    for each in (net, xpnet.load(tmp_path / "net"), copy.deepcopy(net)):
+        for call in (
+            lambda each=each: each.evaluate(X, swapped),
+            lambda each=each: each.evaluate(X, frame),
+            lambda each=each: each.evaluate(Dataset(X, swapped)),
+            lambda each=each: each.fit(X, frame),
+            lambda each=each: each.fit(batches=[(X, swapped)]),
+            lambda each=each: each.input_gradient(X, y=frame),
+            lambda each=each: next(each.get_mini_batches(X, swapped)),
+            lambda: network("mse", 2).fit(X, targets, validation=(X, swapped)),
+            lambda: network("mse", 2).fit(batches=[(X, targets), (X, frame)]),
+        ):
+            with pytest.raises(ValueError, match=words):
+                call()
+    assert net.predict(Dataset(X, swapped)).shape == (30, 2)  # whose targets are not used
+    net.fit(X, columns, epochs=1)
+    assert net.label_name == ["p", "q"]
+    with pytest.raises(ValueError, match=words):
+        net.evaluate(X, swapped)
+    assert net.fit(X, swapped, restart=True).label_name == ["q", "p"]
+    longer = net[:]
+    longer.add(DenseLayer(2)).fit(X, targets)  # new outputs
+    assert longer.label_name == ["p", "q"]
+
+
+def test_names_of_several_targets_can_be_replaced():
+    dataset = Dataset(FRAME[FEATURES], BY_NAME, label_name=["size", "kind"])
+    assert dataset.label_name == ["size", "kind"]
+    assert dataset.class_names == {"kind": NAMES}
+    heads = {"size": HEADS["width"], "kind": HEADS["species"]}
+    net = network(heads).fit(dataset)
+    assert net.class_names == {"kind": NAMES}
+    assert set(net.predict_classes(dataset)["kind"]) <= {*NAMES}
+    of_one = {"species": FRAME["species"]}
+    for name in ("kind", ["kind"]):
+        assert Dataset(FRAME[FEATURES], of_one, label_name=name).class_names == {"kind": NAMES}
+    with pytest.raises(TypeError, match="label_name='kind': expected a list of names"):
+        Dataset(FRAME[FEATURES], BY_NAME, label_name="kind")
+
+
+def test_two_targets_whose_names_are_the_same_text_are_refused():
+    for given in ({1: [1, 2], "1": [3, 4]}, pd.DataFrame({1: ["a", "b"], "1": [3, 4]})):
+        with pytest.raises(ValueError, match="more than once: 1"):
+            Dataset(FRAME[FEATURES][:2], given)
+
+
 def test_its_text_names_the_targets_with_classes():
     text = repr(Dataset(FRAME[FEATURES], BY_NAME))
     assert "2 columns of labels of float64, classes of species" in text
@@ -109,7 +236,7 @@ def test_its_text_names_the_targets_with_classes():
         ({}, ValueError, "y is an empty dict"),
         ({"a": [1, 2], "b": [1] * 30}, ValueError, "different numbers of rows: {'a': 2, 'b': 30}"),
         ({"a": [[1, 2]] * 30}, ValueError, r"the target 'a' has shape \(30, 2\): .*fit\(X, y\)"),
-        ({"a": [*"xy", None] * 10}, ValueError, "the target 'a': y has 10 missing value"),
+        ({"a": ["x", "y", "null"] * 10}, ValueError, "the target 'a': y has 'null' in row 2"),
         ({"a": [1j] * 30}, TypeError, "the target 'a': y has the type complex"),
         ({"a": [2**60] * 30}, ValueError, r"the target 'a' has whole numbers above 2\*\*53"),
     ],
@@ -145,3 +272,23 @@ def test_targets_beside_a_data_set_without_any_are_to_be_given_to_it():
         network("mse", 1).fit(dataset, FRAME["width"])
     with pytest.raises(TypeError, match="which has its own targets"):
         network("mse", 1).fit(Dataset(FRAME[FEATURES], FRAME["width"]), FRAME["width"])
+
+
+def test_targets_by_name_on_every_backend(backend):
+    rows = FRAME[FEATURES].to_numpy("float32")
+    X = backend.asarray(rows)
+    targets = {"width": [None, *FRAME["width"][1:]], "species": [" a", None, "b "] * 10}
+    heads = HEADS | {"species": ("softmax_cross_entropy", 2)}
+    dataset = Dataset(X, targets, label_name=["width", "kind"])
+    assert dataset.class_names == {"kind": [" a", "b "]}
+    loss = Heads({"width": heads["width"], "kind": heads["species"]}, ignore_missing=True)
+    with backend.active():
+        net = network(loss, 3).fit(dataset)
+        found = net.predict_classes(X)["kind"]
+    assert {*found} <= {" a", "b "}
+    on_host = network(loss, 3).fit(Dataset(rows, targets, label_name=["width", "kind"]))
+    assert net.history["loss"] == pytest.approx(on_host.history["loss"], rel=1e-5)
+    columns = {"p": FRAME["width"].tolist(), "q": FRAME["b"].tolist()}
+    plain = network("mse", 2).fit(X, columns)
+    with pytest.raises(ValueError, match="expected the order of the training data"):
+        plain.evaluate(X, dict(reversed(columns.items())))

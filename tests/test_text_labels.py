@@ -183,34 +183,6 @@ def test_splits_may_be_stratified_by_any_text():
 # ---- one meaning of labels
 
 
-def test_spaces_around_names_do_not_count(tmp_path):
-    y = ["x", " x", "x ", "y", "y\t"]
-    codes = [0, 0, 0, 1, 1]
-    pl = pytest.importorskip("polars")
-    categorical = {
-        "pandas categories": pd.Series(y, dtype="category"),
-        "polars categories": pl.Series(y, dtype=pl.Categorical),
-        "polars enum": pl.Series(y, dtype=pl.Enum(y)),
-        "arrow": pytest.importorskip("pyarrow").array(y).dictionary_encode(),
-    }
-    for form, given in (forms(y) | categorical).items():
-        data = Dataset(features(y), given)
-        assert data.class_names == ["x", "y"], form
-        np.testing.assert_array_equal(data.y, codes)
-        named = Dataset(features(y), given, class_names=[" y", "x "])
-        assert named.class_names == ["y", "x"]
-        np.testing.assert_array_equal(named.y, [1, 1, 1, 0, 0])
-    for given in (y, categorical["pandas categories"]):
-        for form in ("frame", "polars", "parquet"):
-            data = table(given, tmp_path, form)
-            assert data.class_names == ["x", "y"]
-            np.testing.assert_array_equal(data.y, codes)
-        features_ = Dataset(pd.DataFrame({"a": given}))
-        assert features_.categories == {"a": ["x", "y"]}
-        np.testing.assert_array_equal(features_.X[:, 0], codes)
-    assert trained().score(features(y), [" a", "b ", "a", "b", "a"]) >= 0
-
-
 def test_a_categorical_type_of_numbers_is_one_of_classes(tmp_path):
     y = pd.Series(pd.Categorical([10, 30, 20, 10]))
     read = table(y, tmp_path, "frame")

@@ -199,7 +199,7 @@ FLOORS = {
         "idx",
         "canonical chunks decompressing digits finite mapped",
     ],
-    "xpnet.data.tables": ["csv typed", "texts gathering selection", "cells table"],
+    "xpnet.data.tables": ["csv typed", "texts gathering selection", "cells table", "dates"],
     "xpnet.data.tables.csv": [
         "file",
         "columns",

@@ -5,7 +5,7 @@ import operator
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -127,6 +127,58 @@ def check_distinct(what: str, names: list[str]) -> None:
     if double := sorted(name for name, count in Counter(names).items() if count > 1):
         shown_names = ", ".join(name or "''" for name in double)
         raise ValueError(f"{what} more than once: {shown_names}. Rename them")
+
+
+def check_apart(what: str, names: Sequence[str]) -> None:
+    """Refuse names of classes or categories that occur twice, or differ only in spaces around them.
+
+    Examples
+    --------
+    >>> check_apart("class_names has", ["fig", "plum"])
+    >>> check_apart("class_names has", ["fig", "fig"])
+    Traceback (most recent call last):
+    ValueError: class_names has more than once: fig. Rename them
+    """
+    check_distinct(what, list(names))
+    if (pair := alike(names)) is not None:
+        raise ValueError(f"{what} {differ_only_in_spaces(*pair)}")
+
+
+def alike(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two names that are the same without spaces around them; None if none are.
+
+    Examples
+    --------
+    >>> alike(["fig", "plum", "fig "]), alike(["fig", "plum"])
+    (('fig', 'fig '), None)
+    """
+    first: dict[str, str] = {}
+    for name in names:
+        if (other := first.setdefault(name.strip(), name)) != name:
+            return other, name
+    return None
+
+
+def differ_only_in_spaces(first: str, second: str) -> str:
+    """Return what is wrong with two names, and what to do, as the end of a message."""
+    return (
+        f"{first!r} and {second!r}, which differ only in spaces around them: if they are one, "
+        "remove the spaces, in pandas with column.str.strip(); otherwise rename one"
+    )
+
+
+def but_for_spaces(name: str, names: Iterable[str | None]) -> str:
+    """Return a hint for a name that is not among ``names``, but would be without its spaces.
+
+    Examples
+    --------
+    >>> but_for_spaces("fig ", ["fig", "plum"])
+    ". Spaces around names count: 'fig' is another"
+    >>> but_for_spaces("date", ["fig", "plum"])
+    ''
+    """
+    same = next((each for each in names if each and each.strip() == name.strip()), None)
+    return "" if same is None else f". Spaces around names count: {same!r} is another"
 
 
 def check_array(name: str, x: Any) -> Array:

@@ -9,13 +9,14 @@ import numpy as np
 from ..backends import is_array, to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
-from ..common.checks import check_distinct, check_texts
+from ..common.checks import but_for_spaces, check_apart, check_distinct, check_texts
 from .reading import read_numbers
-from .tables.cells import is_missing, is_missing_category, is_time
+from .tables.cells import is_missing, is_missing_category
+from .tables.dates import may_be_time
 from .tables.texts import CellError, Texts, label_meaning
 from .tables.typed.categories import categories_of, is_categorical
 from .tables.typed.frame_types import as_frame, as_series, column_names
-from .tables.typed.objects import HINTS, are_texts, kind_of_time, missing_cells
+from .tables.typed.objects import HINTS, are_texts, missing_cells
 
 _MISSING = "fill them in or drop these rows"
 _NAMES = (
@@ -30,8 +31,8 @@ def read_labels(
     """Return labels as numbers, the names of their columns, and the names of the classes.
 
     Texts become the classes 0, 1, ... (``int64``) of the sorted names, or of ``class_names``. A
-    categorical type, also one of numbers, keeps the order of its categories. Spaces around names
-    do not count. Other labels are read as numbers.
+    categorical type, also one of numbers, keeps the order of its categories. Names are kept as they
+    are; two that differ only in spaces around them are refused. Other labels are read as numbers.
 
     Parameters
     ----------
@@ -47,11 +48,9 @@ def read_labels(
         Some labels are texts and others are not, or a label is bytes.
     ValueError
         A label is missing or is not among ``class_names``. Or labels that are texts have more than
-        one column, or are numbers or times.
+        one column, or are numbers or times. Or two names differ only in spaces around them.
     """
-    given = None
-    if class_names is not None:
-        given = [name.strip() for name in check_texts("class_names", class_names)]
+    given = check_class_names(class_names)
     column, names_of_columns = _only_column(as_series(y))
     found = _categories(column)
     if found is None and (texts := _texts(column)) is not None:
@@ -61,23 +60,41 @@ def read_labels(
     codes, names = found
     if given is None:
         return codes, names_of_columns, names
-    check_distinct("class_names has", given)
     return recoded(codes, names, given, "class_names"), names_of_columns, given
 
 
-def targets_by_name(y: Any) -> dict[str, Any] | None:
-    """Return several targets by name, from a dict or from a data frame with columns of text.
+def check_class_names(given: Sequence[str] | None) -> list[str] | None:
+    """Return the names of classes as a list after checking them; None for None."""
+    if given is None:
+        return None
+    names = check_texts("class_names", given)
+    check_apart("class_names has", names)
+    return names
 
-    A data frame of numbers gives None, as do all other labels: they are read as one array.
+
+def targets_by_name(y: Any) -> dict[str, Any] | None:
+    """Return several targets by name, from a dict or from a data frame that has to be read so.
+
+    A data frame of numbers, none of them missing, gives None, as do all other labels: they are read
+    as one array.
     """
     if isinstance(y, Mapping):
+        check_distinct("y has targets", [str(name) for name in y])
         return {str(name): each for name, each in y.items()}
     if len(column_names(y) or []) < 2:
         return None
     frame = as_frame("y", y)
-    if all(kind.is_numeric() or str(kind) == "Boolean" for kind in frame.schema.values()):
+    if all(map(_are_numbers, frame.iter_columns())):
         return None
     return {str(name): frame.get_column(name).to_native() for name in frame.columns}
+
+
+def _are_numbers(column: Any) -> bool:
+    """Whether a column is one of numbers or booleans, none of which is missing."""
+    kind = column.dtype
+    if not (kind.is_numeric() or str(kind) == "Boolean") or column.null_count():
+        return False
+    return not (kind.is_float() and column.is_nan().any())
 
 
 def read_y(
@@ -101,10 +118,12 @@ def read_y(
 def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list[str]]]:
     """Return several targets as columns of float64, and the class names of those that are text.
 
+    Missing targets are NaN, which some heads of a network ignore.
+
     Raises
     ------
     TypeError, ValueError
-        A target is not one column of numbers or texts, has missing values, or has whole numbers
+        A target is not one column of numbers or texts, or has whole numbers
         that float64 cannot hold; the message begins with its name. Or targets have different
         lengths.
     """
@@ -114,14 +133,15 @@ def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list
     classes: dict[str, list[str]] = {}
     for name, given in targets.items():
         try:
-            column, _, names = read_labels(given)
+            present, missing = filled(given)
+            column, _, names = read_labels(present)
         except (TypeError, ValueError) as error:
             raise type(error)(f"the target {name!r}: {error}") from error
         host = to_host(column)
         if host.ndim > 2 or host.shape[1:] not in ((), (1,)):
             raise ValueError(
-                f"the target {name!r} has shape {host.shape}: expected (n,). For a head with "
-                "several columns of targets, give fit(X, y) the dict as y, without a Dataset"
+                f"the target {name!r} has shape {host.shape}: expected (n,). Only a network with "
+                "heads takes several columns: give fit(X, y) the dict as y, without a Dataset"
             )
         if host.dtype.kind in "iu" and host.size and np.abs(host.astype(float)).max() > 2**53:
             raise ValueError(
@@ -129,11 +149,43 @@ def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list
                 "the type of several targets: subtract a fixed number from them first"
             )
         columns[name] = host.reshape(-1).astype(np.float64)
+        columns[name][missing] = np.nan
         classes |= {} if names is None else {name: names}
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"the targets have different numbers of rows: {shown(lengths)}")
     return np.column_stack([*columns.values()]), classes
+
+
+def filled(given: Any) -> tuple[Any, np.ndarray]:
+    """Return targets with others in place of missing ones, and a mask of the rows of these.
+
+    Their type is kept, and with it the order of its categories. So are the numbers of rows.
+    """
+    column = _only_column(as_series(given))[0]
+    is_list = isinstance(column, (list, tuple))
+    host: Any = column
+    if isinstance(column, np.ma.MaskedArray):
+        return given, np.zeros(0, bool)  # refused by whoever reads it
+    if hasattr(column, "to_native"):
+        lost = missing_cells(column.to_list())
+    elif is_list or is_array(column) or column_names(column) is not None:
+        host = np.asarray(column, object) if is_list else to_host(column)
+        if host.dtype.kind == "O":
+            lost = missing_cells(host.ravel().tolist()).reshape(host.shape)
+        else:
+            lost = np.isnan(host) if host.dtype.kind == "f" else np.zeros(len(host), bool)
+    else:
+        return given, np.zeros(0, bool)
+    rows: np.ndarray = np.any(lost.reshape(len(host), -1), axis=1)
+    if not rows.any():
+        return given, rows
+    if rows.all():  # of a whole data set, this is refused later
+        return np.zeros(lost.shape), rows
+    index = np.where(rows, np.argmin(rows), np.arange(len(rows)))
+    if hasattr(column, "to_native"):
+        return column[index.tolist()].to_native(), rows
+    return host[index].tolist() if is_list else host[index], rows
 
 
 def recoded(codes: np.ndarray, own: list[str], names: list[str], where: str) -> np.ndarray:
@@ -168,6 +220,7 @@ def recoded(codes: np.ndarray, own: list[str], names: list[str], where: str) -> 
 def _unknown(name: str, row: int, where: str, names: list[str]) -> ValueError:
     return ValueError(
         f"y has the class {name!r} in row {row}, which is not among {where}: {shown(names)}"
+        f"{but_for_spaces(name, names)}"
     )
 
 
@@ -181,10 +234,6 @@ def _only_column(y: Any) -> tuple[Any, list[str]]:
         return y, []
     import narwhals.stable.v2 as nw
 
-    if hasattr(y, "to_pylist") and not hasattr(y, "chunks"):  # Narwhals does not know arrays
-        import pyarrow as pa
-
-        y = pa.chunked_array([y])
     series = nw.from_native(y, series_only=True, pass_through=True)
     name = getattr(series, "name", None)
     return series, [str(name)] if name else []
@@ -197,6 +246,7 @@ def _categories(column: Any) -> tuple[np.ndarray, list[str]] | None:
     codes, names, is_ordered = categories_of("y", column, only_used=False)
     codes = np.asarray(codes, np.int64)
     _refuse_missing(codes < 0)
+    check_apart("y has the categories", names)
     return (codes, names) if is_ordered else (np.argsort(np.argsort(names))[codes], sorted(names))
 
 
@@ -221,7 +271,7 @@ def _texts(column: Any) -> np.ndarray | None:
     flat = cells.ravel().tolist()
     _refuse_bytes(flat)
     first = next((cell for cell in flat if isinstance(cell, str)), None)
-    if first is None or kind_of_time(first):
+    if first is None:
         return None
     are_texts("y", flat, 0)  # refuses what is neither text nor missing
     _refuse_missing(missing_cells(flat))
@@ -254,14 +304,16 @@ def _refuse_missing(missing: np.ndarray) -> None:
 
 def _coded(texts: np.ndarray, are_names: bool) -> tuple[np.ndarray, list[str]]:
     """Return the classes of texts, and the sorted names."""
-    cells = [str(cell).strip() for cell in texts.tolist()]
+    cells = list(map(str, texts.tolist()))
     names = sorted(set(cells))
+    check_apart("y has the classes", names)
     if (missing := next(filter(is_missing_category, names), None)) is not None:
         raise ValueError(
             f"y has {missing!r} in row {cells.index(missing)}, which stands for a missing "
             f"value: {_MISSING}"
         )
-    if not are_names and not all(map(_WHOLE.fullmatch, names)):  # as the digits "0" to "9" are
+    are_whole = all(_WHOLE.fullmatch(name.strip()) for name in names)  # as the digits "0" to "9"
+    if not are_names and not are_whole:
         _refuse_numbers(cells)
     place = {name: k for k, name in enumerate(names)}
     return np.fromiter(map(place.__getitem__, cells), np.int64, len(cells)), names
@@ -286,7 +338,7 @@ def _refuse_numbers(cells: list[str]) -> None:
         )
         if is_missing(text):
             problem = f"which stands for a missing value among numbers: {_MISSING}"
-        elif is_time(text):
+        elif may_be_time(text):
             problem = f"a date or a time: {HINTS['M']}"
     raise ValueError(f"y has {text!r} in row {cells.index(text)}, {problem}. {_NAMES}")
 
@@ -311,7 +363,7 @@ def known_names(y: Any, names: Any) -> list[str] | None:
     """
     if not isinstance(names, list) or (texts := _texts(_only_column(as_series(y))[0])) is None:
         return None
-    cells = [str(text).strip() for text in texts.tolist()]
+    cells = list(map(str, texts.tolist()))
     if other := {each for each in cells if not is_missing_category(each)}.difference(names):
         row = next(row for row, each in enumerate(cells) if each in other)
         raise _unknown(cells[row], row, "the classes of the training data", names)

@@ -16,7 +16,7 @@ from .categories import (
     joined_categories,
     with_names,
 )
-from .classes import read_y
+from .classes import check_class_names, read_y
 from .encoding import WithCategories
 from .features import Features, kind_of
 from .finite import check_finite
@@ -51,12 +51,14 @@ class Dataset(FromTables, WithCategories, Selecting):
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), or dict, optional
         Labels. Texts, one for each sample, become the classes 0, 1, ... (``int64``) of the sorted
         names, or of ``class_names``; a categorical type, also one of numbers, keeps the order of
-        its categories. Spaces around names do not count. Texts most of which are numbers or times
-        are refused, unless all are whole numbers or ``class_names`` is given. Several targets, for
-        the heads of a network, are a data frame, or a dict with an array of shape (n_samples,) for
-        each. A dict, or a data frame with a column of text, becomes columns of ``float64``. Labels
-        are moved to the device of ``X``, or to the host if ``X`` is sparse. On a device without
-        float64 they become float32, with a warning if float32 cannot tell them apart.
+        its categories. Names are kept as they are; two that differ only in spaces around them are
+        refused. Texts most of which are numbers or times are refused, unless all are whole numbers
+        or ``class_names`` is given. Several targets, e.g. for the heads of a network, are a data
+        frame, or a dict with an array of shape (n_samples,) for each. A dict, or a data frame with
+        texts or missing values, becomes columns of ``float64``, with NaN for missing values, which
+        ``Heads(ignore_missing=True)`` leaves out. Labels are moved to the device of ``X``, or to
+        the host if ``X`` is sparse. On a device without float64 they become float32, with a warning
+        if float32 cannot tell them apart.
     feature_names : sequence of str, optional
         A name for each column; by default the column names of a DataFrame.
     label_name : str or sequence of str, optional
@@ -95,8 +97,8 @@ class Dataset(FromTables, WithCategories, Selecting):
         The features are not real numbers, but e.g. text, dates, objects or complex numbers; or the
         labels are neither numbers nor text.
     ValueError
-        Shapes do not fit each other, a frame or a label has missing values, names or weights are
-        invalid, a label is not among ``class_names``, or a feature with categories has a number
+        Shapes do not fit each other, a frame or the only label has missing values, names or weights
+        are invalid, a label is not among ``class_names``, or a feature with categories has a number
         that is not a code.
 
     Examples
@@ -132,7 +134,7 @@ class Dataset(FromTables, WithCategories, Selecting):
     ) -> None:
         self._features, columns, found = reading.read_features(X)
         self.y, label = None, list[str]()
-        names: Any = class_names
+        names: Any = check_class_names(class_names)
         if y is not None:
             y, label, names = read_y(y, class_names)
             self.has_text_labels = class_names is None and _are_texts(names)
@@ -144,11 +146,14 @@ class Dataset(FromTables, WithCategories, Selecting):
             self.sample_weight = reading.move_beside("sample_weight", weight, self._features, (1,))
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = reading.check_label_name(label_name, label, self.y)
-        are_of_one = names is not None and not isinstance(names, dict)
-        self.class_names = check_texts("class_names", names) if are_of_one else names
+        if isinstance(names, dict):
+            one = len(label) == 1 and isinstance(self.label_name, str)
+            new = check_texts("label_name", [self.label_name] if one else self.label_name)
+            names = {name: names[own] for own, name in zip(label, new, strict=True) if own in names}
+        self.class_names = names
         self.encoded = {}
-        named = with_names(found, self.feature_names)
-        given = joined_categories(named, categories)
+        coded = with_names(found, self.feature_names)
+        given = joined_categories(coded, categories)
         self.categories = check_categories(given, self.feature_names, self._features)
         self.ids = check_ids(ids, len(self))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backends import Array, array_namespace, backend_of, move, to_host
 from ..backends._errors import shown
-from ..common.checks import check_distinct, room_for
+from ..common.checks import but_for_spaces, check_distinct, room_for
 from .categories import Categories, check_categories, check_codes, check_lists, listed
 from .features import DenseRows, Features, SparseRows, StoredRows, kind_of
 from .tables.gathering import Gathered, limit_of
@@ -281,7 +281,7 @@ class _Column:
                 f"X, row {first_row + row}, column {self.name!r}: {what} is not among the given "
                 f"categories {shown(self.wanted)}: leave such rows out, or add the category to "
                 "the data that the categories come from. If the column identifies the rows, read "
-                "it with id= in both data sets"
+                f"it with id= in both data sets{but_for_spaces(name or '', self.wanted)}"
             )
         return found
 

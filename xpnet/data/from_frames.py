@@ -35,7 +35,8 @@ class FromFrames:
         """Make a data set from a data frame.
 
         Features of text and of categorical types become categories: codes 0, 1, ... in ``X``, with
-        their names in ``categories``. Texts are sorted. Categorical types keep their order, unless
+        their names in ``categories``. Names are the texts as they are; two that differ only in
+        spaces around them are refused. Texts are sorted. Categorical types keep their order, unless
         they have none (polars's Categorical, and Arrow dictionaries that change within a column):
         then the names are sorted.
 

@@ -39,10 +39,10 @@ class FromTables(FromFrames):
 
         A feature is numeric if all its cells are numbers, such as ``1``, ``-1.5``, ``1e-3`` or
         ``inf``. ``true`` and ``false`` become 1 and 0. Other texts become categories: integer codes
-        in ``X``, with their names in ``categories``. Columns that mix numbers and texts, and those
-        of dates, times, or numbers with thousands separators, currencies, units, words or signs
-        such as ``<`` are refused. There is a warning if all texts are numbers with one suffix, such
-        as ``3.5k``.
+        in ``X``, with their names in ``categories``. Spaces around cells do not count. Columns that
+        mix numbers and texts, and those of dates, times, or numbers with thousands separators,
+        currencies, units, words or signs such as ``<`` are refused. There is a warning if all texts
+        are numbers with one suffix, such as ``3.5k``.
 
         Parameters
         ----------

@@ -16,7 +16,7 @@ from .features import Features, SparseRows, StoredRows, kind_of
 from .flattened import flattened
 from .stored import read_all
 from .tables.selection import Request
-from .tables.typed.frame_types import as_frame, column_names, is_lazy
+from .tables.typed.frame_types import as_frame, as_series, column_names, is_lazy
 from .tables.typed.frames import read_frame
 from .tables.typed.objects import ENCODE, HINTS, as_numbers, is_number, kind_of_time, missing_cells
 
@@ -121,12 +121,9 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill it in first, with {name}.filled(...)")
     if not is_array(values) and (hasattr(values, "to_numpy") or column_names(values)):
-        values, names = _read_frame(name, values)
+        values, names = _read_frame(name, as_series(values))
     elif not is_array(values):
-        try:
-            values = np.asarray(values)
-        except ValueError as error:
-            raise ValueError(f"{name} has rows of different lengths ({error})") from error
+        values = _as_array(name, values)
     if isinstance(values, np.ndarray) and values.ndim == 0 and values.dtype.kind in "US":
         raise _text(name, values.item())
     if isinstance(values, np.ndarray) and values.dtype.kind == "O":
@@ -137,6 +134,33 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
     if not array_namespace(values).isdtype(values.dtype, _REAL):
         raise _not_numbers(name, values.dtype, values)
     return values, names
+
+
+def _as_array(name: str, values: Any) -> np.ndarray:
+    """Return lists as an array; refuse those of bytes, and of scalars of pyarrow.
+
+    NumPy makes numbers of these: a text of pyarrow becomes a row with the codes of its letters.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        _refuse_buffers(name, values)
+        raise ValueError(f"{name} has rows of different lengths ({error})") from error
+    if array.dtype.kind == "O" or (array.dtype.kind in "iu" and array.dtype.itemsize == 1):
+        _refuse_buffers(name, values)
+    return array
+
+
+def _refuse_buffers(name: str, values: Any) -> None:
+    for each in values if isinstance(values, (list, tuple)) else ():
+        if isinstance(each, bytearray) or hasattr(each, "as_py"):
+            call = "list(each)" if isinstance(each, bytearray) else "each.as_py()"
+            raise TypeError(
+                f"{name} has {each!r} ({type(each).__name__}) in a list: give numbers or texts of "
+                f"Python, such as {call}"
+            )
+        if isinstance(each, (list, tuple)):
+            _refuse_buffers(name, each)
 
 
 def _read_frame(name: str, frame: Any) -> tuple[np.ndarray, list[str]]:

@@ -180,6 +180,8 @@ def _rows(values: Any, index: np.ndarray) -> Any:
         return values[index]
     if is_array(values):
         return take_rows(values, index)
+    if hasattr(values, "take"):  # an array or an index of pandas, or anything of pyarrow
+        return values.take(index)
     if column_names(values) is not None or hasattr(values, "to_numpy"):
         import narwhals.stable.v2 as nw
 

@@ -7,8 +7,8 @@ from typing import Any, Self
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
 from ..common.checks import (
+    check_apart,
     check_count,
-    check_distinct,
     check_flag,
     check_positive,
     check_texts,
@@ -251,7 +251,7 @@ def _checked_names(
     for name, names in given.items():
         what = f"class_names of the head {name!r}"
         found[name] = check_texts(what, names)
-        check_distinct(f"{what} has", found[name])
+        check_apart(f"{what} has", found[name])
         loss, n_outputs, _ = heads[name]
         binary = loss.targets in ("binary", "probabilities") and n_outputs == 1
         if loss.targets not in ("classes", None) and not binary:

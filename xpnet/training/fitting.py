@@ -320,7 +320,7 @@ def prepare(
         if restart:
             model.reset()
         model.to(backend)
-    model.loss, model.label_name = placed.loss, training.label_name
+    model.loss, model.label_name = placed.loss, known.label_name
     model.feature_names, model.categories = known.feature_names, dict(known.categories)
     model.class_names, model.has_text_labels = known.class_names, known.has_text_labels
     return placed
@@ -452,6 +452,7 @@ def check_data(
     if not targets:
         return dataset
     if known is not None:
+        known.check_targets(dataset)
         dataset = known.in_classes(dataset)
     are_new = known is None or known.class_names is None
     check_class_names(dataset, model.loss, model.layers[-1].output_shape()[0], are_new)

@@ -9,10 +9,9 @@ import numpy as np
 from ..backends import to_host
 from ..backends._errors import shown
 from ..data import Dataset, as_dataset
-from ..data.classes import known_names, read_labels, recoded
+from ..data.classes import filled, known_names, read_labels, recoded
 from ..data.reading import move_beside
-from ..data.tables.typed.frame_types import as_frame, as_series, column_names
-from ..data.tables.typed.objects import missing_cells
+from ..data.tables.typed.frame_types import as_frame, column_names
 from ..losses import Heads, LossFunction
 from ..losses.head_metrics import Head
 from .checks import blaming
@@ -118,13 +117,8 @@ def columns_of(
     of targets that are class indices already.
     """
     y = _by_head(y, loss)
-    if not isinstance(y, Mapping):
+    if not isinstance(y, Mapping) or not isinstance(loss, Heads):
         return y, {}
-    if not isinstance(loss, Heads):
-        raise TypeError(
-            f"y is a dict, but {type(loss).__name__} is for one target: expected an array, or a "
-            "network with a dict as loss"
-        )
     if set(y) != set(loss.heads):
         raise ValueError(
             f"y has the keys {shown(list(y))}: expected those of the loss, {shown([*loss.heads])}"
@@ -174,7 +168,7 @@ def _read(
     """
     missing = None
     if head.ignore_missing:
-        given, missing = _filled(given)
+        given, missing = filled(given)
     column: np.ndarray
     if own is None:
         given, _, own = read_labels(given, known_names(given, names))
@@ -214,25 +208,6 @@ def _read(
     column = column.astype(np.float64)
     column[missing] = np.nan
     return column, own
-
-
-def _filled(given: Any) -> tuple[Any, np.ndarray]:
-    """Return targets with missing ones filled in, and a mask of the rows that had any."""
-    given = as_series(given)
-    cells = given.to_list() if hasattr(given, "to_list") else given
-    host = np.asarray(cells, object) if isinstance(cells, (list, tuple)) else to_host(cells)
-    if host.dtype.kind == "O":
-        lost = missing_cells(host.ravel().tolist()).reshape(host.shape)
-    else:
-        lost = np.isnan(host) if host.dtype.kind == "f" else np.zeros(host.shape, bool)
-    rows: np.ndarray = np.any(lost.reshape(len(host), -1), axis=1)
-    if not rows.any():
-        return given, rows
-    if rows.all():  # of a whole data set, this is refused later
-        return np.zeros(host.shape), rows
-    host = host.copy()
-    host[rows] = host[~rows][0]
-    return host.tolist() if host.dtype.kind == "O" else host, rows
 
 
 def check_finite(dataset: Dataset, loss: LossFunction) -> None:

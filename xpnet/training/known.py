@@ -31,6 +31,8 @@ class Known:
         Whether targets must have the same classes or, if ``class_names`` is None, be numbers.
     advice : str, default ""
         What to do with data that have other columns.
+    label_name : str or list of str, optional
+        The name of the labels, or those of several targets.
     """
 
     feature_names: list[str] | None = None
@@ -39,12 +41,19 @@ class Known:
     has_text_labels: bool = False
     are_classes_known: bool = True
     advice: str = ""
+    label_name: str | list[str] | None = None
 
     @classmethod
     def of(cls, source: Any) -> Self:
         """Return what a data set, or a model that was trained on one, knows."""
         categories = getattr(source, "encoded", None) or source.categories
-        return cls(source.feature_names, source.class_names, categories, source.has_text_labels)
+        return cls(
+            source.feature_names,
+            source.class_names,
+            categories,
+            source.has_text_labels,
+            label_name=source.label_name,
+        )
 
     @classmethod
     def before(cls, model: Any) -> Self | None:
@@ -56,9 +65,9 @@ class Known:
         if not model.begins_trained:
             return None
         known = replace(cls.of(model), advice=_OTHER_COLUMNS)
-        return (
-            known if model.is_fitted else replace(known, class_names=None, are_classes_known=False)
-        )
+        if model.is_fitted:
+            return known
+        return replace(known, class_names=None, label_name=None, are_classes_known=False)
 
     def completed(self, earlier: "Known | None") -> Self:
         """Return these names, completed by those of an earlier training where some are missing.
@@ -69,6 +78,8 @@ class Known:
         if earlier is not None and self.feature_names is None:
             own = earlier.feature_names
             known = replace(known, feature_names=own, categories=earlier.categories)
+        if earlier is not None and self.label_name is None:
+            known = replace(known, label_name=earlier.label_name)
         if earlier is not None and earlier.class_names is not None:
             names, was_text = self.class_names or earlier.class_names, earlier.has_text_labels
             known = replace(known, class_names=names, has_text_labels=was_text)
@@ -113,6 +124,17 @@ class Known:
             f"X has the columns {shown(names)}: expected {shown(expected)}, in this order, as in "
             f"training{hint}"
         )
+
+    def check_targets(self, dataset: Dataset) -> None:
+        """Refuse several targets with the names of the training data in another order."""
+        names, own = dataset.label_name, self.label_name
+        if dataset.y is None or not (isinstance(names, list) and isinstance(own, list)):
+            return
+        if names != own and sorted(names) == sorted(own):
+            raise ValueError(
+                f"y has the targets {shown(names)}: expected the order of the training data, "
+                f"{shown(own)}"
+            )
 
     def encoded(self, dataset: Dataset) -> Dataset:
         """Return data encoded as the training data were: as codes, or as columns of 0 and 1.

@@ -26,6 +26,7 @@ def mini_batches(
     data = read_dataset((X, y), model.loss, known.names_by_head, known.list_of_names)
     if trained is not None:
         data = trained.encoded(data)
+        trained.check_targets(data)
     check_categories(data, model.layers, None if trained is None else trained.categories)
     data = known.in_classes(data)
     if data.y is not None and model.target_unit is not None:

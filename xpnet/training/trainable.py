@@ -37,10 +37,8 @@ class TrainableModel(Model):
         While a :class:`~xpnet.callbacks.WeightAverage` takes part in training, its average.
     stop_training : bool
         Whether to end training after this epoch; a callback may set it.
-    feature_names, class_names
+    feature_names, class_names, label_name
         The names in the training data, or None. Further training on data without names keeps them.
-    label_name
-        The name in the data set of the last training, or None.
     has_text_labels : bool
         Whether the training data had text labels, whose classes the library has numbered.
     categories : dict of str to list

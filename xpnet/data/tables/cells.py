@@ -1,8 +1,10 @@
-"""What the text of one cell is: a number, a missing one, a date, a number with a unit or other."""
+"""What the text of one cell is: a number, a missing one, a number with a unit, or other."""
 
 import math
 import re
 from collections.abc import Collection
+
+from .dates import is_time, may_be_time
 
 _MISSING_NUMBERS = (
     "", "-", "--", ".", "?", "#n/a", "#na", "<na>", "n/a", "na", "nan", "+nan", "-nan", "none",
@@ -29,22 +31,6 @@ _SIGN = r"[-+\u2013\u2212]"  # typesetting has a minus and a dash, which float()
 _EXPONENT = rf"(?:[eE]{_SIGN}?\d+)"
 _FORMATTED = re.compile(
     rf"{_SIGN}?\s*(?:{_CURRENCY}\s*)?{_SIGN}?{_DIGITS}{_EXPONENT}?{_UNIT}?|\({_DIGITS}\)"
-)
-_DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)")
-_MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|"
-    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
-)
-_DAY, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:1\d|2[01])\d\d"
-_SHORT_DATE = re.compile(  # only as a whole: parts of names may look like these
-    rf"{_YEAR}[-/](?:0[1-9]|1[0-2])|(?:0?[1-9]|1[0-2])/{_YEAR}|"
-    rf"{_DAY}([-/.]){_DAY}\1\d\d|{_YEAR}[-/ ]?(?:Q[1-4]|W[0-5]\d)|Q[1-4][-/ ]?{_YEAR}|"
-    rf"(?:{_DAY}[-/ .]+)?{_MONTH}[-/ ,]+(?:{_YEAR}|\d\d)|{_YEAR}[-/ ]{_MONTH}(?:[-/ ]{_DAY})?|"
-    rf"{_MONTH} {_DAY}(?:st|nd|rd|th)?,? {_YEAR}",
-    re.IGNORECASE,
-)
-_TIME = re.compile(
-    r"\s*(?:-?\d+ days?,? [-+]?)?\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?\s*([aApP][mM])?\s*"
 )
 _COUNTED = re.compile(rf"{_SIGN}?{_DIGITS}{_EXPONENT}?\s+[^\W\d_][^\s\d]*[\d²³]?")
 _COMPARED = re.compile(
@@ -83,25 +69,6 @@ def is_missing(text: str) -> bool:
 def is_missing_category(text: str) -> bool:
     """Whether a text stands for a missing category; others, such as NA, may be the name of one."""
     return text.strip().lower() in _MISSING_CATEGORIES
-
-
-def is_date(text: str) -> bool:
-    """Whether a text begins with a date with a year of four digits: 2026-01-31, 31.1.2026."""
-    return _DATE.match(text) is not None
-
-
-def is_time(text: str) -> bool:
-    """Whether a text begins with a date, or is a time, a duration, a month or a quarter of a year.
-
-    Examples
-    --------
-    >>> [is_time(text) for text in ("2026-01-31 12:30", "12:30", "Jan 2026", "2026Q1", "1/31/26")]
-    [True, True, True, True, True]
-    >>> [is_time(text) for text in ("2026", "May", "Q1", "1.31", "A-2026-01")]
-    [False, False, False, False, False]
-    """
-    other = _TIME.fullmatch(text) or _SHORT_DATE.fullmatch(text.strip())
-    return is_date(text) or other is not None
 
 
 def is_formatted_number(text: str) -> bool:
@@ -167,14 +134,19 @@ def exceeds_float64(text: str, value: float) -> bool:
 
 def advice(text: str, decimal: str) -> str:
     """Return what to do about a text that should be a number with this decimal sign."""
-    if is_time(text):
-        return "give dates and times as numbers, e.g. seconds since the first one"
+    if may_be_time(text):
+        return (
+            "give dates and times as numbers, e.g. seconds since the first one (in pandas, with "
+            "dates = pd.to_datetime(column): (dates - dates.min()).dt.total_seconds())"
+            + ("" if is_time(text) else "; or, if these are names, give them a categorical type")
+        )
     if is_formatted_number(text):
         if decimal == ",":
             return "write numbers with a decimal comma, and without separators and units"
         return (
             "write numbers with a decimal point and the sign '-', and without separators and units "
-            "(decimal=',' reads decimal commas)"
+            "(decimal=',' reads decimal commas; in pandas, column.str.replace('[$,]', '', "
+            "regex=True).astype(float) removes '$' and ',')"
         )
     if are_quantities([text]):
         return (

@@ -23,7 +23,11 @@ class Request(NamedTuple):
 def keeps_missing(missing: str) -> bool:
     """Return whether the argument ``missing`` asks to keep missing cells."""
     if missing not in ("error", "keep"):
-        raise ValueError(f"missing={shown(missing)}: expected 'error' or 'keep'")
+        raise ValueError(
+            f"missing={shown(missing)}: expected 'error' or 'keep'. To leave out rows with missing "
+            "cells, give Dataset.from_frame(frame.dropna()) of pandas, or frame.drop_nulls() of "
+            "polars; both also read files"
+        )
     return missing == "keep"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...common.checks import alike, differ_only_in_spaces
 from .cells import (
     TRUE_FALSE,
     advice,
@@ -15,10 +16,10 @@ from .cells import (
     is_formatted_number,
     is_missing,
     is_missing_category,
-    is_time,
     may_be_quantities,
     number,
 )
+from .dates import times_among
 
 _TEXT_BYTES = 64
 """About how many bytes a Python text takes besides its letters."""
@@ -68,15 +69,24 @@ def missing_cell(text: str) -> CellError:
 class Texts:
     """The distinct texts of a column, coded 0, 1, ... in the order in which they come.
 
+    Parameters
+    ----------
+    strips : bool, default False
+        Whether names are the texts without spaces around them, as in files that people align with
+        spaces. Otherwise texts that differ only in these are refused.
+
     Attributes
     ----------
+    strips
+        As above.
     distinct : list of str
         The texts in the order of their codes.
     counts : int array
         In how many cells each occurs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, strips: bool = False) -> None:
+        self.strips = strips
         self._codes: defaultdict[str, int] = defaultdict()
         self._codes.default_factory = self._codes.__len__
         self.counts = np.zeros(0, np.int64)
@@ -186,7 +196,7 @@ class _Kinds:
     """The distinct texts of a column, divided into numbers, missing cells and others."""
 
     def __init__(self, texts: Texts, decimal: str) -> None:
-        self._decimal = decimal
+        self._decimal, self._strips = decimal, texts.strips
         self.distinct, self._counts = texts.distinct, texts.counts
         self.values = [number(text, decimal) for text in self.distinct]
         missing = [is_missing(text) for text in self.distinct]
@@ -236,9 +246,8 @@ class _Kinds:
             raise not_a_number(self.others[0], self._decimal)
 
     def refuse_times(self) -> None:
-        """Refuse texts if more than half of the distinct ones, without numbers, are times."""
-        times = list(filter(is_time, self.others))
-        if 2 * len(times) > len(self.others):
+        """Refuse texts if most of the distinct ones, without numbers, are times."""
+        if times := times_among(self.others):
             raise not_a_number(times[0], self._decimal)
 
     def refuse_quantities(self) -> None:
@@ -277,9 +286,17 @@ class _Kinds:
     def categories(self, keeps_missing: bool) -> tuple[np.ndarray, list[str]]:
         """Return the code of each text, NaN for missing ones, and the sorted names."""
         self.check_missing(is_missing_category, keeps_missing)
-        names = sorted({text.strip() for text in self.distinct if not is_missing_category(text)})
+        name_of = {
+            text: text.strip() if self._strips else text
+            for text in self.distinct
+            if not is_missing_category(text)
+        }
+        names = sorted(set(name_of.values()))
+        if (pair := alike(names)) is not None:
+            raise CellError(pair[1], f"there are {differ_only_in_spaces(*pair)}")
         code = {name: float(k) for k, name in enumerate(names)}
-        return np.array([code.get(text.strip(), np.nan) for text in self.distinct]), names
+        values = [code[name_of[text]] if text in name_of else np.nan for text in self.distinct]
+        return np.array(values), names
 
 
 def not_a_number(text: str, decimal: str) -> CellError:

@@ -272,7 +272,10 @@ def _named(path: Path, header: Header, error: LineError, request: Request) -> Va
         guess = f" with the delimiter {header.delimiter!r} (a guess: delimiter= names another)"
         return ValueError(f"{where}: {error.reason}{guess if header.guessed else ''}")
     name = header.names[error.place]
-    hint = ""
+    hint = (
+        ". To change cells or leave out rows, read the file with pandas or polars, and give "
+        "Dataset.from_frame(frame)"
+    )
     if request.label is None and request.columns is None:
-        hint = f". If it is the column to predict, give label={name!r}"
+        hint += f". If it is the column to predict, give label={name!r}"
     return ValueError(f"{where}, column {name!r}: {error.reason}{hint}")

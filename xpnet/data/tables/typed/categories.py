@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ....common.checks import check_apart
 from ..cells import is_missing_category
 from ..texts import Meaning
 from .base import Column, Rules
@@ -14,10 +15,7 @@ if TYPE_CHECKING:
 
 
 class CategoryColumn(Column):
-    """Values of a categorical type, coded from 1 by name; 0 stands for a missing one.
-
-    Texts that stand for a missing category in columns of text, such as "" and "nan", do so here.
-    """
+    """Values of a categorical type, coded from 1 by name; 0 stands for a missing one."""
 
     is_code = True
 
@@ -34,8 +32,7 @@ class CategoryColumn(Column):
         # The last number, 0, is that of -1, which stands for a missing value.
         numbers: np.ndarray = np.zeros(len(names) + 1, np.int64)
         for k, name in enumerate(names):
-            if not is_missing_category(name):
-                numbers[k] = self._codes.setdefault(name, len(self._codes) + 1)
+            numbers[k] = self._codes.setdefault(name, len(self._codes) + 1)
         found: np.ndarray = numbers[codes]
         missing = found == 0
         self.rules.refuse_missing(self.what, missing, start)
@@ -55,7 +52,9 @@ class CategoryColumn(Column):
         return (y if self._has_missing else y.astype(np.int64)), names
 
     def _names(self) -> list[str]:
-        return list(self._codes) if self._is_ordered else sorted(self._codes)
+        names = list(self._codes) if self._is_ordered else sorted(self._codes)
+        check_apart(f"{self.what} has the categories", names)
+        return names
 
     def _values(self, names: list[str], missing: float) -> np.ndarray:
         """Return the code among ``names`` of each number."""
@@ -72,7 +71,9 @@ def is_categorical(dtype: Any) -> bool:
 def categories_of(
     what: str, series: "nw.Series[Any]", only_used: bool
 ) -> tuple[np.ndarray, list[str], bool]:
-    """Return a categorical column as codes and names, which have no spaces around them.
+    """Return a categorical column as codes and names.
+
+    Texts that stand for a missing category in columns of text, such as "" and "nan", do so here.
 
     Parameters
     ----------
@@ -101,12 +102,11 @@ def categories_of(
         Two categories of the type have the same name once they are texts, e.g. 1 and "1".
     """
     codes, names, is_ordered = _found(what, series, only_used)
-    stripped = [name.strip() for name in names]
-    if stripped == names:
+    there = [name for name in names if not is_missing_category(name)]
+    if len(there) == len(names):
         return codes, names, is_ordered
-    there = list(dict.fromkeys(stripped))  # "red" and "red " are one, as they are among texts
     place = {name: k for k, name in enumerate(there)}
-    return np.array([*map(place.__getitem__, stripped), -1])[codes], there, is_ordered
+    return np.array([*(place.get(name, -1) for name in names), -1])[codes], there, is_ordered
 
 
 def _found(

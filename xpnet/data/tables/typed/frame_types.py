@@ -27,9 +27,10 @@ def column_names(X: Any) -> list[str] | None:
 
 
 def as_series(values: Any) -> Any:
-    """Return an array or an index of pandas as a Series; anything else unchanged.
+    """Return a column that Narwhals does not know as one that it knows; anything else unchanged.
 
-    Narwhals knows neither, and ``series.values`` of texts or categories is such an array.
+    An array or an index of pandas becomes a Series (``series.values`` of texts or categories is
+    such an array), and an array of pyarrow one with chunks.
 
     Examples
     --------
@@ -37,12 +38,17 @@ def as_series(values: Any) -> Any:
     >>> type(as_series(pd.Categorical(["fig", "plum"]))).__name__
     'Series'
     """
-    if type(values).__module__.partition(".")[0] != "pandas":
+    library = type(values).__module__.partition(".")[0]
+    if library == "pyarrow":
+        import pyarrow as pa
+
+        return pa.chunked_array([values]) if isinstance(values, pa.Array) else values
+    if library != "pandas":
         return values
     import pandas as pd
 
     is_column = isinstance(values, (pd.api.extensions.ExtensionArray, pd.Index))
-    return pd.Series(values) if is_column else values
+    return pd.Series(values) if is_column and values.ndim == 1 else values
 
 
 def as_frame(where: str, X: Any) -> "nw.DataFrame[Any]":

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cells import is_date
+from ..dates import is_date
 
 ENCODE = (
     "encode categories as numbers first, e.g. with np.unique(values, return_inverse=True)[1], "
@@ -18,9 +18,13 @@ HINTS = {
     "c": "give the real and the imaginary parts as separate columns",
     "M": (
         "give dates as numbers, e.g. seconds since the first one: "
-        "(dates - dates.min()) / np.timedelta64(1, 's') of datetime64; or leave them out"
+        "(dates - dates.min()) / np.timedelta64(1, 's') of datetime64, in polars "
+        "(dates - dates.min()).dt.total_seconds(); or leave them out"
     ),
-    "m": "give durations as numbers, e.g. seconds: durations / np.timedelta64(1, 's')",
+    "m": (
+        "give durations as numbers, e.g. seconds: durations / np.timedelta64(1, 's'), in polars "
+        "durations.dt.total_seconds()"
+    ),
 }
 """What to do about complex numbers, dates and durations, by the kind of their NumPy type."""
 
@@ -45,7 +49,7 @@ def is_missing(cell: Any) -> bool:
 
 def is_number(cell: Any) -> bool:
     """Whether a Python object is a real number or a boolean."""
-    return isinstance(cell, (bool, int, float, np.bool_, np.integer, np.floating))
+    return isinstance(cell, (bool, int, float, Decimal, np.bool_, np.integer, np.floating))
 
 
 def missing_cells(cells: Sequence[Any]) -> np.ndarray:
@@ -75,7 +79,7 @@ def are_texts(what: str, cells: Sequence[Any], start: int) -> bool:
             text = text or (cell, row)
         elif is_missing(cell):
             continue
-        elif is_number(cell) or isinstance(cell, Decimal):
+        elif is_number(cell):
             number = number or (cell, row)
         else:
             kind = "c" if isinstance(cell, (complex, np.complexfloating)) else kind_of_time(cell)

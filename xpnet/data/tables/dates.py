@@ -1,0 +1,147 @@
+"""Texts that are dates, times of day or durations, or that may be."""
+
+import re
+from collections.abc import Collection
+from functools import cache
+
+# ---- words, in English, German, French, Spanish, Italian and Portuguese
+
+_MONTHS = (
+    "jan january januar jänner janvier janv enero ene gennaio janeiro "
+    "feb february februar feber février fevrier févr fevr fév febrero febbraio fevereiro fev "
+    "mar march märz maerz mär mrz mars marzo março marco apr april avril avr abril abr aprile "
+    "may mai mayo maggio mag maio jun june juni juin junio giugno giu junho "
+    "jul july juli juillet juil julio luglio julho aug august août aout agosto "
+    "sep sept september septembre septiembre setiembre settembre setembro "
+    "oct october okt oktober octobre octubre ottobre ott outubro "
+    "nov november novembre noviembre novembro "
+    "dec december dez dezember déc décembre decembre dic diciembre dicembre dezembro"
+)
+_MONTHS_LIKE_WORDS = "ago gen lug out set"
+"""Short names of months that are also other words: "Set 12" is rarely a September."""
+
+_WEEKDAYS = (
+    "mon monday tue tues tuesday wed wednesday thu thur thurs thursday fri friday sat saturday "
+    "sun sunday mo montag di dienstag mi mittwoch do donnerstag fr freitag sa samstag sonnabend so "
+    "sonntag lun lundi mar mardi mer mercredi jeu jeudi ven vendredi sam samedi dim dimanche "
+    "lunes martes mié miércoles miercoles jue jueves vie viernes sáb sábado sabado dom domingo "
+    "lunedì martedì mercoledì gio giovedì venerdì sabato domenica seg segunda segunda-feira ter "
+    "terça terça-feira qua quarta quarta-feira qui quinta quinta-feira sex sexta sexta-feira"
+)
+
+
+def _any_of(words: str) -> str:
+    return rf"(?:{'|'.join(words.split())})\.?"
+
+
+# ---- parts of dates; all patterns are for lower case, with single spaces
+
+_CERTAIN_MONTH = _any_of(_MONTHS)
+_MONTH = _any_of(f"{_MONTHS} {_MONTHS_LIKE_WORDS}")
+_WEEKDAY = rf"(?:{_any_of(_WEEKDAYS)},? )"
+_YEAR = r"(?:1\d|2[01])\d\d"
+_MONTH_NUMBER, _DAY_NUMBER = r"(?:0?[1-9]|1[0-2])", r"(?:0?[1-9]|[12]\d|3[01])"
+_DAY = rf"{_DAY_NUMBER}(?:st|nd|rd|th|er|[ºª°])?"
+_GAP = r"(?:[-/ .,]+(?:(?:of|de|del) )?)"  # as in 5 de enero de 2020
+_ZONES = "z utc gmt cet cest wet west eet eest bst ist msk jst est edt cst cdt mst mdt pst pdt"
+_ZONE = rf"(?: ?(?:{'|'.join(_ZONES.split())})| ?(?:utc|gmt)?[-+]\d\d(?::?\d\d)?)"
+_CLOCK = rf"(?:\d{{1,2}}:\d\d(?::\d\d(?:[.,]\d*)?)?(?: ?[ap]\.?m\.?)?{_ZONE}?)"
+
+# ---- what is certain
+
+_BEGINS_WITH_A_DATE = re.compile(
+    r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)"
+)
+_CERTAIN = (
+    # Jan 2020; 5 January 2020; Mon, 05 Jan 2020 12:30:00 +0000; 1. Februar 2020
+    rf"{_WEEKDAY}?(?:{_DAY}{_GAP})?{_MONTH}{_GAP}{_YEAR}(?:,? (?:at )?{_CLOCK})?",
+    # January 5, 2020; Mon Jan 5 2020; Jan 5 12:30:00 2020, as C writes times
+    rf"{_WEEKDAY}?{_MONTH} {_DAY},? (?:{_CLOCK} )?{_YEAR}(?:,? (?:at )?{_CLOCK})?",
+    # 2020 Jan; 2020-Jan-05
+    rf"{_YEAR}{_GAP}{_MONTH}(?:{_GAP}{_DAY})?",
+    # Jan-20; 5 Jan 20
+    rf"(?:{_DAY}[-/ .]+)?{_CERTAIN_MONTH}[-/ ,]+\d\d",
+    # 2020-01; 01/2020
+    rf"{_YEAR}[-/](?:0[1-9]|1[0-2])|{_MONTH_NUMBER}/{_YEAR}",
+    # 31.1.20; 1/31/20
+    rf"{_DAY_NUMBER}(?P<sign>[-/.]){_DAY_NUMBER}(?P=sign)\d\d",
+    # 2020Q1; 2020-W05; 2020-W05-1; Q1 2020
+    rf"{_YEAR}[-/ ]?(?:q[1-4]|w[0-5]\d(?:-?[1-7])?)|q[1-4][-/ ]?{_YEAR}",
+    # 20200101T120000; 20200101T1200Z
+    rf"{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])t\d{{4}}(?:\d\d(?:[.,]\d+)?)?{_ZONE}?",
+    # 12:30; 12:30:15.5 pm; 12:30+02:00
+    _CLOCK,
+    # 1 days 02:03:04; 1:02:03:04, with days first
+    rf"-?\d+ days?,? [-+]?{_CLOCK}|\d+:\d\d:\d\d:\d\d(?:[.,]\d*)?",
+    # 12h30
+    r"\d{1,2} ?h ?[0-5]\d(?: ?m(?:in)?)?",
+)
+
+# ---- what may also be a name
+
+_PERHAPS = (
+    # Jan 5; 5 Jan; 5. Februar
+    rf"{_WEEKDAY}?(?:{_CERTAIN_MONTH} {_DAY}|{_DAY}{_GAP}{_CERTAIN_MONTH})(?:,? {_CLOCK})?",
+    # 01-2020; 2020-1
+    rf"{_MONTH_NUMBER}[-.]{_YEAR}|{_YEAR}[-/]{_MONTH_NUMBER}",
+    # P3D; PT2H30M; P1Y6M
+    r"-?p(?=t?\d)(?:\d+y)?(?:\d+m)?(?:\d+w)?(?:\d+d)?"
+    r"(?:t(?:\d+h)?(?:\d+m)?(?:\d+(?:[.,]\d+)?s)?)?",
+)
+
+
+@cache  # when first used: compiling takes tens of milliseconds, too long for an import
+def _one_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{each})" for each in patterns))
+
+
+def is_date(text: str) -> bool:
+    """Whether a text begins with a date with a year of four digits: 2026-01-31, 31.1.2026."""
+    return _BEGINS_WITH_A_DATE.match(text) is not None
+
+
+def is_time(text: str) -> bool:
+    """Whether a text begins with a date, or is a time, a duration, a month or a quarter of a year.
+
+    Examples
+    --------
+    >>> [is_time(text) for text in ("2026-01-31 12:30", "12:30", "Jan 2026", "2026Q1", "1/31/26")]
+    [True, True, True, True, True]
+    >>> [is_time(text) for text in ("2026", "May", "Q1", "1.31", "A-2026-01")]
+    [False, False, False, False, False]
+    """
+    return is_date(text) or _one_of(_CERTAIN).fullmatch(_plain(text)) is not None
+
+
+def may_be_time(text: str) -> bool:
+    """Whether a text is a date, a time or a duration, or looks like one but may be a name.
+
+    Examples
+    --------
+    >>> [may_be_time(text) for text in ("Jan 5", "01-2026", "P3D", "12:30", "5-2", "May")]
+    [True, True, True, True, False, False]
+    """
+    return is_time(text) or _one_of(_PERHAPS).fullmatch(_plain(text)) is not None
+
+
+def times_among(texts: Collection[str]) -> list[str]:
+    """Return those texts that make a column one of times; [] if it is none.
+
+    It is one if more than half of its texts are certainly times, or if all may be.
+
+    Examples
+    --------
+    >>> times_among(["12:30", "13:45", "late"]), times_among(["Jan 5", "Feb 6"])
+    (['12:30', '13:45'], ['Jan 5', 'Feb 6'])
+    >>> times_among(["Jan 5", "red"])
+    []
+    """
+    times = list(filter(is_time, texts))
+    if 2 * len(times) > len(texts):
+        return times
+    return list(texts) if all(map(may_be_time, texts)) else []
+
+
+def _plain(text: str) -> str:
+    """Return a text in lower case with single spaces; "" without digits, which all times have."""
+    return " ".join(text.lower().split()) if any(map(str.isdigit, text)) else ""
