@@ -218,7 +218,7 @@ class Parameters:
             self.scatter(update(flat, gradient))
         self._freezing.note_missed(optimizer, optimizer.n_updates - n_before)
         for layer in all_layers(self.layers):
-            if layer.trainable:
+            if layer.trainable and layer.learning_rate_factor:
                 layer.constrain()
 
 

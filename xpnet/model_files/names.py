@@ -34,6 +34,7 @@ def _names_by_head(value: Any, place: str) -> None:
 
 NAMES = {
     "_is_fitted": flag,
+    "_ends_as_trained": flag,
     "feature_names": either(nothing, list_of(_name)),
     "label_name": either(nothing, either(list_of(_name), _name)),
     "class_names": either(nothing, either(list_of(_name), _names_by_head)),
@@ -41,6 +42,9 @@ NAMES = {
     "categories": _categories,
 }
 """The checks of the attributes that every network has."""
+
+_ADDED = frozenset(["_ends_as_trained", "categories", "has_text_labels"])
+"""Those that older files lack."""
 
 
 def check_names(attributes: Mapping[str, Any], input_shape: tuple[int, ...]) -> None:
@@ -52,8 +56,8 @@ def check_names(attributes: Mapping[str, Any], input_shape: tuple[int, ...]) -> 
         The message names the attribute.
     """
     for name, check in NAMES.items():
-        if name not in attributes and name in ("categories", "has_text_labels"):
-            continue  # older files have none
+        if name not in attributes and name in _ADDED:
+            continue
         if name not in attributes:
             raise ModelFileError(f"network.attributes has no {name!r}")
         check(attributes[name], f"network.{name}")
