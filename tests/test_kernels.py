@@ -264,7 +264,7 @@ def test_products_report_invalid_values_of_their_own(case, beside, monkeypatch):
     for product in (ops.matmul, lambda x, w: ops.affine(x, w, np.zeros(w.shape[1]))):
         with np.errstate(invalid="call", over="ignore", call=lambda *given: told.append(given)):
             np.testing.assert_array_equal(product(x, w), expected)
-        assert [kind for kind, _ in told] == ["invalid value"] * is_invalid
+        assert {kind for kind, _ in told} == ({"invalid value"} if is_invalid else set())
         told.clear()
         with np.errstate(invalid="ignore", over="ignore"):
             np.testing.assert_array_equal(product(x, w), expected)
