@@ -288,6 +288,7 @@ def prepare(
     check_built(model)
     model.check_layers()
     model.parameters.check_names()
+    model.parameters.check_values()
     check_fit(model.layers, model.loss, model.metrics)
     batches = held_out = None
     own = None if restart else Known.before(model)
@@ -476,6 +477,7 @@ def check_fitted(model: TrainableModel, what: str, reads_outputs: bool = False) 
     ``reads_outputs`` is whether that needs outputs that are what the loss takes them for.
     """
     check_built(model)
+    model.parameters.check_values(types=True)
     if model.is_fitted and (model.ends_as_trained or not reads_outputs):
         return
     if model.is_trained:

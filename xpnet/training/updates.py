@@ -46,18 +46,17 @@ def warn_of_ended_schedule(model: TrainableModel, end: int) -> None:
     )
 
 
-def _lengthened(schedule: Schedule, end: int) -> Schedule | None:
+def _lengthened(schedule: Schedule, end: int) -> Any:
     """Return a schedule over more epochs; None if the schedule has no number of epochs."""
     longer: Any = copy.copy(schedule)
-    if isinstance(longer, Decay):
+    if isinstance(schedule, Decay):
         longer.epochs = end
-    elif isinstance(longer, WrappingSchedule):
-        warm_up = longer.epochs if isinstance(longer, WarmUp) else 0
-        longer.schedule = _lengthened(longer.schedule, end - warm_up)
-        return None if longer.schedule is None else longer
-    else:
+        return longer
+    if not isinstance(schedule, WrappingSchedule):
         return None
-    return longer
+    warm_up = schedule.epochs if isinstance(schedule, WarmUp) else 0
+    longer.schedule = _lengthened(schedule.schedule, end - warm_up)
+    return None if longer.schedule is None else longer
 
 
 _ENDED = 1e-2
