@@ -230,6 +230,8 @@ def test_hidden_outputs_are_not_given_a_unit_or_a_distribution(loss, n_outputs, 
             each.loss = loss
             assert not each.is_fitted
     if unit is not None:
+        net.loss = net.loss
+        assert not net.is_fitted
         np.testing.assert_allclose(part.predict(X), hidden, rtol=1e-5, atol=1e-6)
 
 
