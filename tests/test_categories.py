@@ -381,7 +381,9 @@ DOORS = {
     "random_search": lambda patch: searched(data_set(), numbers),
     "random_search, validation": lambda patch: searched(numbers, data_set()),
     "get_mini_batches": lambda patch: inside(
-        lambda: next(network().get_mini_batches(X)), "xpnet.training.mini_batches.Dataset", patch
+        lambda: next(network().get_mini_batches(X)),
+        "xpnet.training.mini_batches.read_dataset",
+        patch,
     ),
     "plot_layer_outputs": lambda patch: xpnet.plots.plot_layer_outputs(network(), data_set()),
 }

@@ -246,6 +246,53 @@ def test_labels_of_tables_are_texts_too():
         net.score(X, CODES)
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda net, data: net.fit(data),
+        lambda net, data: net.fit(X, CODES, validation=data),
+        lambda net, data: net.fit(batches=[data]),
+        lambda net, data: net.fit(batches=[(X, CODES), data]),
+        lambda net, data: net.score(data),
+        lambda net, data: net.evaluate(data),
+        lambda net, data: net.inspect(data),
+        lambda net, data: list(net.get_mini_batches(data.X, TEXTS)),
+    ],
+    ids=["fit", "validation", "batches", "later batch", "score", "evaluate", "inspect", "own loop"],
+)
+@pytest.mark.parametrize("kind", ["array", "table", "categorical"])
+def test_text_in_a_data_set_is_refused_where_the_training_had_numbers(use, kind, tmp_path):
+    pd = pytest.importorskip("pandas")
+    data = Dataset(X, TEXTS)
+    if kind != "array":
+        frame = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "animal": TEXTS})
+        frame = frame.astype({"animal": "category"}) if kind == "categorical" else frame
+        data = Dataset.from_frame(frame, label="animal")
+        data.feature_names = None
+    for net in copies(network().fit(X, CODES), tmp_path):
+        before = net.predict(X)
+        with pytest.raises(ValueError, match="'cat', but the training targets were numbers"):
+            use(net, data)
+        np.testing.assert_array_equal(net.predict(X), before)
+        assert net.class_names is None
+        assert net.score(Dataset(X, CODES, class_names=NAMES)) == net.score(X, CODES)
+
+
+def test_booleans_have_the_same_order_as_text_and_as_numbers():
+    pd = pytest.importorskip("pandas")
+    flags = X[:, 0] > 0
+    frame = Dataset.from_frame(pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "is": flags}), label="is")
+    texts = Dataset(X, np.where(flags, "true", "false"))
+    assert not frame.has_text_labels
+    assert not texts.has_text_labels
+    frame.feature_names = None
+    for first in (frame, texts, (X, flags), (X, flags.astype(int))):
+        net = network(n_outputs=2).fit(first)
+        expected = net.score(X, flags)
+        for other in ((X, flags), (X, flags.astype(int)), frame if first is not texts else texts):
+            assert net.score(other) == expected
+
+
 def test_gradients_with_respect_to_features_take_names():
     net, order = network().fit(X, TEXTS), ["fox", "dog", "cat"]
     expected = network().fit(X, CODES).input_gradient(X[20:], y=CODES[20:])

@@ -8,6 +8,7 @@ import pytest
 
 import xpnet
 from xpnet import BinaryCrossEntropy, Dataset, DenseLayer, Heads, NeuralNetwork, TanhActivation
+from xpnet.backends import to_host
 from xpnet.common.readable import text_of
 
 N = 64
@@ -85,6 +86,79 @@ def test_names_given_later_are_those_of_the_outputs():
     net.fit(X, {"size": SIZE, "kind": KIND})
     net.loss = Heads(HEADS, class_names={"kind": NAMES[::-1]})
     assert not net.is_fitted  # the outputs were trained for other classes
+
+
+COLUMNS = np.column_stack([SIZE, CODES])
+ARRAYS = {
+    "array": lambda X, y: (X, y),
+    "list": lambda X, y: (X, to_host(y).tolist()),
+    "data set": Dataset,
+    "with the names of the heads": lambda X, y: Dataset(X, y, label_name=["size", "kind"]),
+    "in another order": lambda X, y: Dataset(X, y[:, [1, 0]], label_name=["kind", "size"]),
+    "with other names": lambda X, y: Dataset(X, y, label_name=["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_numbers_in_one_array_are_refused_where_training_had_text(kind, backend):
+    texts = {"size": SIZE, "kind": np.array([*"abc"])[np.arange(N) % 3]}
+    net = network(HEADS, metric={"kind": "accuracy"}).fit(X, texts)
+    features, y = (backend.asarray(each.astype(np.float32)) for each in (X, COLUMNS))
+    data = ARRAYS[kind](features, COLUMNS if kind == "in another order" else y)
+    before = net.predict(X)
+    calls = [
+        lambda: net.fit(data),
+        lambda: net.fit(X, texts, validation=data),
+        lambda: net.fit(batches=[data]),
+        lambda: network(HEADS).fit(batches=[(X, texts), data]),
+        lambda: net.score(data),
+        lambda: net.evaluate(data),
+        lambda: net.inspect(data),
+    ]
+    if isinstance(data, tuple):
+        calls += [
+            lambda: net.input_gradient(data[0], y=data[1]),
+            lambda: list(net.get_mini_batches(*data)),
+        ]
+    for call in calls:
+        with pytest.raises(ValueError, match="head 'kind': y has numbers, but the training"):
+            call()
+    np.testing.assert_array_equal(net.predict(X), before)
+    assert net.class_names == {"kind": [*"abc"]}
+
+
+def test_arrays_stay_allowed_after_numbers_and_by_names_in_the_loss():
+    for loss, y in ((HEADS, COLUMNS), (NAMED, {"size": SIZE, "kind": KIND})):
+        net = network(loss).fit(X, y)
+        found = [net.evaluate(make(X, COLUMNS)) for make in ARRAYS.values()]
+        assert found == [found[0]] * len(found)
+
+
+def test_a_column_without_targets_is_no_column_of_numbers():
+    loss = Heads(HEADS, ignore_missing=True)
+    net = network(loss).fit(X, {"size": SIZE, "kind": [*"abca"] * (N // 4)})
+    lacking = np.column_stack([SIZE, np.full(N, np.nan)])
+    net.fit(batches=[(X, lacking), Dataset(X, lacking)], epochs=1)
+    with pytest.raises(ValueError, match="y has numbers, but the training targets were text"):
+        net.fit(batches=[(X, COLUMNS)])
+
+
+def test_gradients_do_not_take_the_order_of_the_features_own_targets():
+    y = {"size": SIZE, "kind": [*"abca"] * (N // 4)}
+    net = network(HEADS).fit(X, y)
+    own = Dataset(X, {"kind": y["kind"], "size": SIZE})
+    expected = net.input_gradient(X, y=y)
+    np.testing.assert_array_equal(net.input_gradient(own, y=y), expected)
+    net = network(HEADS).fit(X, COLUMNS)
+    own = Dataset(X, COLUMNS[:, ::-1], label_name=["kind", "size"])
+    expected = net.input_gradient(X, y=COLUMNS)
+    np.testing.assert_array_equal(net.input_gradient(own, y=COLUMNS), expected)
+
+
+def test_own_loops_refuse_text_where_training_had_numbers():
+    net = network(HEADS).fit(X, COLUMNS)
+    with pytest.raises(ValueError, match=r"the head 'kind': y has text, .* were numbers"):
+        next(iter(net.get_mini_batches(X, {"size": SIZE, "kind": KIND})))
 
 
 def test_a_class_too_few_is_refused_with_how_to_name_all():

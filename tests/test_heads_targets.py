@@ -86,7 +86,8 @@ def test_further_data_have_the_classes_of_the_training():
     assert score == (net.predict_classes(X[some])["kind"] == KIND[some]).mean()
     gradient = net.input_gradient(X[some], y={"size": SIZE[some], "kind": KIND[some]})
     columns = np.stack([SIZE[some], CODES[some]], axis=1)
-    expected = net.input_gradient(X[some], y=columns)
+    by_numbers = two_heads().fit((X, {"size": SIZE, "kind": CODES}))
+    expected = by_numbers.input_gradient(X[some], y=columns)
     np.testing.assert_array_equal(gradient, expected)
     batch = next(
         net.get_mini_batches(X[some], {"size": SIZE[some], "kind": KIND[some]}, shuffle=False)

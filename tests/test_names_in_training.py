@@ -296,10 +296,30 @@ def test_further_training_on_other_columns_says_what_to_do():
     assert net.fit(other, Y[:5], restart=True).feature_names == ["a", "c"]
 
 
-def test_further_training_on_data_without_names_is_allowed():
-    net = by_columns().fit(TWO.to_numpy(), Y[:5])
-    assert net.feature_names is None
+@pytest.mark.parametrize("in_batches", [False, True])
+def test_further_training_on_data_without_names_keeps_the_names(in_batches, backend):
+    X = backend.asarray(TWO.to_numpy().astype(np.float32))
+    given = {"batches": [(X, Y[:5])]} if in_batches else {"X": X, "y": Y[:5]}
+    net = by_columns().fit(**given)
+    assert net.feature_names == ["a", "b"]
+    for call in (net.predict, lambda x: net.score(x, Y[:5], metric="mae")):
+        with pytest.raises(ValueError, match="in this order"):
+            call(TWO[["b", "a"]])
+    assert net.fit(**given, restart=True).feature_names is None
     assert net.fit(TWO, Y[:5]).feature_names == ["a", "b"]
+
+
+@pytest.mark.parametrize("made", MADE)
+def test_further_training_on_arrays_keeps_the_categories(made):
+    net = MADE[made]()
+    X = Dataset(FRAME).one_hot().X if made == "one-hot" else CODES
+    names, expected = net.feature_names, net.predict(X)
+    net.fit(X, Y, epochs=1)
+    assert (net.feature_names, net.categories) == (names, NAMES)
+    assert not np.array_equal(net.predict(X), expected)
+    np.testing.assert_array_equal(net.predict(FRAME), net.predict(X))
+    with pytest.raises(ValueError, match=REFUSED):
+        net.predict(NUMBERS)
 
 
 def test_a_network_with_a_new_last_layer_keeps_its_columns_but_not_its_classes():
@@ -313,6 +333,65 @@ def test_a_network_with_a_new_last_layer_keeps_its_columns_but_not_its_classes()
     assert NeuralNetwork(epochs=1, seed=0).add(net.layers[0].copy()).fit(
         TWO[["b", "a"]], np.ones((5, 2))
     ).feature_names == ["b", "a"]
+
+
+def as_it_is(part, path):
+    return part
+
+
+def saved(part, path):
+    part.save(path)
+    return xpnet.load(path)
+
+
+@pytest.mark.parametrize("again", [as_it_is, saved, lambda part, path: part[:]])
+def test_a_slice_with_a_new_last_layer_keeps_its_columns(again, tmp_path):
+    net = NeuralNetwork(epochs=1, loss="softmax_cross_entropy", seed=0)
+    net.add(DenseLayer(3, input_shape=(2,))).add(DenseLayer(2)).fit(TWO, [*"xyxyx"])
+    part = again(net[:-1], tmp_path / "net").add(DenseLayer(3))
+    for use in (part.fit, part.get_mini_batches, lambda X, y: part.inspect((X, y))):
+        with pytest.raises(ValueError, match="in this order"):
+            list(use(TWO[["b", "a"]], [*"pqrpq"]))
+    assert part.fit(TWO, [*"pqrpq"]).class_names == ["p", "q", "r"]
+    part = again(net[:-1], tmp_path / "net").add(DenseLayer(3)).reset()
+    assert part.fit(TWO[["b", "a"]], [*"pqrpq"]).feature_names == ["b", "a"]
+
+
+@pytest.mark.parametrize("again", [as_it_is, saved])
+@pytest.mark.parametrize("made", MADE)
+def test_a_slice_with_a_new_last_layer_encodes_categories(made, again, tmp_path):
+    net = MADE[made]()
+    part = again(net[:-1], tmp_path / "net").add(DenseLayer(1))
+    assert part.fit(FRAME, Y).categories == NAMES
+    with pytest.raises(ValueError, match=REFUSED):
+        again(net[:-1], tmp_path / "net").add(DenseLayer(1)).fit(NUMBERS, Y)
+
+
+def test_a_slice_without_the_first_layer_has_other_columns():
+    part = one_hot()[1:]
+    assert (part.feature_names, part.categories) == (None, {})
+    assert part.add(DenseLayer(1)).fit(TWO, Y[:5]).feature_names == ["a", "b"]
+    new = network(DenseLayer(3, input_shape=(2,)))[:-1].add(DenseLayer(1))
+    assert new.fit(TWO[["b", "a"]], Y[:5]).feature_names == ["b", "a"]
+
+
+def test_the_advice_to_select_columns_works():
+    """For data frames and data sets, with and without columns of 0 and 1."""
+    swapped = FRAME[["size", "store"]]
+    for net in (one_hot(), embedded()):
+        expected, given = net.predict(FRAME), {"net": net, "df": swapped, "pd": pd}
+        with pytest.raises(ValueError, match="write df") as caught:
+            net.predict(swapped)
+        code = str(caught.value).partition("write ")[2]
+        np.testing.assert_array_equal(net.predict(eval(code, given)), expected)
+        for data in (Dataset(swapped), Dataset(swapped).one_hot()):
+            if data.encoded and net.layers[0].input_shape() != (5,):
+                continue
+            with pytest.raises(ValueError, match="Read them with") as caught:
+                net.predict(data)
+            code = str(caught.value).partition("columns=")[2].partition(")")[0]
+            read = Dataset.from_frame(swapped, columns=eval(code, given))
+            np.testing.assert_array_equal(net.predict(read), expected)
 
 
 def test_a_network_that_was_saved_matches_names_when_it_goes_on(tmp_path):

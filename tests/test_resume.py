@@ -27,6 +27,8 @@ from xpnet import (
     SGD,
     Adam,
     Callback,
+    CategoricalEmbeddings,
+    Dataset,
     DenseLayer,
     EarlyStopping,
     LambdaCallback,
@@ -442,6 +444,85 @@ def test_another_training_is_refused_before_anything_changes(what, tmp_path):
     np.testing.assert_array_equal(parameters(net), before)
     assert net.history.epochs == epochs
     assert files(tmp_path) == [3, 4]
+
+
+# ---- the names in the data
+
+
+def named(feature_names=("u", "v"), categories=None, label_name="sort", y=None, class_names=None):
+    """Return 40 samples; other names do not change their numbers."""
+    numbers = np.tile(np.arange(2.0), 20)
+    y = np.where(numbers > 0, "pos", "neg") if y is None else y
+    features = np.column_stack([np.linspace(0, 1, 40), numbers])
+    categories = {feature_names[1]: ["x", "y"]} if categories is None else categories
+    return Dataset(features, y, feature_names, label_name, None, class_names, categories)
+
+
+def small():
+    net = NeuralNetwork(loss="softmax_cross_entropy", metric="accuracy", seed=0, batch_size=10)
+    return net.add(CategoricalEmbeddings({1: 2}, input_shape=(2,))).add(DenseLayer(2))
+
+
+CLASSES = np.tile([0, 1], 20)
+OTHER_NAMES = {
+    "renamed column": (named(["u", "w"]), "feature_names.1: v, now w; categories.v: .*, now None"),
+    "swapped columns": (named(["v", "u"], {"u": ["x", "y"]}), "feature_names.0: u, now v"),
+    "categories": (named(categories={"v": ["y", "x"]}), "categories.v.0: x, now y"),
+    "label": (named(label_name="kind"), "label_name: sort, now kind"),
+    "other texts": (named(y=np.where(CLASSES, "z", "a")), "class_names.0: neg, now a"),
+    "numbers": (named(y=CLASSES), r"class_names: \['neg', 'pos'\], now None"),
+    "order": (named(y=CLASSES, class_names=["pos", "neg"]), "class_names.0: neg, now pos"),
+    "array": ((named().X, named().y), r"feature_names: \['u', 'v'\], now None"),
+}
+
+
+@pytest.mark.parametrize("in_batches", [False, True])
+@pytest.mark.parametrize("what", OTHER_NAMES)
+def test_other_names_in_the_data_are_refused(what, in_batches, tmp_path):
+    def fit(net, data, epochs):
+        given = {"batches": [data]} if in_batches else {"X": data}
+        return net.fit(**given, epochs=epochs, callbacks=Checkpoint(tmp_path), resume=tmp_path)
+
+    fit(small(), named(), 2)
+    net, (data, message) = small(), OTHER_NAMES[what]
+    before = parameters(net)
+    with pytest.raises(ValueError, match=rf"is of another training \(.*{message}"):
+        fit(net, data, 4)
+    np.testing.assert_array_equal(parameters(net), before)
+    assert (net.feature_names, net.label_name, net.class_names) == (None, None, None)
+    assert net.categories == {}
+    again = fit(net, named(), 4)
+    whole = small().fit(**{"batches": [named()]} if in_batches else {"X": named()}, epochs=4)
+    np.testing.assert_array_equal(parameters(again), parameters(whole))
+    for name in ("feature_names", "label_name", "class_names", "categories", "has_text_labels"):
+        assert getattr(again, name) == getattr(whole, name), name
+    assert again.evaluate(named()) == whole.evaluate(named())
+
+
+def test_a_folder_with_other_names_is_not_written_to(tmp_path):
+    def fit(data, epochs, to, resume=None):
+        return small().fit(data, epochs=epochs, callbacks=Checkpoint(tmp_path / to), resume=resume)
+
+    fit(named(), 2, "one")
+    fit(named(label_name="kind"), 2, "other")
+    with pytest.raises(FileExistsError, match=r"2 checkpoint.* of another training"):
+        fit(named(), 3, "other", resume=tmp_path / "one")
+    assert fit(named(), 3, "one", resume=tmp_path / "one").history.epochs == 3
+
+
+def test_names_of_an_earlier_training_are_those_of_a_resumed_one(tmp_path):
+    def fit(net, epochs):
+        data = (named().X, CLASSES)
+        return net.fit(data, epochs=epochs, callbacks=Checkpoint(tmp_path), resume=tmp_path)
+
+    def earlier():
+        return small().fit(named(y=CLASSES, class_names=["neg", "pos"]), epochs=1)
+
+    fit(earlier(), 2)
+    net = fit(earlier(), 4)
+    assert (net.feature_names, net.categories) == (["u", "v"], {"v": ["x", "y"]})
+    assert (net.class_names, net.history.epochs) == (["neg", "pos"], 5)
+    assert fit(net, 5).history.epochs == 6
 
 
 def test_restart_and_resume_exclude_each_other(tmp_path):

@@ -134,7 +134,7 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
     """
     check_built(model)
     check_fit(model.layers, model.loss, model.metrics)
-    known = Known.of(model) if model.is_fitted else None
+    known = Known.before(model)
     data = check_data(model, dataset, known, least=MIN_SAMPLES)
     check_weights(data, model.loss, model.metrics)
     n_outputs = model.layers[-1].output_shape()[0]

@@ -139,12 +139,15 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         The metrics, after the loss of each head if ``loss`` is a dict; empty if there are none.
     last_plan : MemoryPlan or None
         The memory that the last ``fit`` needed; see :meth:`memory_plan`.
-    feature_names, label_name, class_names
-        The names in the data set of the last ``fit``, or None. With several heads, ``class_names``
-        is a dict with the names for each head whose labels are text. If labels were text, later
-        ones must be text, too: numbers are refused, since they may be in another order.
+    feature_names, class_names
+        The names in the training data, or None. They stay if ``fit`` goes on with data without
+        names. With several heads, ``class_names`` is a dict with the names for each head whose
+        labels are text. If labels were text, later ones must be text, too: numbers are refused,
+        since they may be in another order.
+    label_name
+        The name in the data set of the last ``fit``, or None.
     categories : dict of str to list
-        The categories in that data set, by feature, also those that
+        The categories in the training data, by feature, also those that
         :meth:`~xpnet.Dataset.one_hot` has turned into columns. Data that have these features as
         text or categories are encoded in the same way. {} if there are none.
 

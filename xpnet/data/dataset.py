@@ -82,7 +82,7 @@ class Dataset(FromTables, WithCategories, Selecting):
         several targets, ``label_name`` has their names, and ``class_names`` is a dict.
     has_text_labels : bool
         Whether ``y`` was text and ``class_names`` was not given, so that the classes were numbered
-        here, in sorted order.
+        here, in sorted order. False for booleans, also as text, whose order is known.
     encoded : dict of str to list of str
         The categories that :meth:`one_hot` has turned into columns, by the name of the feature
         that the columns replace; {} if there are none.
@@ -135,7 +135,7 @@ class Dataset(FromTables, WithCategories, Selecting):
         names: Any = class_names
         if y is not None:
             y, label, names = read_y(y, class_names)
-            self.has_text_labels = class_names is None and names is not None
+            self.has_text_labels = class_names is None and _are_texts(names)
             self.y = reading.move_beside("y", y, self._features, (1, 2))
         self.sample_weight = None
         if sample_weight is not None:
@@ -156,7 +156,7 @@ class Dataset(FromTables, WithCategories, Selecting):
     def _from_table(cls, table: Table) -> "Dataset":
         """Return a data set with the content of a table."""
         dataset = cls(**vars(table))
-        dataset.has_text_labels = dataset.class_names is not None
+        dataset.has_text_labels = _are_texts(dataset.class_names)
         return dataset
 
     @property
@@ -232,6 +232,12 @@ class Dataset(FromTables, WithCategories, Selecting):
         self._features.check_finite(self.feature_names)
         if self.y is not None:
             check_finite("y", self.y)
+
+
+def _are_texts(names: Any) -> bool:
+    """Whether names of classes, read from labels, are texts; those of booleans are not."""
+    are_flags = isinstance(names, list) and [each.lower() for each in names] == ["false", "true"]
+    return names is not None and not are_flags
 
 
 def as_dataset(data: Any) -> Dataset:

@@ -2,16 +2,17 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from ..backends import Array, array_namespace, backend_of, move
+from ..backends import Array, array_namespace, backend_of, move, to_host
 from ..backends._errors import shown
 from ..common.checks import check_distinct, room_for
 from .categories import Categories, check_categories, check_codes, check_lists, listed
-from .features import DenseRows, Features, StoredRows, kind_of
+from .features import DenseRows, Features, SparseRows, StoredRows, kind_of
 from .tables.gathering import Gathered, limit_of
 
 _NUMBERS = 1 << 20
@@ -65,12 +66,12 @@ class WithCategories:
         array([[1, 0, 5],
                [0, 1, 6]])
         """
-        encoded = copy.copy(self)
-        encoded._features, encoded.feature_names = _encode(
-            self._features, self.feature_names, self.categories, categories
-        )
         own = self.categories if categories is None else check_lists(categories)
-        encoded.encoded = {**self.encoded, **{name: own[name] for name in self.categories}}
+        encoded = copy.copy(with_lost_columns(self, own))
+        encoded._features, encoded.feature_names = _encode(
+            encoded._features, self.feature_names, encoded.categories, categories
+        )
+        encoded.encoded = {**self.encoded, **{name: own[name] for name in encoded.categories}}
         encoded.categories = {}
         return encoded
 
@@ -109,12 +110,13 @@ class WithCategories:
         array([[2],
                [0]])
         """
-        known, features = self.feature_names or [], self._features
-        check_categories(self.categories, known, features)
-        wanted = _check_wanted(categories, self.categories, known)
+        own, known = with_lost_columns(self, check_lists(categories)), self.feature_names or []
+        features = own._features
+        check_categories(own.categories, known, features)
+        wanted = _check_wanted(categories, own.categories, known)
         features = features.read() if isinstance(features, StoredRows) else features
         columns = []
-        for k, column in enumerate(_columns(known, self.categories, wanted)):
+        for k, column in enumerate(_columns(known, own.categories, wanted)):
             codes = features.X[:, k : k + 1]
             if column.wanted is not None:
                 places = column.places(codes[:, 0], 0)
@@ -122,11 +124,65 @@ class WithCategories:
                 moved = move(places[:, None], backend_of(codes))
                 codes = array_namespace(codes).astype(moved, codes.dtype)
             columns.append(codes)
-        coded = copy.copy(self)
-        if columns and self.categories:
+        coded = copy.copy(own)
+        if columns and own.categories:
             coded._features = DenseRows(array_namespace(*columns).concat(columns, axis=1))
         coded.categories = wanted
         return coded
+
+
+_T = TypeVar("_T", bound=WithCategories)
+
+
+def with_lost_columns(dataset: _T, categories: Mapping[str, Any]) -> _T:
+    """Return a data set in which columns without any value have categories.
+
+    A table's column of text without values, or without rows, does not tell that it is one of text,
+    and is read as numbers that are all NaN.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    categories : dict of str to list
+        Those of other data. Of columns of numbers, only those whose names are among them change:
+        all their cells become the only category None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import Dataset
+    >>> one = Dataset([[np.nan, 3.0]], feature_names=["hue", "size"])
+    >>> one = with_lost_columns(one, {"hue": ["blue", "red", None]})
+    >>> one.X.tolist(), one.categories
+    ([[0.0, 3.0]], {'hue': [None]})
+    """
+    features = dataset._features
+    if isinstance(features, SparseRows):  # which have no categories
+        return dataset
+    lost = {
+        name: k
+        for k, name in enumerate(dataset.feature_names or [])
+        if name in categories and name not in dataset.categories and _has_no_value(features, k)
+    }
+    if not lost:
+        return dataset
+    features = features.read() if isinstance(features, StoredRows) else features
+    filled = copy.copy(dataset)
+    X = array_namespace(features.X).asarray(features.X, copy=True)
+    for k in lost.values():
+        X[:, k] = 0
+    filled._features = DenseRows(X)
+    filled.categories = {**dataset.categories, **{name: [None] for name in lost}}
+    return filled
+
+
+def _has_no_value(features: DenseRows | StoredRows, column: int) -> bool:
+    """Whether all cells of a column are NaN."""
+    if isinstance(features, DenseRows):
+        cells = to_host(features.X[:, column])
+        return not len(cells) or (cells.dtype.kind == "f" and bool(np.isnan(cells).all()))
+    with closing(features.pieces()) as pieces:
+        return all(np.isnan(rows[:, column]).all() for rows in pieces)
 
 
 def _check_held(codes: np.ndarray, dtype: np.dtype, feature: str) -> None:

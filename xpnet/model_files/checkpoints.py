@@ -21,6 +21,9 @@ from .schema import HOW_TRAINED
 from .states import StateReader, encode_state
 from .writing import Writer, check_content
 
+_FROM_DATA = ("feature_names", "categories", "label_name", "class_names")
+"""Attributes of a network that ``fit`` sets from its data."""
+
 _NAME = re.compile(r"checkpoint-(\d{6,})\.safetensors")
 
 
@@ -162,6 +165,7 @@ def is_of_run(folder: Path, network: TrainableModel, run: Run) -> bool:
         and content["entropy"] == network.randomness.entropy
     )
     longer, shorter = sorted((network.history, saved), key=lambda each: -each.epochs)
+    same = same and not _other_names(content, network)
     return same and not _other_history(longer, shorter, run.first)
 
 
@@ -238,6 +242,7 @@ class Resumption:
         """Refuse a checkpoint of another training."""
         training = content[TRAINING]
         found = differences(training["conditions"], run.conditions)
+        found += _other_names(content, network)
         then, now = (
             each | {"network": {k: v for k, v in each["network"].items() if k not in FREE}}
             for each in (training["origin"], origin_of(network, self._kind))
@@ -280,6 +285,17 @@ def _told(
     is_told = "trainable" in then  # older files do not say it
     taken = HOW_TRAINED if fits or not is_told else ()
     return then | {key: now[key] for key in taken if key in now}
+
+
+def _other_names(content: dict[str, Any], network: TrainableModel) -> list[str]:
+    """Return how the names of a network's data differ from those in a checkpoint's content."""
+    saved, tensors = content["network"]["attributes"], Tensors(network.backend)
+    return [
+        difference
+        for name in _FROM_DATA
+        if name in saved  # older files lack some
+        for difference in differences(decode(saved[name], tensors), getattr(network, name), name)
+    ]
 
 
 def _other_history(saved: dict[str, list[float]], history: History, first: int) -> list[str]:

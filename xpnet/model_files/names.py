@@ -34,6 +34,7 @@ def _names_by_head(value: Any, place: str) -> None:
 
 NAMES = {
     "_is_fitted": flag,
+    "_begins_trained": flag,
     "_ends_as_trained": flag,
     "feature_names": either(nothing, list_of(_name)),
     "label_name": either(nothing, either(list_of(_name), _name)),
@@ -41,10 +42,10 @@ NAMES = {
     "has_text_labels": flag,
     "categories": _categories,
 }
-"""The checks of the attributes that every network has."""
+"""The checks of the attributes that networks have."""
 
-_ADDED = frozenset(["_ends_as_trained", "categories", "has_text_labels"])
-"""Those that older files lack."""
+_MAY_LACK = ("_begins_trained", "_ends_as_trained", "categories", "has_text_labels")
+"""Those that only some slices of networks have, and those that older files lack."""
 
 
 def check_names(attributes: Mapping[str, Any], input_shape: tuple[int, ...]) -> None:
@@ -56,7 +57,7 @@ def check_names(attributes: Mapping[str, Any], input_shape: tuple[int, ...]) -> 
         The message names the attribute.
     """
     for name, check in NAMES.items():
-        if name not in attributes and name in _ADDED:
+        if name not in attributes and name in _MAY_LACK:
             continue
         if name not in attributes:
             raise ModelFileError(f"network.attributes has no {name!r}")

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array, Backend, to_host
-from ..backends._errors import shown
 from ..backends._warnings import warn
 from ..common.checks import class_indices
 from ..data import Dataset
@@ -50,22 +49,6 @@ def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
             f"X has {dataset.n_features} features: expected {expected[0]}{shape}, the input shape "
             f"of the first layer, {first.layer_name()}"
         )
-
-
-def check_names(names: list[str] | None, expected: list[str] | None, advice: str = "") -> None:
-    """Refuse columns with other names, or in another order, than in training.
-
-    ``advice`` is what to do if the user wants to train on other columns.
-    """
-    if expected is None or names in (None, expected):
-        return
-    hint = f"; {advice}" if advice else ""
-    if set(expected) <= set(names):
-        hint = f". To select them from a data frame, write df[net.feature_names]{hint}"
-    raise ValueError(
-        f"X has the columns {shown(names)}: expected {shown(expected)}, in this order, as in "
-        f"training{hint}"
-    )
 
 
 @contextmanager
@@ -324,7 +307,11 @@ def prepare_targets(
         if n_outputs > 1:
             host = np.repeat(host, n_outputs, axis=1)
     if host.shape != (n, n_outputs):
-        hint = ": to make such rows from class indices, write one_hot(y)" if column else ""
+        hint = ""
+        if column:
+            hint = ". For one target, end with one output"
+            if host.dtype.kind in "iu" and not (np.min(host) < 0 or np.max(host) >= n_outputs):
+                hint = ". To make such rows from class indices, write one_hot(y)"
         raise ValueError(
             f"y has shape {tuple(y.shape)}, but the network has {given} outputs: {name} "
             f"expects shape ({n}, {n_outputs}){hint}"

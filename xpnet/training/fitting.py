@@ -24,7 +24,6 @@ from .checks import (
     blaming,
     check_features,
     check_fit,
-    check_names,
     check_size,
     check_weights,
     warn_of_lost_targets,
@@ -308,9 +307,10 @@ def prepare(
         check_weights(training, model.loss, model.metrics)
         if model.optimizer.takes_all_samples:
             check_full_batch(model, len(training))
+    known = Known.of(training).completed(own)
     if validation is not None:
         with blaming("validation"):
-            held_out = check_data(model, validation, Known.of(training).completed(own))
+            held_out = check_data(model, validation, known)
             check_weights(held_out, model.loss, model.metrics)
     warn_of_last_activation(model.layers, model.loss, training.y, model.target_unit)
     if warns_of_targets:
@@ -322,14 +322,9 @@ def prepare(
         if restart:
             model.reset()
         model.to(backend)
-    model.loss = placed.loss
-    model.feature_names = training.feature_names
-    model.label_name = training.label_name
-    has_classes = own is not None and own.class_names is not None
-    if training.class_names is not None or not has_classes:
-        model.class_names = training.class_names
-        model.has_text_labels = (model if has_classes else training).has_text_labels
-    model.categories = training.encoded or training.categories
+    model.loss, model.label_name = placed.loss, training.label_name
+    model.feature_names, model.categories = known.feature_names, dict(known.categories)
+    model.class_names, model.has_text_labels = known.class_names, known.has_text_labels
     return placed
 
 
@@ -435,7 +430,7 @@ def check_data(
     # First, because others would refuse these with less helpful messages: Dataset an extra column
     # of text, and the layers columns in another order.
     if isinstance(data, Dataset) and known is not None:
-        known.check_columns(data.feature_names)
+        known.check_columns(data.feature_names, of_dataset=True)
     elif isinstance(data, tuple) and data and known is not None:
         known.check_columns(column_names(data[0]))
     if targets:
@@ -452,14 +447,14 @@ def check_data(
     elif len(dataset) == 0 and dataset.y is not None:
         raise ValueError("the data set is empty: expected at least 1 sample")
     if known is not None:
-        check_names(dataset.feature_names, known.feature_names, known.advice)
+        known.check_columns(dataset.feature_names, isinstance(data, Dataset))
     check_features(dataset, model.layers)
     if finite:
         check_finite(dataset, model.loss)
     if not targets:
         return dataset
     if known is not None:
-        dataset = known.in_classes(dataset, is_text=not isinstance(data, Dataset))
+        dataset = known.in_classes(dataset)
     are_new = known is None or known.class_names is None
     check_class_names(dataset, model.loss, model.layers[-1].output_shape()[0], are_new)
     return dataset

@@ -70,7 +70,11 @@ def read_dataset(
 
 
 def _in_order(dataset: Dataset, loss: LossFunction, known: ClassNames | None) -> Dataset:
-    """Return a data set with its targets in the order of the heads, if they have their names."""
+    """Return a data set with its targets in the order of the heads, if they have their names.
+
+    Targets without names must be in this order. Numbers are refused where earlier targets were
+    text, as in a dict.
+    """
     names, classes = dataset.label_name, dataset.class_names
     names = [names] if isinstance(names, str) else names or []
     if not isinstance(loss, Heads):
@@ -80,16 +84,24 @@ def _in_order(dataset: Dataset, loss: LossFunction, known: ClassNames | None) ->
                 "is for one target: expected a network with a dict as loss"
             )
         return dataset
+    if dataset.y is None:
+        return dataset
     are_heads = {*names} == {*loss.heads}
-    is_ready = not known and names == [*loss.heads]
-    if dataset.y is None or (classes is None and (is_ready or not are_heads)):
+    were_text = (known or {}).keys() - (loss.class_names or {}).keys()
+    if classes is None and not were_text and (not are_heads or names == [*loss.heads]):
         return dataset
     host = to_host(dataset.y).reshape(len(dataset), -1)
-    targets = dict(zip(names, host.T, strict=True))
+    if are_heads or (names and classes is not None):
+        targets = dict(zip(names, host.T, strict=True))
+    elif host.shape[1] != loss.n_targets(0):  # refused later
+        return dataset
+    else:
+        targets = {name: host[:, slice(*head.targets)] for name, head in loss.parts.items()}
     columns, found = columns_of(targets, loss, known, classes)
     ordered = copy.copy(dataset)
     ordered.y = move_beside("y", columns, dataset.features, (1, 2))
-    ordered.label_name, ordered.class_names = [*loss.heads], found or None
+    ordered.label_name = [*loss.heads] if are_heads else dataset.label_name
+    ordered.class_names = found or None
     ordered.has_text_labels = bool(found.keys() - (loss.class_names or {}).keys())
     return ordered
 

@@ -13,14 +13,13 @@ from ..backends.cpu.blas_threads import computing
 from ..common.checks import whole_number
 from ..common.overrides import replaced
 from ..data import Dataset
-from ..data.classes import known_names
 from ..data.tables.typed.frame_types import column_names
 from ..model import Model
 from .checks import check_fit, check_weights
 from .evaluation import that_is_only_read
 from .feeding.placing import Data, place
 from .fitting import check_data, check_fitted
-from .heads import columns_of
+from .heads import read_dataset
 from .known import Known
 from .lookups import check_made_codes, makes_codes
 from .memory import EVALUATION_ROWS
@@ -84,12 +83,12 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
         known.check_columns(column_names(X))
         features = Dataset(X)
     if y is not None:
-        y = columns_of(y, model.loss, known.names_by_head)[0]
-        names = known_names(y, known.class_names)
-        target = Dataset(features.X, y, sample_weight=sample_weight, class_names=names)
+        given, names = (features.X, y, sample_weight), known.list_of_names
+        target = read_dataset(given, model.loss, known.names_by_head, names)
         features = copy.copy(features)
         features.y, features.sample_weight = target.y, target.sample_weight
-        features.class_names, features.has_text_labels = target.class_names, target.has_text_labels
+        features.label_name, features.class_names = target.label_name, target.class_names
+        features.has_text_labels = target.has_text_labels
     elif sample_weight is not None:
         raise TypeError("sample_weight is given without y: give both for the loss, or neither")
     return check_data(model, features, known)

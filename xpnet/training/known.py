@@ -9,9 +9,8 @@ from ..backends._errors import shown
 from ..data import Dataset
 from ..data.categories import refuse_numbers
 from ..data.classes import in_classes
-from ..data.encoding import raw_names
+from ..data.encoding import raw_names, with_lost_columns
 from ..data.reading import move_beside
-from .checks import check_names
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Known:
         If layers were added to it, its first layers have learned their columns, but its classes are
         not known yet.
         """
-        if not model.is_fitted and not model.history.epochs:
+        if not model.begins_trained:
             return None
         known = replace(cls.of(model), advice=_OTHER_COLUMNS)
         return (
@@ -62,16 +61,18 @@ class Known:
         )
 
     def completed(self, earlier: "Known | None") -> Self:
-        """Return these names, completed by those of an earlier training where some are missing."""
-        if earlier is None:
-            return self
+        """Return these names, completed by those of an earlier training where some are missing.
+
+        Whether labels were text is told by the training from which the names of the classes are.
+        """
         known = self
-        if self.feature_names is None:
+        if earlier is not None and self.feature_names is None:
             own = earlier.feature_names
             known = replace(known, feature_names=own, categories=earlier.categories)
-        was_text = self.has_text_labels or earlier.has_text_labels
-        names = self.class_names or earlier.class_names
-        return replace(known, class_names=names, has_text_labels=was_text)
+        if earlier is not None and earlier.class_names is not None:
+            names, was_text = self.class_names or earlier.class_names, earlier.has_text_labels
+            known = replace(known, class_names=names, has_text_labels=was_text)
+        return known
 
     @property
     def raw_names(self) -> list[str] | None:
@@ -90,10 +91,28 @@ class Known:
         """The names of the classes; None if there are none, or several heads."""
         return self.class_names if isinstance(self.class_names, list) else None
 
-    def check_columns(self, names: list[str] | None) -> None:
-        """Refuse a data frame whose columns are not those of the training data, encoded or not."""
-        is_raw = self.categories and not set(self.categories).isdisjoint(names or [])
-        check_names(names, self.raw_names if is_raw else self.feature_names, self.advice)
+    def check_columns(self, names: list[str] | None, of_dataset: bool = False) -> None:
+        """Refuse data whose columns are not those of the training data, encoded or not.
+
+        ``of_dataset`` is whether the names are those of a Dataset; otherwise of a data frame.
+        """
+        raw, expected = self.raw_names, self.feature_names
+        if not set(self.categories).isdisjoint(names or []):
+            expected = raw
+        if expected is None or names in (None, expected):
+            return
+        hint = f"; {self.advice}" if self.advice else ""
+        if {*expected} <= {*names}:
+            wanted = raw if of_dataset else expected  # one_hot() follows after a table is read
+            order = "net.feature_names" if wanted == self.feature_names else shown(wanted)
+            way = f"To select them from a data frame, write df[{order}]"
+            if of_dataset:
+                way = f"Read them with Dataset.from_csv(..., columns={order}), or from_frame"
+            hint = f". {way}{hint}"
+        raise ValueError(
+            f"X has the columns {shown(names)}: expected {shown(expected)}, in this order, as in "
+            f"training{hint}"
+        )
 
     def encoded(self, dataset: Dataset) -> Dataset:
         """Return data encoded as the training data were: as codes, or as columns of 0 and 1.
@@ -106,6 +125,7 @@ class Known:
         names = dataset.feature_names
         if not self.categories or names is None:
             return dataset
+        dataset = with_lost_columns(dataset, self.categories)
         for name in names if len(dataset) else ():
             if name in self.categories and name not in dataset.categories:
                 refuse_numbers(name, self.categories[name], "in training it had")
@@ -119,15 +139,13 @@ class Known:
             dataset.encoded = dict(self.categories)
         return dataset
 
-    def in_classes(self, dataset: Dataset, is_text: bool) -> Dataset:
+    def in_classes(self, dataset: Dataset) -> Dataset:
         """Return data whose targets are the classes of the training data, matched by name.
 
         Parameters
         ----------
         dataset : Dataset
             Targets without names are the numbers of classes.
-        is_text : bool
-            Whether names, if there are any, have been numbered by their order in these targets.
 
         Raises
         ------
@@ -146,7 +164,8 @@ class Known:
                 ": give the names of the classes. If your numbers are in this order, give "
                 "Dataset(X, y, class_names=net.class_names)"
             )
-        if is_text and self.class_names is None and dataset.class_names is not None:
+        is_text = dataset.has_text_labels and dataset.class_names is not None
+        if is_text and self.class_names is None:
             raise ValueError(
                 f"y has text, e.g. {dataset.class_names[0]!r}, but the training targets were "
                 "numbers: give numbers, or Dataset(X, y, class_names=[...]) with the names of the "

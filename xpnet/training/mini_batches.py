@@ -5,11 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..backends import Array
-from ..data import Dataset
-from ..data.classes import known_names
 from ..data.tables.typed.frame_types import column_names
 from .feeding.placing import place
-from .heads import columns_of
+from .heads import read_dataset
 from .known import Known
 from .lookups import check_categories
 from .purpose import intake_of
@@ -21,17 +19,15 @@ def mini_batches(
     model: TrainableModel, X: Any, y: Any, shuffle: bool
 ) -> Iterator[tuple[Array, Array | None]]:
     """Yield batches; see :meth:`xpnet.NeuralNetwork.get_mini_batches`."""
-    known = Known.of(model)
     trained = Known.before(model)
+    known = trained or replace(Known.of(model), are_classes_known=model.class_names is not None)
     if trained is not None:
         trained.check_columns(column_names(X))
-    y = columns_of(y, model.loss, known.names_by_head or None)[0]
-    data = Dataset(X, y, class_names=known_names(y, known.class_names))
+    data = read_dataset((X, y), model.loss, known.names_by_head, known.list_of_names)
     if trained is not None:
         data = trained.encoded(data)
     check_categories(data, model.layers, None if trained is None else trained.categories)
-    if model.class_names is not None:
-        data = known.in_classes(data, is_text=True)
+    data = known.in_classes(data)
     if data.y is not None and model.target_unit is not None:
         data.y = standardised(data.y, model.target_unit)
     backend = model.backend_for(data.X)

@@ -37,12 +37,14 @@ class TrainableModel(Model):
         While a :class:`~xpnet.callbacks.WeightAverage` takes part in training, its average.
     stop_training : bool
         Whether to end training after this epoch; a callback may set it.
-    feature_names, label_name, class_names
-        The names in the data set of the last training, or None.
+    feature_names, class_names
+        The names in the training data, or None. Further training on data without names keeps them.
+    label_name
+        The name in the data set of the last training, or None.
     has_text_labels : bool
         Whether the training data had text labels, whose classes the library has numbered.
     categories : dict of str to list
-        The categories in that data set, by feature; also those that have become columns.
+        The categories of the features by name; also those that have become columns.
     """
 
     epochs: int
@@ -58,6 +60,7 @@ class TrainableModel(Model):
     target_unit: Unit | None
     orders: Orders
 
+    _begins_trained = False  # of a slice, which has no history
     _called = ("network", "net")
     _setting_checks: ClassVar[dict[str, Check]] = CHECKS
 
@@ -123,7 +126,7 @@ class TrainableModel(Model):
         """
         super().reset()
         self.history = History()
-        self._is_fitted = False
+        self._is_fitted = self._begins_trained = False
         return self
 
     def snapshot(self) -> Snapshot:
@@ -146,8 +149,10 @@ class TrainableModel(Model):
     def _part(self, index: slice) -> Self:
         part, kept = super()._part(index), self.layers[index]
         part.history, part.last_plan = History(), None
-        if kept[:1] != self.layers[:1]:
-            part.feature_names = None
+        begins_alike = kept[:1] == self.layers[:1]
+        part._begins_trained = self.begins_trained and begins_alike
+        if not begins_alike:
+            part.feature_names, part.categories = None, {}
         ends_alike = kept[-1:] == self.parameters.layers[-1:]
         if not ends_alike:
             part.label_name = part.class_names = None
@@ -196,6 +201,14 @@ class TrainableModel(Model):
     def predicts_outputs(self) -> bool:
         """Whether ``predict`` returns the outputs of the last layer as they are."""
         return self.target_unit is None and self.loss.predicts_outputs
+
+    @property
+    def begins_trained(self) -> bool:
+        """Whether the first layer has been trained, on columns that further data must have.
+
+        Layers may have been added after it since.
+        """
+        return self.is_fitted or bool(self.history.epochs) or self._begins_trained
 
     def check_layers(self) -> None:
         """Refuse layers that were not added; forget the labels of last ones that were removed."""
