@@ -316,6 +316,49 @@ def test_no_constraint_on_frozen_weights(data):
     assert np.linalg.norm(net.layers[2].weights, axis=0).max() < 1.001e-3
 
 
+@pytest.mark.parametrize("steps", ["formulas", None])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "nadam", "lion"])
+def test_parameters_with_the_factor_0_stay_the_same(steps, optimizer, data):
+    net = network(steps, optimizer, regularizer="l2")
+    net.layers[0].max_norm = net.layers[2].max_norm = 1e-3
+    net.layers[0].learning_rate_factor = 0
+    before = weights(net)[:2]
+    net.fit(data)
+    for found, expected in zip(weights(net), before, strict=False):
+        np.testing.assert_array_equal(found, expected)
+    assert np.linalg.norm(net.layers[2].weights, axis=0).max() < 1.001e-3
+
+
+def test_evaluate_follows_freezing_and_thawing_at_once(data, backend):
+    net = network(dtype="float32", regularizer="l2", metric="mse").to(backend).fit(data)
+    whole = net.evaluate(data)
+    assert whole["penalty"] > 0
+    for layer in net:
+        layer.trainable = False
+    frozen = net.evaluate(data)
+    assert frozen["penalty"] == 0.0
+    assert frozen["loss"] == pytest.approx(whole["loss"] - whole["penalty"], rel=1e-5)
+    net.layers[0].trainable = True
+    first = net.evaluate(data)["penalty"]
+    assert 0 < first < whole["penalty"]
+    net.layers[0].regularizer = L2(1.0)  # instead of the network's
+    assert net.evaluate(data)["penalty"] > 10 * first
+    net.layers[0].regularizer = None
+    for layer in net:
+        layer.trainable = True
+    assert net.evaluate(data) == whole
+
+
+def test_evaluate_leaves_out_penalties_of_layers_that_were_removed(data):
+    net = network(regularizer="l2").fit(data)
+    net.layers.pop()
+    net.loss = "mse"
+    own = sum(float(np.sum(layer.weights**2)) for layer in dense(net))
+    y = np.zeros((N, 4))
+    found = net.evaluate(data[0], y)
+    assert found["penalty"] == pytest.approx(net.regularizer.penalty(np.ones(1)) * own)
+
+
 # ---- batch normalization and PReLU
 
 

@@ -1,6 +1,8 @@
 """Every fast version of an operation against its definition."""
 
 import inspect
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -224,9 +226,77 @@ def test_fast_is_the_definition(name, dtype, layout, shape, out, rng):
         np.testing.assert_allclose(ours, reference, rtol=tolerance, atol=tolerance)
 
 
-def test_products_do_not_warn_of_what_blas_computes_beside_the_arrays():
-    """Such reports come and go with the contents of memory; here, a NaN of a product stands in."""
-    x, w = np.full((2, 2), np.inf, np.float32), np.array([[1.0], [-1.0]], np.float32)
-    with np.errstate(invalid="raise"):
-        assert np.isnan(ops.matmul(x, w)).all()
-        assert np.isnan(ops.affine(x, w, np.ones(1, np.float32))).all()
+class Beside:
+    """NumPy with products that report an invalid value beside the arrays, as BLAS may."""
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    def matmul(self, *given):
+        np.subtract(np.inf, np.inf)
+        return np.matmul(*given)
+
+
+INF_TIMES_0 = [[np.inf, 0.0]], [[0.0], [1.0]]
+INF_MINUS_INF = [[1.0, 1.0]], [[np.inf], [-np.inf]]
+PRODUCTS = {
+    "of finite numbers": (([[1.0, 2.0]], [[3.0], [4.0]]), False),
+    "with NaN in a row": (([[np.nan, np.inf], [1.0, 1.0]], [[0.0], [0.0]]), False),
+    "with NaN in a column": (([[np.inf, 1.0]], [[np.nan, 1.0], [1.0, 1.0]]), False),
+    "of inf": (([[np.inf, 1.0]], [[1.0], [1.0]]), False),
+    "without rows": ((np.zeros((0, 2)), np.zeros((2, 3))), False),
+    "of inf and 0": (INF_TIMES_0, True),
+    "of inf and -inf": (INF_MINUS_INF, True),
+    "with NaN elsewhere": (([[np.nan, 0.0], [np.inf, 0.0]], [[0.0], [1.0]]), True),
+}
+
+
+@pytest.mark.parametrize("case", PRODUCTS)
+@pytest.mark.parametrize("beside", [False, True])
+def test_products_report_invalid_values_of_their_own(case, beside, monkeypatch):
+    (x, w), is_invalid = PRODUCTS[case]
+    x, w = np.asarray(x), np.asarray(w)
+    with np.errstate(all="ignore"):
+        expected = np.matmul(x, w)
+    if beside:
+        monkeypatch.setattr(_numpy_kernels, "np", Beside())
+    told = []
+    for product in (ops.matmul, lambda x, w: ops.affine(x, w, np.zeros(w.shape[1]))):
+        with np.errstate(invalid="call", over="ignore", call=lambda *given: told.append(given)):
+            np.testing.assert_array_equal(product(x, w), expected)
+        assert {kind for kind, _ in told} == ({"invalid value"} if is_invalid else set())
+        told.clear()
+        with np.errstate(invalid="ignore", over="ignore"):
+            np.testing.assert_array_equal(product(x, w), expected)
+        with np.errstate(invalid="raise", over="ignore"):
+            context = pytest.raises(FloatingPointError, match="invalid value")
+            with context if is_invalid else nullcontext():
+                product(x, w)
+
+
+def test_products_report_an_overflow_once():
+    x, w = np.array([[1e300, 0.0], [np.inf, 0.0]]), np.array([[1e300, 0.0], [0.0, 0.0]])
+    with np.errstate(over="warn", invalid="warn"), pytest.warns(RuntimeWarning) as told:
+        ops.matmul(x, w)
+    assert sorted(str(each.message).split()[0] for each in told) == ["invalid", "overflow"]
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
+        ops.matmul(x, w)
+
+
+def test_threads_report_their_own_products(monkeypatch):
+    """One computes NaN from infinity, the other is told of what is beside its arrays."""
+    monkeypatch.setattr(_numpy_kernels, "np", Beside())
+
+    def errors(given):
+        found = 0
+        for _ in range(200):
+            try:
+                with np.errstate(invalid="raise"):
+                    ops.matmul(*map(np.asarray, given))
+            except FloatingPointError:
+                found += 1
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(errors, each) for each in (INF_TIMES_0, ([[1.0]], [[2.0]]))]
+    assert [each.result() for each in done] == [200, 0]

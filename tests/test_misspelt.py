@@ -1,7 +1,10 @@
 """Attributes and hooks with misspelt names, which would have no effect, are refused."""
 
 import copy
+import functools
 import pickle
+from typing import ClassVar
+from unittest.mock import Mock, create_autospec
 
 import numpy as np
 import pytest
@@ -11,17 +14,25 @@ from xpnet import (
     SGD,
     Adam,
     Callback,
+    CELUActivation,
     DenseLayer,
     Dropout,
     EarlyStopping,
+    ELUActivation,
     LambdaCallback,
     Layer,
     LeakyReLUActivation,
     Model,
     NeuralNetwork,
+    Optimizer,
     Residual,
+    SigmoidActivation,
     SoftmaxCrossEntropy,
+    SoftplusActivation,
+    TanhActivation,
+    load,
 )
+from xpnet.training.callback import hears_batches
 
 X = np.random.default_rng(0).normal(size=(16, 3))
 
@@ -197,6 +208,124 @@ def test_hooks_may_have_other_names_and_optional_arguments():
 
     network().fit(X, X[:, 0], callbacks=[Mine(), LambdaCallback(on_train_end=print)])
     assert called[1:] == [0, 1, 1, 2]
+
+
+def timed(hook):
+    @functools.wraps(hook)
+    def called(self, network, row):
+        return hook(self, network, row, 5)
+
+    return called
+
+
+def passed_on(hook):
+    @functools.wraps(hook)
+    def called(*given, **named):
+        return hook(*given, **named)
+
+    return called
+
+
+def renamed(hook):
+    @functools.wraps(hook)
+    def called(self, network):
+        raise AssertionError
+
+    return called
+
+
+def seen(self, network, row, now=5):
+    self.rows.append((row["epoch"], now))
+
+
+@pytest.mark.parametrize("decorate", [timed, passed_on])
+def test_hooks_may_be_decorated(decorate):
+    mine = type("Mine", (Callback,), {"on_epoch_end": decorate(seen), "rows": []})()
+    network().fit(X, X[:, 0], callbacks=mine)
+    assert mine.rows == [(1, 5), (2, 5)]
+
+
+@pytest.mark.parametrize(
+    ("hook", "words"),
+    [
+        (passed_on(keras_epoch), r"takes \(epoch, logs\), but"),
+        (renamed(seen), r"takes \(network\), but it is called with \(network, row\)"),
+    ],
+)
+def test_decorated_hooks_with_other_arguments_are_refused(hook, words):
+    mine = type("Mine", (Callback,), {"on_epoch_end": hook})()
+    with pytest.raises(TypeError, match=words):
+        network().fit(X, X[:, 0], callbacks=mine)
+
+
+@pytest.mark.parametrize("odd", [5, "(network, row)"])
+def test_hooks_may_have_an_odd_signature(odd):
+    def hook(self, network, row):
+        rows.append(row)
+
+    rows, hook.__signature__ = [], odd
+    network().fit(X, X[:, 0], callbacks=type("Mine", (Callback,), {"on_epoch_end": hook})())
+    assert len(rows) == 2
+
+
+@pytest.mark.parametrize("steps", ["formulas", None])
+def test_callbacks_may_be_mocks(steps):
+    for mock in (Mock(spec=Callback), create_autospec(Callback, instance=True)):
+        net = network()
+        net.steps = steps
+        net.fit(X, X[:, 0], callbacks=mock)
+        assert [each.args[1]["epoch"] for each in mock.on_epoch_end.call_args_list] == [1, 2]
+        assert mock.on_batch_end.call_count == 2
+
+
+def test_only_callbacks_with_on_batch_end_hear_of_batches():
+    own = Callback()
+    assert not hears_batches(own)
+    own.on_batch_end = print
+    assert hears_batches(own)
+    assert hears_batches(type("Mine", (Callback,), {"on_batch_end": keras_epoch})())
+
+
+def subclasses(kind):
+    return {each for one in kind.__subclasses__() for each in {one, *subclasses(one)}}
+
+
+@pytest.mark.parametrize("base", [Layer, Optimizer], ids=lambda each: each.__name__)
+def test_no_class_forgets_the_checks_of_its_bases(base):
+    for kind in subclasses(base):
+        assert base._checks.keys() <= kind._checks.keys()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [LeakyReLUActivation, ELUActivation, CELUActivation, SigmoidActivation, SoftplusActivation],
+)
+def test_activations_check_the_settings_of_all_layers(kind, tmp_path):
+    net = network().add(kind()).fit(X, np.zeros(16))
+    layer = net.layers[-1]
+    with pytest.raises(ValueError, match="learning_rate_factor=-1: expected a finite number"):
+        layer.learning_rate_factor = -1
+    with pytest.raises(TypeError, match="trainable="):
+        layer.trainable = "no"
+    layer.trainable = np.bool_(False)
+    assert layer.trainable is False
+    net.save(tmp_path / "net.safetensors")
+    assert load(tmp_path / "net.safetensors").layers[-1].trainable is False
+
+
+def test_checks_of_a_users_class_join_those_of_its_bases():
+    class Mine(LeakyReLUActivation):
+        _checks: ClassVar = {"note": lambda name, value: value.upper()}
+
+    class Both(Mine, TanhActivation):
+        pass
+
+    for kind in (Mine, Both):
+        layer = kind()
+        layer.note, layer.trainable = "a", np.bool_(True)
+        assert (layer.note, layer.trainable) == ("A", True)
+        with pytest.raises(ValueError, match="alpha="):
+            layer.alpha = -1
 
 
 @pytest.mark.parametrize("name", ["trainable", "learning_rate_factor"])

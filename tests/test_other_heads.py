@@ -12,12 +12,16 @@ from xpnet import (
     DenseLayer,
     GaussianNLL,
     Heads,
+    LambdaCallback,
     NeuralNetwork,
     NotFittedError,
+    QuantileLoss,
+    SoftmaxActivation,
     SoftmaxCrossEntropy,
     TanhActivation,
 )
 from xpnet.backends import to_host
+from xpnet.plots import plot_decision_regions
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -209,20 +213,26 @@ def test_a_fit_that_is_refused_brings_the_names_back():
 )
 def test_hidden_outputs_are_not_given_a_unit_or_a_distribution(loss, n_outputs, y, unit, tmp_path):
     net = network(loss, n_outputs, target_unit=unit).fit(X, y)
-    whole = net.copy()
+    hidden = np.tanh(X @ net.layers[0].weights + net.layers[0].biases)
+    part = net[:-1]
     net.layers.pop()
-    for each in (net, *kinds(net, tmp_path), net):
-        assert not each.is_fitted
-        with pytest.raises(NotFittedError, match=r"net\[:-1\]"):
-            each.predict(X)
-    part = whole[:-1]
+    advice = r"set net\.loss = 'mse'" if unit is None else r"take net\[:-1\]"
+    refused = [net, *kinds(net, tmp_path), net]
     if unit is None:
-        with pytest.raises(NotFittedError, match=r"set loss = 'mse'"):
-            part.predict(X)
-        part.loss = "mse"
-        part.mark_fitted()
-    hidden = np.tanh(X @ whole.layers[0].weights + whole.layers[0].biases)
-    np.testing.assert_allclose(part.predict(X), hidden, rtol=1e-5, atol=1e-6)
+        refused += [part, *kinds(part, tmp_path), part]
+    for each in refused:
+        assert not each.is_fitted
+        with pytest.raises(NotFittedError, match=advice):
+            each.predict(X)
+        if unit is None:
+            each.loss = "mse"  # what the outputs of hidden layers are does not depend on the loss
+            np.testing.assert_allclose(each.predict(X), hidden, rtol=1e-5, atol=1e-6)
+            each.loss = loss
+            assert not each.is_fitted
+    if unit is not None:
+        net.loss = net.loss
+        assert not net.is_fitted
+        np.testing.assert_allclose(part.predict(X), hidden, rtol=1e-5, atol=1e-6)
 
 
 def test_a_layer_that_is_put_back_has_its_unit():
@@ -234,24 +244,122 @@ def test_a_layer_that_is_put_back_has_its_unit():
     np.testing.assert_array_equal(net.predict(X), before)
 
 
-def test_hidden_outputs_are_no_classes_with_names(tmp_path):
-    net = NeuralNetwork(epochs=2, loss="softmax_cross_entropy", seed=0).add(DenseLayer(3, (3,)))
-    net = net.add(TanhActivation()).add(DenseLayer(3)).fit(X, KIND)
+TEXT_HEADS = {"interval": (QuantileLoss([0.1, 0.9]), 2), "kind": ("softmax_cross_entropy", 3)}
+LOSSES_THAT_READ = {
+    "classes": ("softmax_cross_entropy", 3, CODES),
+    "names": ("softmax_cross_entropy", 3, KIND),
+    "as many classes": ("softmax_cross_entropy", 5, CODES),
+    "quantiles": (QuantileLoss([0.1, 0.5, 0.9]), 3, SIZE),
+    "as many quantiles": (QuantileLoss([0.1, 0.2, 0.5, 0.8, 0.9]), 5, SIZE),
+    "heads": (Heads(TEXT_HEADS), 5, {"interval": SIZE, "kind": KIND}),
+    "values": ("mse", 1, SIZE),
+}
+READERS = {
+    "predict_interval": lambda net, y: net.predict_interval(X, 0.8),
+    "predict_classes": lambda net, y: net.predict_classes(X),
+    "predict_proba": lambda net, y: net.predict_proba(X),
+    "evaluate": lambda net, y: net.evaluate(X, y),
+    "score": lambda net, y: net.score(X, y, metric="mse"),
+    "input_gradient": lambda net, y: net.input_gradient(X, y=y),
+    "plot_decision_regions": lambda net, y: plot_decision_regions(net, X[:, :2], CODES),
+}
+
+
+def popped(net):
     net.layers.pop()
-    assert net.predict_classes(X).dtype.kind == "i"
+    return net
+
+
+def popped_and_looked_at(net):
+    popped(net).check_layers()
+    return net
+
+
+SHORTENED = [popped, popped_and_looked_at, lambda net: net[:-1], lambda net: net[:-1][:]]
+
+
+@pytest.mark.parametrize("case", LOSSES_THAT_READ)
+@pytest.mark.parametrize("shorten", SHORTENED, ids=["pop", "check_layers", "slice", "of slice"])
+def test_hidden_outputs_are_not_read_as_the_losss(case, shorten, tmp_path):
+    loss, n_outputs, y = LOSSES_THAT_READ[case]
+    whole = network(loss, n_outputs).fit(X, y)
+    hidden = np.tanh(X @ whole.layers[0].weights + whole.layers[0].biases)
+    net = shorten(whole.copy())
+    for each in (net, *kinds(net, tmp_path)):
+        for name, read in READERS.items():
+            if name == "plot_decision_regions" and isinstance(each.loss, Heads):
+                continue
+            with pytest.raises(NotFittedError, match=f"{name} before fit: the network's outputs"):
+                read(each, y)
+        np.testing.assert_allclose(each.predict(X), hidden, rtol=1e-5, atol=1e-6)
+        assert each.input_gradient(X, output=4).shape == X.shape
+    net.loss = "mse"  # says what the outputs are
+    assert net.score(X, hidden, metric="mse") < 1e-10
+    again = whole[:-1].add(DenseLayer(n_outputs)).fit(X, y)
+    assert np.isfinite(again.evaluate(X, y)["loss"])
+
+
+def test_logits_are_read_after_the_loss_is_set_for_them():
+    net = network("categorical_cross_entropy", 3).add(SoftmaxActivation()).fit(X, KIND)
+    logits = net[:-1]
+    with pytest.raises(NotFittedError):
+        logits.predict_proba(X)
+    logits.loss = "softmax_cross_entropy"
+    np.testing.assert_allclose(logits.predict_proba(X), net.predict_proba(X), atol=1e-6)
+    logits.loss = "categorical_cross_entropy"
+    with pytest.raises(ValueError, match="got real numbers"):
+        logits.predict_classes(X)
+
+
+@pytest.mark.filterwarnings("ignore:SoftmaxCrossEntropy takes any real numbers")
+def test_a_fit_that_fails_does_not_say_what_hidden_outputs_are():
+    net = network("softmax_cross_entropy", 3).fit(X, CODES)[:-1]
+    with pytest.raises(ValueError, match="2 features"):
+        net.fit(X[:, :2], CODES)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, CODES, callbacks=LambdaCallback(on_batch_end=interrupt))
+    assert not net.ends_as_trained
+
+
+def interrupt(*given):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "n_outputs"),
+    [
+        ("mse", QuantileLoss([0.1, 0.5, 0.9]), 3),
+        (QuantileLoss([0.05, 0.5, 0.95]), QuantileLoss([0.1, 0.5, 0.9]), 3),
+        ("mse", GaussianNLL(), 2),
+        (Heads({"a": ("mse", 2)}), Heads({"a": (QuantileLoss([0.1, 0.9]), 2)}), 2),
+    ],
+    ids=str,
+)
+def test_a_new_loss_with_intervals_needs_training(old, new, n_outputs):
+    y = np.stack([SIZE] * n_outputs, axis=1) if old == "mse" else SIZE
+    y = {"a": np.stack([SIZE] * 2, axis=1)} if isinstance(old, Heads) else y
+    net = network(old, n_outputs).fit(X, y)
+    net.loss = new
+    with pytest.raises(NotFittedError):
+        net.predict_interval(X, 0.8)
+    net.fit(X, {"a": SIZE} if isinstance(new, Heads) else SIZE).predict_interval(X, 0.8)
+    net.loss = copy.deepcopy(new)
+    net.predict_interval(X, 0.8)
+
+
+def test_heads_are_not_split_from_other_outputs():
+    with pytest.raises(ValueError, match="the heads take 4 outputs"):
+        Heads(PRICE_KIND).split(np.zeros((2, 5)))
+    with pytest.raises(ValueError, match="2 quantiles, but there are 3 outputs"):
+        QuantileLoss([0.1, 0.9]).interval(np.zeros((2, 3)), 0.8)
+    with pytest.raises(ValueError, match="there are 3 outputs"):
+        GaussianNLL().interval(np.zeros((2, 3)), 0.8)
+
+
+def test_names_of_classes_are_those_of_the_present_outputs(tmp_path):
+    net = network("softmax_cross_entropy", 3).fit(X, KIND)
+    net.layers.pop()
     assert net[:].class_names is None
-    for each in kinds(net, tmp_path):
-        assert each.predict_classes(X).dtype.kind == "i"
-    assert net.class_names is None
     with pytest.raises(ValueError, match="2 features: expected 3"):
         net.fit(X[:, :2], KIND)
     assert net.class_names is None
-
-
-def test_heads_are_not_split_from_hidden_outputs():
-    net = network(PRICE_KIND, 4).fit(X, {"price": SIZE, "kind": KIND})
-    with pytest.raises(ValueError, match="the heads take 4 outputs"):
-        net[:-1].predict_classes(X)
-    net.layers.pop()
-    with pytest.raises(ValueError, match="the heads take 4 outputs"):
-        net.predict_proba(X)

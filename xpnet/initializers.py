@@ -271,7 +271,7 @@ def draw(
     """
     rng = np.random.default_rng() if rng is None else rng
     with room_for("a parameter", shape):
-        if not draws():
+        if not draws() and not isinstance(initializer, FromArray):  # whose shape may be wrong
             return np.zeros(shape, np.float32)
         try:
             values = np.asarray(initializer(shape, rng))

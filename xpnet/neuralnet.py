@@ -129,9 +129,10 @@ class NeuralNetwork(NoSuchMethods, Predictor):
     ----------
     layers : list of Layer
         ``net.layers.pop()`` removes the last one; :meth:`add` appends one. After ``add``, the
-        network must be trained before it predicts. After ``pop``, it predicts the outputs of the
-        layers that are left; with a ``target_unit``, or a loss such as GaussianNLL, it must be
-        trained first.
+        network must be trained before it predicts. After ``pop``, as in ``net[:-1]``, it predicts
+        the outputs of the layers that are left. To compare these with targets, or to read them as
+        classes, train it or set a ``loss`` for them. With a ``target_unit``, it must be trained
+        first; with a loss such as GaussianNLL, set ``net.loss = "mse"`` to predict them.
     history : History
         For each epoch: loss and metrics, also those of validation data, learning rate, seconds.
     metrics : tuple of Metric or function
@@ -160,7 +161,8 @@ class NeuralNetwork(NoSuchMethods, Predictor):
     Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is an attribute
     that may be set later. A new optimizer is copied, and a new seed takes effect on the weights
     with the next :meth:`reset`. After a new ``target_unit``, or a loss whose heads have other
-    outputs or classes, the network must be trained again. During a ``fit``, other threads may
+    outputs or classes, the network must be trained again; with a new loss that has intervals,
+    before :meth:`predict_interval`. During a ``fit``, other threads may
     :meth:`predict` and :meth:`score`; a second ``fit`` is refused.
 
     Arguments take these names, and the names of the classes. Case, spaces, ``_`` and

@@ -1,5 +1,6 @@
 """Settings that are checked when they are set. A misspelt one is refused: it would do nothing."""
 
+from collections import ChainMap
 from collections.abc import Callable
 from difflib import get_close_matches
 from inspect import signature
@@ -23,11 +24,14 @@ class ChecksSettings:
     """Settings that are not arguments of the constructor."""
 
     _checks: ClassVar[dict[str, Check]] = {}
-    """The checks of settings that may be set later."""
+    """The checks of settings that may be set later. A class adds to, or replaces, its bases'."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Let the constructor say what to write instead of other libraries' arguments."""
+        """Join the checks of all bases, and hint at the names of other libraries' arguments."""
         super().__init_subclass__(**kwargs)
+        checks = dict(ChainMap(*(vars(each).get("_checks", {}) for each in cls.__mro__)))
+        if checks != cls._checks:
+            cls._checks = checks
         if is_of_this_package(cls):
             hint_constructor(cls)
 

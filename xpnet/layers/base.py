@@ -81,7 +81,8 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
     learning_rate_factor : float, default 1.0
         Multiplies the optimizer's learning rate for the parameters of this layer. It also applies
         where the rate scales weight decay, as in :class:`~xpnet.AdamW`. With 0 the parameters stay
-        the same, although gradients and the optimizer's state are still computed.
+        the same and ``constrain`` is not called, although gradients and the optimizer's state are
+        still computed.
 
     Examples
     --------

@@ -137,6 +137,7 @@ class GaussianNLL(MeanLoss):
 
     def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:
         """Return the interval around the mean that has this probability."""
+        self.check_outputs(y_pred.shape[-1])
         k = y_pred.shape[-1] // 2
         mean, apart = y_pred[..., :k], y_pred[..., k:] * NormalDist().inv_cdf(0.5 + coverage / 2)
         return mean - apart, mean + apart

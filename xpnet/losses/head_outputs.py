@@ -32,7 +32,13 @@ class HeadOutputs(MeanLoss):
         Parameters
         ----------
         y_pred : array of shape (..., n_outputs)
+
+        Raises
+        ------
+        ValueError
+            The heads do not have this number of outputs.
         """
+        self.check_outputs(y_pred.shape[-1])
         return {name: y_pred[..., slice(*head.outputs)] for name, head in self.parts.items()}
 
     @property

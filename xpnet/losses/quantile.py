@@ -83,6 +83,7 @@ class QuantileLoss(ElementwiseLoss):
 
     def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:
         """Return the two quantiles between which a target lies with this probability."""
+        self.check_outputs(y_pred.shape[-1])
         ordered = sorted(self.quantiles) if isinstance(self.quantiles, list) else []
         pairs = {
             high - low: (k, m)

@@ -87,11 +87,31 @@ class Parameters:
 
     def gather(self) -> Array:
         """Return all parameters, shape (n,); one that somebody has replaced counts as replaced."""
-        current = [getattr(layer, name) for layer, name in self.places.slots]
-        kept = len(current) == len(self._views) and all(map(operator.is_, current, self._views))
-        if not kept:
+        if (current := self._replaced()) is not None:
             self.scatter(joined([self.places.fitting(k, each) for k, each in enumerate(current)]))
         return self._flat
+
+    def _replaced(self) -> list[Array] | None:
+        """Return what the layers hold, or None if that is the views of the flat array."""
+        views, current = self._views, [getattr(layer, name) for layer, name in self.places.slots]
+        kept = len(current) == len(views) and all(map(operator.is_, current, views))
+        return None if kept else current
+
+    def check_values(self, types: bool = False) -> None:
+        """Refuse values that somebody has set and that are no parameters of these layers.
+
+        Nothing is changed, since other threads may use the layers. ``types`` is whether arrays must
+        have the layers' library and type; :meth:`gather` converts them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The message names the layer, the parameter and what is expected.
+        """
+        for k, value in enumerate(self._replaced() or ()):
+            self.places.check(k, value)
+            if types:
+                self.places.check_type(k, value)
 
     def scatter(self, flat: Array) -> None:
         """Give the layers views of ``flat``, shape (n,)."""
@@ -218,7 +238,7 @@ class Parameters:
             self.scatter(update(flat, gradient))
         self._freezing.note_missed(optimizer, optimizer.n_updates - n_before)
         for layer in all_layers(self.layers):
-            if layer.trainable:
+            if layer.trainable and layer.learning_rate_factor:
                 layer.constrain()
 
 

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from ..backends import Array, array_namespace, is_array, move
+from ..backends import Array, array_namespace, backend_of, is_array, move
+from ..backends._errors import shown
 from ..layers import Layer
 from ..layers.composite import all_layers
 
@@ -54,16 +56,37 @@ class Places(dict[tuple[Layer, str], slice]):
 
         Raises
         ------
-        ValueError
-            It does not have the parameter's shape.
+        TypeError, ValueError
+            It is no array, or does not have the parameter's shape.
         """
+        self.check(k, value, what)
+        backend = self.slots[k][0].backend
+        return move(value, backend, backend.dtype)
+
+    def check(self, k: int, value: Any, what: str = "") -> None:
+        """Refuse a value of a parameter, or its gradient, that :meth:`fitting` would not take."""
         layer, name = self.slots[k]
+        if not (layer.backend.owns(value) or is_array(value)):  # the latter takes longer
+            raise TypeError(
+                f"{layer.layer_name()}.{name}{what} is {shown(value)}: expected an array of shape "
+                f"{self.shapes[k]}"
+            )
         if tuple(value.shape) != self.shapes[k]:
             raise ValueError(
                 f"{layer.layer_name()}.{name}{what} has shape {tuple(value.shape)}: expected "
                 f"{self.shapes[k]}"
             )
-        return move(value, layer.backend, layer.backend.dtype)
+
+    def check_type(self, k: int, value: Array) -> None:
+        """Refuse an array with which the layer would compute in another type or library."""
+        layer, name = self.slots[k]
+        backend = layer.backend
+        if not backend.owns(value) or value.dtype != backend.float_dtype:
+            raise TypeError(
+                f"{layer.layer_name()}.{name} has the type {backend_of(value).name} {value.dtype}: "
+                f"expected {backend.name} {backend.dtype} on {backend.device_name}. Convert it "
+                f"with xpnet.backends.move(array, net.backend, {backend.dtype!r}), as fit does"
+            )
 
     def check_names(self, layers: Iterable[Layer]) -> None:
         """Refuse layers whose ``parameter_names`` have changed, which would have no effect.

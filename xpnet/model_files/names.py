@@ -35,6 +35,7 @@ def _names_by_head(value: Any, place: str) -> None:
 NAMES = {
     "_is_fitted": flag,
     "_begins_trained": flag,
+    "_ends_as_trained": flag,
     "feature_names": either(nothing, list_of(_name)),
     "label_name": either(nothing, either(list_of(_name), _name)),
     "class_names": either(nothing, either(list_of(_name), _names_by_head)),
@@ -43,7 +44,7 @@ NAMES = {
 }
 """The checks of the attributes that networks have."""
 
-_MAY_LACK = ("_begins_trained", "categories", "has_text_labels")
+_MAY_LACK = ("_begins_trained", "_ends_as_trained", "categories", "has_text_labels")
 """Those that only some slices of networks have, and those that older files lack."""
 
 

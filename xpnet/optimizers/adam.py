@@ -55,7 +55,7 @@ class Adam(Optimizer):
 
     numbers: ClassVar[tuple[str, ...]] = ("beta_1", "beta_2", "epsilon")
     square_names = ("second_moment", "largest_second_moment")
-    _checks = Optimizer._checks | {
+    _checks: ClassVar = {
         "beta_1": check_fraction,
         "beta_2": check_fraction,
         "epsilon": check_positive,
@@ -137,7 +137,7 @@ class AdamW(Adam):
     """
 
     numbers = (*Adam.numbers, "weight_decay")
-    _checks = Adam._checks | {"weight_decay": check_non_negative}
+    _checks: ClassVar = {"weight_decay": check_non_negative}
 
     def __init__(
         self,

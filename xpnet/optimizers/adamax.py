@@ -1,5 +1,7 @@
 """Adamax."""
 
+from typing import ClassVar
+
 from ..backends import Array, array_namespace
 from ..common.checks import check_fraction, check_positive
 from ..common.overrides import remember
@@ -48,7 +50,7 @@ class Adamax(Optimizer):
     state_names = ("first_moment", "largest_gradient")
     numbers = ("beta_1", "beta_2", "epsilon")
     square_names = ("largest_gradient",)
-    _checks = Optimizer._checks | {
+    _checks: ClassVar = {
         "beta_1": check_fraction,
         "beta_2": check_fraction,
         "epsilon": check_positive,

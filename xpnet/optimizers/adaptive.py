@@ -1,5 +1,7 @@
 """Adagrad and Adadelta."""
 
+from typing import ClassVar
+
 from ..backends import Array, array_namespace
 from ..common.checks import check_fraction, check_positive
 from ..common.overrides import remember
@@ -35,7 +37,7 @@ class Adagrad(Optimizer):
     state_names = ("sum_of_squares",)
     numbers = ("epsilon",)
     square_names = ("sum_of_squares",)
-    _checks = Optimizer._checks | {"epsilon": check_positive}
+    _checks: ClassVar = {"epsilon": check_positive}
 
     def __init__(
         self,
@@ -100,7 +102,7 @@ class Adadelta(Optimizer):
     state_names = ("mean_square", "mean_squared_step")
     numbers = ("rho", "epsilon")
     square_names = ("mean_square", "mean_squared_step")
-    _checks = Optimizer._checks | {"rho": check_fraction, "epsilon": check_positive}
+    _checks: ClassVar = {"rho": check_fraction, "epsilon": check_positive}
 
     def __init__(
         self,

@@ -96,7 +96,7 @@ class Optimizer(Clipping, Scheduled, Remembering):
             "n_updates": lambda graph: graph.number("t") - 1.0,
         }
     )
-    _checks = Scheduled._checks | {
+    _checks: ClassVar = {
         "clip_norm": or_none(check_positive),
         "clip_value": or_none(check_positive),
     }

@@ -1,6 +1,7 @@
 """NAdam."""
 
 import math
+from typing import ClassVar
 
 from ..backends import Array, array_namespace
 from ..backends.formula import scalars
@@ -63,7 +64,7 @@ class NAdam(Optimizer):
     state_names = ("first_moment", "second_moment")
     numbers = ("beta_1", "beta_2", "epsilon", "weight_decay")
     square_names = ("second_moment",)
-    _checks = Optimizer._checks | {
+    _checks: ClassVar = {
         "beta_1": check_fraction,
         "beta_2": check_fraction,
         "epsilon": check_positive,

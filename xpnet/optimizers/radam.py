@@ -1,5 +1,7 @@
 """RAdam."""
 
+from typing import ClassVar
+
 from ..backends import Array, array_namespace
 from ..backends.formula import scalars
 from ..common.checks import check_fraction, check_positive
@@ -54,7 +56,7 @@ class RAdam(Optimizer):
     state_names = ("first_moment", "second_moment")
     numbers = ("beta_1", "beta_2", "epsilon")
     square_names = ("second_moment",)
-    _checks = Optimizer._checks | {
+    _checks: ClassVar = {
         "beta_1": check_fraction,
         "beta_2": check_fraction,
         "epsilon": check_positive,

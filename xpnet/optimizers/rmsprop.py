@@ -1,5 +1,7 @@
 """RMSProp."""
 
+from typing import ClassVar
+
 from ..backends import Array, array_namespace
 from ..common.checks import check_flag, check_fraction, check_positive
 from ..common.overrides import remember
@@ -47,7 +49,7 @@ class RMSProp(Optimizer):
 
     numbers = ("rho", "epsilon", "momentum")
     square_names = ("mean_square",)
-    _checks = Optimizer._checks | {
+    _checks: ClassVar = {
         "rho": check_fraction,
         "epsilon": check_positive,
         "momentum": check_fraction,

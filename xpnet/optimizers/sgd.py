@@ -1,5 +1,7 @@
 """Stochastic gradient descent."""
 
+from typing import ClassVar
+
 from ..backends import Array
 from ..common.checks import check_flag, check_fraction
 from ..common.overrides import remember
@@ -46,7 +48,7 @@ class SGD(Optimizer):
 
     state_names = ("retained_gradient",)
     numbers = ("momentum",)
-    _checks = Optimizer._checks | {
+    _checks: ClassVar = {
         "momentum": check_fraction,
         "dampening": check_fraction,
         "nesterov": check_flag,

@@ -1,5 +1,7 @@
 """Optimizers that use only the sign of a gradient or of a momentum: Lion and Rprop."""
 
+from typing import ClassVar
+
 from ..backends import Array, array_namespace
 from ..backends.formula import scalars
 from ..common.checks import check_fraction, check_non_negative, check_positive
@@ -51,7 +53,7 @@ class Lion(Optimizer):
 
     state_names = ("first_moment",)
     numbers = ("beta_1", "beta_2", "weight_decay")
-    _checks = Optimizer._checks | {
+    _checks: ClassVar = {
         "beta_1": check_fraction,
         "beta_2": check_fraction,
         "weight_decay": check_non_negative,
@@ -135,7 +137,7 @@ class Rprop(Optimizer):
     state_names = ("previous_gradient", "step_size")
     numbers = ("eta_minus", "eta_plus", "step_min", "step_max")
     square_names = ("step_size",)
-    _checks = Optimizer._checks | {
+    _checks: ClassVar = {
         "schedule": constant_only(
             "Rprop, which adapts its steps itself: expected a number, the length of the first steps"
         ),

@@ -8,7 +8,7 @@ from ..backends import to_host
 from ..backends._errors import shown
 from ..losses import Heads
 from ..metrics import predicted_classes
-from ..training.classes import check_is_of_classes
+from ..training.prediction import check_predicts_classes
 
 
 def network_of(given: Any, name: str = "network") -> Any:
@@ -57,7 +57,7 @@ def predicted_by(given: Any, X: np.ndarray) -> tuple[np.ndarray, list[str] | Non
         raise ValueError(
             f"the network has the heads {', '.join(loss.heads)}: expected one class for each sample"
         )
-    check_is_of_classes(loss, network.layers[-1].output_kind, network.class_names)
+    check_predicts_classes(network, "plot_decision_regions")
     outputs = network.predict(X)
     if outputs.shape[1] > 1 and loss.targets in ("binary", "probabilities"):
         raise ValueError(

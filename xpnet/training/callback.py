@@ -153,8 +153,8 @@ class Callback(Readable):
 
 def hears_batches(callback: Callback) -> bool:
     """Whether a callback defines ``on_batch_end``."""
-    own = vars(callback).get("on_batch_end", type(callback).on_batch_end)
-    return own is not Callback.on_batch_end
+    own = callback.on_batch_end
+    return getattr(own, "__func__", own) is not Callback.on_batch_end
 
 
 def why_formulas(callbacks: Iterable[Callback]) -> str | None:
@@ -244,16 +244,17 @@ def _in_our_words(name: str) -> str:
 
 def _check_arguments(callback: Callback, name: str) -> None:
     """Refuse a hook that cannot be called as training calls it, or that expects other arguments."""
+    hook, expected = getattr(callback, name), _HOOKS[name]
     try:
-        taken = signature(getattr(callback, name))
-    except ValueError:  # of a function in C
+        called, within = signature(hook, follow_wrapped=False), signature(hook)
+    except (ValueError, TypeError):  # a function in C, or an odd __signature__
         return
-    names, expected = [*taken.parameters], _HOOKS[name]
     try:
-        taken.bind(*expected)
-        fits = names[0] not in ("epoch", "batch", "logs")
+        called.bind(*expected)  # a decorator may give the function within more arguments
+        names = [*within.parameters]
+        fits = names[:1] not in (["epoch"], ["batch"], ["logs"])
     except TypeError:
-        fits = False
+        names, fits = [*called.parameters], False
     if not fits:
         raise TypeError(
             f"{type(callback).__name__}.{name} takes ({', '.join(names)}), but it is called with "

@@ -49,7 +49,7 @@ class Evaluator(TrainableModel):
         Raises
         ------
         NotFittedError
-            The network has not been trained.
+            The network has not been trained, or its last layers were removed since.
         ValueError
             There is no metric, or the data do not fit.
         TypeError
@@ -101,7 +101,7 @@ class Evaluator(TrainableModel):
         Raises
         ------
         NotFittedError
-            The network has not been trained.
+            The network has not been trained, or its last layers were removed since.
         ValueError, TypeError
             The data or a metric do not fit.
 

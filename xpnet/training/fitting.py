@@ -49,7 +49,8 @@ from .updates import rate_after_end
 from .weighing import check_total_weight, refuse_balanced
 
 _SET_FROM_DATA = (
-    "loss", "feature_names", "label_name", "class_names", "has_text_labels", "categories"
+    "loss", "_ends_as_trained", "feature_names", "label_name", "class_names", "has_text_labels",
+    "categories",
 )  # fmt: skip
 """Attributes that :func:`fit` sets from its data set before it trains."""
 
@@ -286,6 +287,7 @@ def prepare(
     check_built(model)
     model.check_layers()
     model.parameters.check_names()
+    model.parameters.check_values()
     check_fit(model.layers, model.loss, model.metrics)
     batches = held_out = None
     own = None if restart else Known.before(model)
@@ -465,22 +467,31 @@ def check_built(model: TrainableModel) -> None:
         raise ValueError("the network has no layers: add(DenseLayer(10, input_shape=(784,)))")
 
 
-def check_fitted(model: TrainableModel, what: str) -> None:
-    """Refuse a model that has not been trained; ``what`` is what the user wants to do with it."""
+def check_fitted(model: TrainableModel, what: str, reads_outputs: bool = False) -> None:
+    """Refuse a model that has not been trained; ``what`` is what the user wants to do with it.
+
+    ``reads_outputs`` is whether that needs outputs that are what the loss takes them for.
+    """
     check_built(model)
-    if model.is_fitted:
+    model.parameters.check_values(types=True)
+    if model.is_fitted and (model.ends_as_trained or not reads_outputs):
         return
+    if model.is_trained:
+        if model.is_fitted:
+            advice = "Only predict works with them, or set net.loss to a loss for them"
+        elif model.target_unit is None:
+            advice = "For these outputs as they are, set net.loss = 'mse'"
+        else:
+            advice = "For those of a hidden layer, take net[:-1] instead of net.layers.pop()"
+        raise NotFittedError(
+            f"{what} before fit: the network's outputs are not those that the loss, "
+            f"{type(model.loss).__name__}, was trained with. {advice}. Or train the network with "
+            "fit(X, y)"
+        )
     if model.history.epochs:
         raise NotFittedError(
             f"{what} before fit: layers, loss or target_unit have changed since the last fit. "
-            "Train the network with fit(X, y) again. For the outputs of hidden layers, take "
-            "net[:-1] of the trained network instead of net.layers.pop()"
-        )
-    if not model.loss.predicts_outputs:
-        raise NotFittedError(
-            f"{what} before fit: train the network with fit(X, y) first. After training by hand, "
-            "call mark_fitted(). Before that, in a part of a trained network such as net[:-1], set "
-            f"loss = 'mse': predictions of {type(model.loss).__name__} are not the outputs"
+            "Train the network with fit(X, y) again"
         )
     raise NotFittedError(
         f"{what} before fit: train the network with fit(X, y) first. After training by hand, "

@@ -37,7 +37,7 @@ def input_gradient(
     model: TrainableModel, X: Any, output: int | str | None, y: Any, sample_weight: Any
 ) -> Array:
     """Return derivatives with respect to features; see :meth:`NeuralNetwork.input_gradient`."""
-    check_fitted(model, "input_gradient")
+    check_fitted(model, "input_gradient", reads_outputs=y is not None)
     model.check_layers()
     if (name := replaced(model, _PASSES)) is not None:
         raise ValueError(
@@ -129,10 +129,13 @@ def _of_output(model: TrainableModel, read: Model, data: Data, k: int) -> Iterat
     with closing(data.batches(EVALUATION_ROWS)) as batches:
         for number, batch in enumerate(batches):
             inputs, output = _forward(read, batch.X, number * EVALUATION_ROWS)
-            xp, scale = array_namespace(output), 1.0
+            xp, scale, slopes = array_namespace(output), 1.0, None
             if model.target_unit is not None:
                 scale = xp.asarray(model.target_unit[1], dtype=output.dtype, device=device(output))
-            slopes = model.loss.predictions_derivative(output, scale)
+            if model.predicts_outputs:
+                slopes = xp.ones_like(output)
+            else:
+                slopes = model.loss.predictions_derivative(output, scale)
             columns = xp.arange(output.shape[1], device=device(output))
             yield _back(read, inputs, xp.where(columns == k, slopes, xp.zeros_like(slopes)))
 

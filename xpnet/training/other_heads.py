@@ -1,5 +1,7 @@
 """What a network keeps of its targets when its loss is replaced by one with other heads."""
 
+from typing import Any
+
 from ..losses import Heads, LossFunction
 
 ClassNames = list[str] | dict[str, list[str]]
@@ -40,6 +42,32 @@ def names_for(
             found[name], n_kept = own, n_kept + 1
     all_kept = n_kept == len(held)
     return (found or None) if isinstance(new, Heads) else found.get(_ALL), all_kept
+
+
+def reads_alike(old: LossFunction, new: LossFunction, were_read: bool) -> bool:
+    """Whether outputs are what a new loss takes them for; ``were_read``: what the old one did.
+
+    A loss that predicts something else than its outputs, or intervals between them, must have been
+    trained. Any other says what the outputs are by being set.
+    """
+    before = _heads_of(old)
+    for name, (loss, _, _) in _heads_of(new).items():
+        source = _source(name, old, new)
+        reading = _reading(loss)
+        if reading is not None and not (
+            were_read and source is not None and reading == _reading(before[source][0])
+        ):
+            return False
+    return True
+
+
+def _reading(loss: LossFunction) -> tuple[type, Any] | None:
+    """Return what a loss reads columns of outputs as; None if it takes each for what it is."""
+    quantiles = getattr(loss, "quantiles", None)
+    has_intervals = type(loss).interval is not LossFunction.interval
+    if loss.predicts_outputs and (not has_intervals or isinstance(quantiles, float)):
+        return None
+    return type(loss), quantiles
 
 
 def _source(name: str, old: LossFunction, new: LossFunction) -> str | None:

@@ -52,7 +52,7 @@ def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> 
         output = _sampled(model, data, backend, samples)
     home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
     output = move(output, home)
-    if model.target_unit is None and model.loss.predicts_outputs:
+    if model.predicts_outputs:
         return output
     with home.active():
         if model.target_unit is None:
@@ -62,7 +62,7 @@ def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> 
 
 def predict_interval(model: TrainableModel, dataset: Any, coverage: float) -> tuple[Array, Array]:
     """Return an interval for each target; see :meth:`xpnet.NeuralNetwork.predict_interval`."""
-    check_fitted(model, "predict_interval")
+    check_fitted(model, "predict_interval", reads_outputs=True)
     probability = number(coverage)
     if not 0 < probability < 1:
         raise ValueError(f"coverage={shown(coverage)}: expected a number between 0 and 1")
@@ -110,28 +110,22 @@ def _sampled(model: TrainableModel, data: Dataset, backend: Backend, samples: in
 
 def predict_classes(model: TrainableModel, dataset: Any) -> Any:
     """Return predicted classes; see :meth:`xpnet.NeuralNetwork.predict_classes`."""
-    check_fitted(model, "predict_classes")
-    last, loss, names = model.layers[-1], model.loss, _class_names(model)
-    check_is_of_classes(loss, last.output_kind, names)
-    return classes_of(predict(model, dataset), loss, names)
+    check_predicts_classes(model, "predict_classes")
+    return classes_of(predict(model, dataset), model.loss, model.class_names)
 
 
 def predict_proba(model: TrainableModel, dataset: Any) -> Any:
     """Return probabilities of classes; see :meth:`xpnet.NeuralNetwork.predict_proba`."""
-    check_fitted(model, "predict_proba")
-    last, loss, names = model.layers[-1], model.loss, _class_names(model)
-    check_is_of_classes(loss, last.output_kind, names)
-    return probabilities_of(predict(model, dataset), loss, last.output_kind, names)
+    check_predicts_classes(model, "predict_proba")
+    kind, names = model.layers[-1].output_kind, model.class_names
+    return probabilities_of(predict(model, dataset), model.loss, kind, names)
 
 
-def _class_names(model: TrainableModel) -> Any:
-    """Return the class names of the present outputs; None if last layers were removed.
-
-    With several heads, another number of outputs is refused.
-    """
-    if isinstance(model.loss, Heads):
-        model.loss.check_outputs(model.layers[-1].output_shape()[0])
-    return None if model.is_shortened else model.class_names
+def check_predicts_classes(model: TrainableModel, what: str) -> None:
+    """Refuse a model whose outputs do not stand for classes; ``what`` needs these."""
+    check_fitted(model, what, reads_outputs=True)
+    check_fit(model.layers, model.loss, ())
+    check_is_of_classes(model.loss, model.layers[-1].output_kind, model.class_names)
 
 
 def outputs(
@@ -194,7 +188,7 @@ def _placed(
 
 def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
     """Return a metric of a trained model; see :meth:`xpnet.NeuralNetwork.score`."""
-    check_fitted(model, "score")
+    check_fitted(model, "score", reads_outputs=True)
     chosen = scoring_metric(model.metric) if metric is None else _named(model, metric)
     if chosen is None:
         raise ValueError("the network has no metric: give score(X, y, metric='accuracy')")
@@ -204,7 +198,7 @@ def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
 
 def evaluate(model: TrainableModel, dataset: Any, metric: Any = None) -> dict[str, float]:
     """Return loss and metrics of a trained model; see :meth:`xpnet.NeuralNetwork.evaluate`."""
-    check_fitted(model, "evaluate")
+    check_fitted(model, "evaluate", reads_outputs=True)
     chosen = model.metrics
     if isinstance(metric, Mapping):
         chosen = several(make_metrics(metric, model.loss))
@@ -212,8 +206,10 @@ def evaluate(model: TrainableModel, dataset: Any, metric: Any = None) -> dict[st
         given = metric if isinstance(metric, (list, tuple)) else [metric]
         chosen = several(make_metrics([_named(model, each) for each in given], model.loss))
     found = _measured(model, dataset, chosen, with_loss=True)
-    if model.parameters.are_penalised:
-        found["penalty"] = float(model.backend.scalar(model.parameters.penalties.cost()))
+    # Not those of the last refresh: layers may have been frozen since.
+    penalties = model.parameters.penalties.renewed(model.layers, model.regularizer)
+    if penalties.may_come(model.layers):
+        found["penalty"] = float(model.backend.scalar(penalties.cost()))
         found["loss"] += found["penalty"]
     return found
 

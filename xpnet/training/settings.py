@@ -1,11 +1,12 @@
 """The settings of training: each is checked whenever it is set, in the constructor or later."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from ..backends import PRECISIONS, unknown_name
 from ..backends._errors import check_name
-from ..common.checks import check_count
+from ..common.checks import check_count, check_distinct, check_texts
 from ..layers import Layer
 from ..losses import LossFunction
 from ..model.settings import CHECKS as MODEL
@@ -75,6 +76,18 @@ def _check_loss(model: Any, given: Any) -> LossFunction:
     return loss
 
 
+def _names(what: str, given: Any) -> list[str]:
+    names = check_texts(what, given)
+    check_distinct(f"{what} has", names)
+    return names
+
+
+def _check_class_names(model: Any, given: Any) -> list[str] | dict[str, list[str]] | None:
+    if not isinstance(given, Mapping):
+        return None if given is None else _names("class_names", given)
+    return {name: _names(f"class_names[{name!r}]", each) for name, each in given.items()}
+
+
 CHECKS: dict[str, Check] = {
     **MODEL,
     "loss": _check_loss,  # with the target unit
@@ -85,6 +98,8 @@ CHECKS: dict[str, Check] = {
     "precision": _check_precision,
     "steps": _check_steps,
     "metric": lambda model, given: make_metrics(given, model.loss),
+    "feature_names": lambda model, given: None if given is None else _names("feature_names", given),
+    "class_names": _check_class_names,
     "target_unit": lambda model, given: check_target_unit(given, model.loss),
     "verbose": flag("verbose"),
     "progress": flag("progress"),

@@ -16,7 +16,7 @@ from .averaging import Average
 from .history import History
 from .memory import MemoryPlan
 from .metric_settings import OneMetric, by_head, metrics_for, several, warn_of_same_name
-from .other_heads import ClassNames, has_same_places, names_for
+from .other_heads import ClassNames, has_same_places, names_for, reads_alike
 from .settings import CHECKS
 from .target_unit import Unit, unit_for, units_of_heads
 
@@ -74,6 +74,7 @@ class TrainableModel(Model):
         self.has_text_labels = False
         self.categories: Categories = {}
         self._is_fitted = False
+        self._ends_as_trained = True
 
     def _set(self, name: str, value: Any) -> None:
         """Set an attribute to a checked value, and update the attributes that depend on it."""
@@ -90,6 +91,8 @@ class TrainableModel(Model):
 
     def _follow(self, loss: LossFunction) -> None:
         """Fit the metrics, the unit and the names of the classes to another loss."""
+        if self.is_shortened:
+            self.check_layers()  # the outputs are now what the new loss says
         old = self.loss
         metric, unit = metrics_for(self.metric, old, loss), unit_for(self.target_unit, old, loss)
         names, all_kept = names_for(self.class_names, old, loss)
@@ -98,6 +101,9 @@ class TrainableModel(Model):
         self.class_names, self.has_text_labels = names, self.has_text_labels and names is not None
         # Otherwise an output would stand for another target than the one it was trained on.
         self._is_fitted &= all_kept and has_same_places(old, loss)
+        # Outputs of hidden layers have no unit, whatever the loss takes them for.
+        may_end = self._ends_as_trained or self.target_unit is None
+        self._ends_as_trained = may_end and reads_alike(old, loss, self._ends_as_trained)
 
     def _argument(self, name: str) -> Any:
         value = super()._argument(name)
@@ -150,9 +156,8 @@ class TrainableModel(Model):
             part.label_name = part.class_names = None
             part.has_text_labels = False
             part.target_unit = None
-        # Last, because a new target_unit resets it. Not every loss predicts outputs as they are.
-        can_predict = bool(kept) and (ends_alike or self.loss.predicts_outputs)
-        part._is_fitted = self._is_fitted and can_predict
+        part._ends_as_trained = self._ends_as_trained and ends_alike
+        part._is_fitted = self._is_fitted and bool(kept)  # last: a new target_unit resets it
         return part
 
     @property
@@ -169,14 +174,31 @@ class TrainableModel(Model):
         return len(self.layers) < len(self.parameters.layers)
 
     @property
+    def ends_as_trained(self) -> bool:
+        """Whether the outputs are those that the loss was trained with, or that it was set for.
+
+        They are not after the last layers were removed, and in a part of a network without them.
+        """
+        return self._ends_as_trained and not self.is_shortened
+
+    @property
     def is_fitted(self) -> bool:
         """Whether the parameters have been trained with the present layers and target unit.
 
         A network from which last layers were removed predicts the outputs of those that are left,
         unless it has a target unit or a loss that would turn them into something else.
         """
-        is_raw = self.target_unit is None and self.loss.predicts_outputs
-        return self._is_fitted and (is_raw or not self.is_shortened)
+        return self._is_fitted and (self.predicts_outputs or self.ends_as_trained)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the parameters have been trained, whatever the loss takes the outputs for."""
+        return self._is_fitted
+
+    @property
+    def predicts_outputs(self) -> bool:
+        """Whether ``predict`` returns the outputs of the last layer as they are."""
+        return self.target_unit is None and self.loss.predicts_outputs
 
     @property
     def begins_trained(self) -> bool:
@@ -189,14 +211,14 @@ class TrainableModel(Model):
     def check_layers(self) -> None:
         """Refuse layers that were not added; forget the labels of last ones that were removed."""
         if self.is_shortened:
-            self._is_fitted = self.is_fitted
+            self._ends_as_trained = False
             self.label_name = self.class_names = None
             self.has_text_labels = False
         super().check_layers()
 
     def mark_fitted(self) -> None:
         """Record that an epoch of training is complete, which prediction requires."""
-        self._is_fitted = True
+        self._is_fitted = self._ends_as_trained = True
 
     @property
     def largest_batch_size(self) -> int:

@@ -103,7 +103,7 @@ class Trainer:
         done = net.history.epochs
         end = max(run.first + epochs, done)
         if done == run.first < end:  # not a training that is resumed
-            warn_of_ended_schedule(net)
+            warn_of_ended_schedule(net, end)
         n_steps = self._placed.n_steps
         self._last, net.stop_training = end - 1, False
         net.history.metrics |= {name_of(each): direction_of(each) for each in net.metrics}

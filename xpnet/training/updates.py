@@ -1,12 +1,15 @@
 """The updates of an epoch: after which steps they come, and with which learning rates."""
 
+import copy
 from typing import Any
 
 import numpy as np
 
 from ..backends._warnings import warn
 from ..common.misspelt import is_of_this_package
-from ..schedules import ConstantLearningRate
+from ..schedules import ConstantLearningRate, Schedule, WarmUp
+from ..schedules.decays import Decay
+from ..schedules.wrapping import WrappingSchedule
 from .averaging import Average
 from .trainable import TrainableModel
 
@@ -19,19 +22,41 @@ def rate_after_end(model: TrainableModel) -> float | None:
     now, later = (schedule.learning_rate(each, model.epochs) for each in (done, done + 1))
     if now != later:
         return None
-    earlier = {int(each) for each in np.linspace(0, done - 1, 200)}
-    highest = max(schedule.learning_rate(each, model.epochs) for each in earlier)
-    return now if now < _ENDED * highest else None
+    return now if now < _ENDED * _highest(schedule, 0, done, model.epochs) else None
 
 
-def warn_of_ended_schedule(model: TrainableModel) -> None:
-    """Warn, before another ``fit``, of a schedule that has ended with a rate of almost 0."""
-    if (rate := rate_after_end(model)) is not None:
-        warn(
-            f"the schedule {model.optimizer.schedule!r} has ended after {model.history.epochs} "
-            f"epochs, so this fit trains at the learning rate {rate:.3g}: give a new one, "
-            "net.optimizer.schedule = ..., or a rate, net.optimizer.learning_rate = ..."
-        )
+def _highest(schedule: Schedule, first: int, end: int, epochs: int) -> float:
+    """Return the highest rate of some epochs from ``first`` to before ``end``."""
+    some = {int(each) for each in np.linspace(first, end - 1, 200)}
+    return max(schedule.learning_rate(each, epochs) for each in some)
+
+
+def warn_of_ended_schedule(model: TrainableModel, end: int) -> None:
+    """Warn, before a ``fit`` up to an epoch, of a schedule that has ended with almost 0."""
+    if (rate := rate_after_end(model)) is None:
+        return
+    schedule, done = model.optimizer.schedule, model.history.epochs
+    highest, longer = _highest(schedule, 0, done, model.epochs), _lengthened(schedule, end)
+    advice = f"give a rate, such as net.optimizer.learning_rate = {highest:.3g}"
+    if longer is not None and _highest(longer, done, end, model.epochs) >= _ENDED * highest:
+        advice += f", or a schedule over all {end} epochs, net.optimizer.schedule = {longer!r}"
+    warn(
+        f"the schedule {schedule!r} has ended after {done} epochs, so this fit trains at the "
+        f"learning rate {rate:.3g}: {advice}"
+    )
+
+
+def _lengthened(schedule: Schedule, end: int) -> Any:
+    """Return a schedule over more epochs; None if the schedule has no number of epochs."""
+    longer: Any = copy.copy(schedule)
+    if isinstance(schedule, Decay):
+        longer.epochs = end
+        return longer
+    if not isinstance(schedule, WrappingSchedule):
+        return None
+    warm_up = schedule.epochs if isinstance(schedule, WarmUp) else 0
+    longer.schedule = _lengthened(schedule.schedule, end - warm_up)
+    return None if longer.schedule is None else longer
 
 
 _ENDED = 1e-2
