@@ -43,8 +43,9 @@ class Heads(HeadOutputs):
     ignore_missing : bool, default False
         Whether a sample may lack the target of a head. A missing target is NaN or, in lists, tables
         and text labels, None. The sample then has the loss 0 in that head, and does not count in
-        its metrics. A batch given to ``fit(batches=...)`` may lack all targets of a head. By
-        default, missing targets are refused.
+        its metrics. A batch given to ``fit(batches=...)`` may lack all targets of a head, whose
+        loss and metrics are NaN if a whole epoch lacks them. By default, missing targets are
+        refused.
     class_names : dict of str to list of str, optional
         The names of the classes 0, 1, ... of some classification heads, e.g. if some classes do not
         occur in the training data. The targets of such a head are these names, or class indices. By
@@ -165,7 +166,7 @@ class Heads(HeadOutputs):
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the weighted sum of the heads' losses of each sample."""
-        return sum(head.weight * head.losses(y_true, y_pred) for head in self.parts.values())
+        return sum(head.weight * head.losses(y_true, y_pred)[0] for head in self.parts.values())
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return the derivatives for the outputs of all heads, side by side."""

@@ -316,7 +316,8 @@ def prepare(
     backend = model.backend_for(training.X)
     with backend.active():
         purpose = purpose_of(model, backend)
-        placed = place_training(training if batches is None else batches, held_out, purpose)
+        names = Known.of(training).completed(own).class_names
+        placed = place_training(training if batches is None else batches, held_out, purpose, names)
         if restart:
             model.reset()
         model.to(backend)
@@ -437,7 +438,9 @@ def check_data(
     elif isinstance(data, tuple) and data and known is not None:
         known.check_columns(column_names(data[0]))
     if targets:
-        names: tuple[Any, ...] = () if known is None else (known.names_by_head, known.list_of_names)
+        names: tuple[Any, ...] = ()
+        if known is not None:
+            names = (known.names_by_head, known.list_of_names, known.has_text_labels)
         dataset = read_dataset(data, model.loss, *names)
     else:
         dataset = as_dataset(data)

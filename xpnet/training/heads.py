@@ -26,6 +26,7 @@ def read_dataset(
     loss: LossFunction,
     known: ClassNames | None = None,
     classes: list[str] | None = None,
+    was_text: bool = False,
 ) -> Dataset:
     """Return data as a data set; targets by head become columns, and ``class_names`` a dict.
 
@@ -37,6 +38,9 @@ def read_dataset(
         The names of the classes of earlier data, by head.
     classes : list of str, optional
         The names of the classes of earlier data, for a loss without heads.
+    was_text : bool, default False
+        Whether labels of earlier data were text. If so, numbers in place of classes with names are
+        refused, unless the loss has these names.
 
     Raises
     ------
@@ -45,7 +49,7 @@ def read_dataset(
     """
     names: dict[str, list[str]] = {}
     if isinstance(data, tuple) and len(data) in (2, 3):
-        columns, names = columns_of(data[1], loss, known)
+        columns, names = columns_of(data[1], loss, known, was_text=was_text)
         data = (data[0], columns, *data[2:])
         if (own := known_names(columns, classes)) is not None:
             weight = data[2] if len(data) == 3 else None
@@ -60,18 +64,29 @@ def read_dataset(
             f"not occur in y, give loss=Heads(..., class_names={{{head!r}: [...]}})"
         )
     if not names:
-        dataset = _in_order(dataset, loss, known)
+        dataset = _in_order(dataset, loss, known, was_text)
     given = (loss.class_names or {}) if isinstance(loss, Heads) else {}
     if (names or given) and dataset.y is not None and dataset.class_names is None:
         dataset = copy.copy(dataset)  # not to change the user's
         dataset.class_names = {**given, **names}
-        dataset.has_text_labels = bool(names.keys() - given.keys())
+        dataset.has_text_labels = _are_text(names, loss, known, was_text)
     return dataset
 
 
-def _in_order(dataset: Dataset, loss: LossFunction, known: ClassNames | None) -> Dataset:
-    """Return a data set with its targets in the order of the heads, if they have their names."""
+def _are_text(
+    names: ClassNames, loss: LossFunction, known: ClassNames | None, was_text: bool
+) -> bool:
+    """Whether these or earlier labels were text, rather than numbers of classes with names."""
+    given = (loss.class_names or {}) if isinstance(loss, Heads) else {}
+    return was_text or bool(names.keys() - given.keys() - (known or {}).keys())
+
+
+def _in_order(
+    dataset: Dataset, loss: LossFunction, known: ClassNames | None, was_text: bool
+) -> Dataset:
+    """Return a data set with its targets in the order of the heads, if they have names."""
     names, classes = dataset.label_name, dataset.class_names
+    is_one = isinstance(names, str)
     names = [names] if isinstance(names, str) else names or []
     if not isinstance(loss, Heads):
         if isinstance(classes, dict):
@@ -80,17 +95,17 @@ def _in_order(dataset: Dataset, loss: LossFunction, known: ClassNames | None) ->
                 "is for one target: expected a network with a dict as loss"
             )
         return dataset
-    are_heads = {*names} == {*loss.heads}
     is_ready = not known and names == [*loss.heads]
-    if dataset.y is None or (classes is None and (is_ready or not are_heads)):
+    is_alone = is_one and len(loss.heads) == 1 and names != [*loss.heads]
+    if dataset.y is None or not names or (classes is None and (is_ready or is_alone)):
         return dataset
     host = to_host(dataset.y).reshape(len(dataset), -1)
     targets = dict(zip(names, host.T, strict=True))
-    columns, found = columns_of(targets, loss, known, classes)
+    columns, found = columns_of(targets, loss, known, classes, was_text)
     ordered = copy.copy(dataset)
     ordered.y = move_beside("y", columns, dataset.features, (1, 2))
     ordered.label_name, ordered.class_names = [*loss.heads], found or None
-    ordered.has_text_labels = bool(found.keys() - (loss.class_names or {}).keys())
+    ordered.has_text_labels = _are_text(found, loss, known, was_text)
     return ordered
 
 
@@ -99,11 +114,12 @@ def columns_of(
     loss: LossFunction,
     known: ClassNames | None = None,
     own_names: ClassNames | None = None,
+    was_text: bool = False,
 ) -> tuple[Any, dict[str, list[str]]]:
     """Return targets by head as columns in the order of the heads, and the names of classes.
 
     Other targets are returned unchanged, without names. ``own_names`` has the names of the classes
-    of targets that are class indices already.
+    of targets that are class indices already. ``was_text`` is as for :func:`read_dataset`.
     """
     y = _by_head(y, loss)
     if not isinstance(y, Mapping):
@@ -115,14 +131,17 @@ def columns_of(
         )
     if set(y) != set(loss.heads):
         raise ValueError(
-            f"y has the keys {shown(list(y))}: expected those of the loss, {shown([*loss.heads])}"
+            f"y has the keys {shown(list(y))}: expected those of the loss, {shown([*loss.heads])}, "
+            "each with the columns of its head. To take columns in the order of the heads, give "
+            "an array"
         )
     given = loss.class_names or {}
     found, names = [], {**(known or {}), **given}
     for name, head in loss.parts.items():
         with blaming(f"the head {name!r}"):
             coded = None if own_names is None else own_names.get(name)
-            column, own = _read(name, y[name], head, names.get(name), coded, name in given)
+            takes_numbers = name in given or not was_text
+            column, own = _read(name, y[name], head, names.get(name), coded, takes_numbers)
         if own is not None and known is not None and name not in names:
             raise ValueError(
                 f"the head {name!r}: y has text, e.g. {own[0]!r}, but the training targets were "
@@ -138,11 +157,11 @@ def columns_of(
 
 
 def _by_head(y: Any, loss: LossFunction) -> Any:
-    """Return a data frame with a column for each head as a dict of these; others unchanged."""
+    """Return a data frame as a dict of its columns; others unchanged."""
     if not isinstance(loss, Heads) or isinstance(y, Mapping):
         return y
-    if (columns := column_names(y)) is None or {*columns} != {*loss.heads}:
-        return y
+    if (columns := column_names(y)) is None or columns == [str(k) for k in range(len(columns))]:
+        return y  # a data frame without names has its columns numbered
     frame = as_frame("y", y)
     return {name: frame.get_column(name).to_native() for name in columns}
 

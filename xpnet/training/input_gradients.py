@@ -29,7 +29,7 @@ from .purpose import intake_of, objective_of
 from .sums import loss_arguments
 from .target_unit import in_float64
 from .trainable import TrainableModel
-from .weighing import balanced_loss, check_total_weight
+from .weighing import check_total_weight, order_weights
 
 _PASSES = ("__getattribute__", "forward_propagation", "backward_propagation")
 
@@ -84,7 +84,7 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
         known.check_columns(column_names(X))
         features = Dataset(X)
     if y is not None:
-        y = columns_of(y, model.loss, known.names_by_head)[0]
+        y = columns_of(y, model.loss, known.names_by_head, was_text=known.has_text_labels)[0]
         names = known_names(y, known.class_names)
         target = Dataset(features.X, y, sample_weight=sample_weight, class_names=names)
         features = copy.copy(features)
@@ -101,9 +101,9 @@ def _targets(model: TrainableModel, data: Dataset) -> Array:
     check_weights(data, model.loss, ())
     objective = objective_of(model)
     y = objective.targets_of(data)
-    given = (y, data.sample_weight, objective.n_outputs)
-    loss = balanced_loss(model.loss, *given, anew=False, class_names=data.class_names)
-    check_total_weight("data set", loss, *given, model.backend.dtype)
+    order_weights(model.loss, model.class_names)
+    given = (y, data.sample_weight, objective.n_outputs, model.backend.dtype)
+    check_total_weight("data set", model.loss, *given)
     return y
 
 

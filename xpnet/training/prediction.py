@@ -30,7 +30,7 @@ from .purpose import intake_of
 from .target_unit import check_losses_as_metrics, in_float64, in_own_unit
 from .trainable import TrainableModel
 from .trainer import is_being_trained
-from .weighing import check_total_weight
+from .weighing import check_total_weight, order_weights
 
 
 def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> Array:
@@ -125,13 +125,10 @@ def predict_proba(model: TrainableModel, dataset: Any) -> Any:
 
 
 def _class_names(model: TrainableModel) -> Any:
-    """Return the class names of the present outputs; None if last layers were removed.
-
-    With several heads, another number of outputs is refused.
-    """
+    """Return the class names; with several heads, another number of outputs is refused."""
     if isinstance(model.loss, Heads):
         model.loss.check_outputs(model.layers[-1].output_shape()[0])
-    return None if model.is_shortened else model.class_names
+    return model.class_names
 
 
 def outputs(
@@ -234,6 +231,7 @@ def _measured(
     check_losses_as_metrics(metrics, model.target_unit)
     data = check_data(model, dataset, Known.of(model))
     check_weights(data, model.loss, metrics)
+    order_weights(model.loss, model.class_names)
     if data.y is None:
         raise ValueError("the data set has no targets: give Dataset(X, y)")
     n_outputs, unit = model.layers[-1].output_shape()[0], model.target_unit

@@ -16,9 +16,30 @@ from .averaging import Average
 from .history import History
 from .memory import MemoryPlan
 from .metric_settings import OneMetric, by_head, metrics_for, several, warn_of_same_name
-from .other_heads import ClassNames, has_same_places, names_for
+from .other_heads import has_same_outputs, names_for
 from .settings import CHECKS
 from .target_unit import Unit, unit_for, units_of_heads
+
+
+class _OfOutputs:
+    """An attribute that describes the outputs: none is left once last layers are removed.
+
+    It comes back with the layers.
+    """
+
+    def __init__(self, without: Any) -> None:
+        self._without = without
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, model: Any, owner: type | None = None) -> Any:
+        if model is None:
+            return self
+        return self._without if model.is_shortened else vars(model)[self._name]
+
+    def __set__(self, model: Any, value: Any) -> None:
+        vars(model)[self._name] = value
 
 
 class TrainableModel(Model):
@@ -38,7 +59,8 @@ class TrainableModel(Model):
     stop_training : bool
         Whether to end training after this epoch; a callback may set it.
     feature_names, label_name, class_names
-        The names in the data set of the last training, or None.
+        The names in the data set of the last training, or None. Without the last layers, a network
+        has no ``label_name`` and no ``class_names``.
     has_text_labels : bool
         Whether the training data had text labels, whose classes the library has numbered.
     categories : dict of str to list
@@ -58,6 +80,10 @@ class TrainableModel(Model):
     target_unit: Unit | None
     orders: Orders
 
+    label_name = _OfOutputs(None)
+    class_names = _OfOutputs(None)
+    has_text_labels = _OfOutputs(False)
+
     _called = ("network", "net")
     _setting_checks: ClassVar[dict[str, Check]] = CHECKS
 
@@ -68,8 +94,7 @@ class TrainableModel(Model):
         self.average: Average | None = None
         self.stop_training = False
         self.feature_names: list[str] | None = None
-        self.label_name: str | list[str] | None = None
-        self.class_names: ClassNames | None = None
+        self.label_name = self.class_names = None
         self.has_text_labels = False
         self.categories: Categories = {}
         self._is_fitted = False
@@ -96,7 +121,7 @@ class TrainableModel(Model):
         self._set("target_unit", unit)
         self.class_names, self.has_text_labels = names, self.has_text_labels and names is not None
         # Otherwise an output would stand for another target than the one it was trained on.
-        self._is_fitted &= all_kept and has_same_places(old, loss)
+        self._is_fitted &= all_kept and has_same_outputs(old, loss)
 
     def _argument(self, name: str) -> Any:
         value = super()._argument(name)
