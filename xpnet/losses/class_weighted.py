@@ -52,7 +52,7 @@ class ClassWeightedLoss(MeanLoss):
     def __init__(
         self, class_weight: Sequence[float] | Mapping[Any, float] | str | None = None
     ) -> None:
-        self.class_weight = class_weight  # type: ignore[assignment]  # is read by the setter
+        self.class_weight = class_weight
 
     @property
     def class_weight(self) -> ClassWeight:

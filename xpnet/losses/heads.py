@@ -61,7 +61,8 @@ class Heads(HeadOutputs):
     Notes
     -----
     Targets are a dict of arrays, a data frame whose columns have the names of the heads, or a
-    :class:`~xpnet.Dataset` made of these. The labels of a classification head may be text;
+    :class:`~xpnet.Dataset` made of these. Other names are refused; columns that are only numbered
+    are taken in order, as those of an array. The labels of a classification head may be text;
     ``net.class_names`` then has the class names of each such head. ``predict_classes`` and
     ``predict_proba`` return dicts for the classification heads, and ``predict_interval`` for the
     heads whose losses have intervals.

@@ -96,8 +96,8 @@ def _in_order(
             )
         return dataset
     is_ready = not known and names == [*loss.heads]
-    is_alone = is_one and len(loss.heads) == 1 and names != [*loss.heads]
-    if dataset.y is None or not names or (classes is None and (is_ready or is_alone)):
+    is_other = not _are_names(names) or (is_one and len(loss.heads) == 1 and not is_ready)
+    if dataset.y is None or (classes is None and (is_ready or is_other)):
         return dataset
     host = to_host(dataset.y).reshape(len(dataset), -1)
     targets = dict(zip(names, host.T, strict=True))
@@ -156,12 +156,17 @@ def columns_of(
     return np.concatenate([column.astype(np.float64) for column in found], axis=1), names
 
 
+def _are_names(columns: list[str]) -> bool:
+    """Whether columns have names, and not only numbers, as pandas gives them."""
+    return columns != [str(k) for k in range(len(columns))]
+
+
 def _by_head(y: Any, loss: LossFunction) -> Any:
     """Return a data frame as a dict of its columns; others unchanged."""
     if not isinstance(loss, Heads) or isinstance(y, Mapping):
         return y
-    if (columns := column_names(y)) is None or columns == [str(k) for k in range(len(columns))]:
-        return y  # a data frame without names has its columns numbered
+    if not _are_names(columns := column_names(y) or []):
+        return y
     frame = as_frame("y", y)
     return {name: frame.get_column(name).to_native() for name in columns}
 
