@@ -207,7 +207,7 @@ def report(result: dict[str, Any]) -> str:
         "",
         tabulate(
             parquet_rows,
-            ["Parquet by", "peak memory ÷ size of X"],
+            ["engine (Parquet)", "peak memory ÷ size of X"],
             tablefmt="github",
             disable_numparse=True,
         ),

@@ -152,7 +152,7 @@ def test_a_loss_that_does_not_fit_the_output_is_refused(end, loss, n_outputs, me
 
 def test_class_indices_for_a_loss_of_values_are_refused_with_the_way_out():
     net = network(loss="mse")
-    with pytest.raises(ValueError, match=r"expects shape \(20, 4\): to make .* one_hot\(y\)"):
+    with pytest.raises(ValueError, match=r"expects shape \(20, 4\). To make .* one_hot\(y\)"):
         net.fit(good())
 
 
@@ -182,7 +182,7 @@ def test_a_metric_of_classes_is_refused_for_yes_or_no_outputs():
         ("metric", "acuracy", "unknown metric 'acuracy': did you mean 'accuracy'?"),
         ("device", "gpu", "unknown device 'gpu': did you mean 'cuda'? Known: auto, cpu, cuda"),
         ("backend", "pytorch", "unknown backend 'pytorch': did you mean 'torch'?"),
-        ("dtype", "float16", "unknown dtype 'float16': did you mean 'float64'?"),
+        ("dtype", "flaot64", "unknown dtype 'flaot64': did you mean 'float64'?"),
     ],
 )
 def test_unknown_names_are_refused_with_the_nearest_known_one(argument, value, message):
@@ -369,3 +369,30 @@ def test_validation_has_the_columns_of_its_own_training(frame):
     others = frame[FEATURES[::-1]], frame["target"]
     net.fit(others, validation=others, restart=True)
     assert net.feature_names == FEATURES[::-1]
+
+
+TWO = np.linspace(0, 1, 12).reshape(6, 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: DenseLayer(3, "relu"), r"input_shape='relu': .* add\(ReLUActivation\(\)\)$"),
+        (lambda: NeuralNetwork(dtype="float16"), "write precision='float16', an argument"),
+        (
+            lambda: outputs(3).fit(TWO, TWO[:, 0]),
+            r"\(6, 3\)\. For one target, end with one",
+        ),
+        (lambda: outputs(3).fit(TWO, [0, 1, 2, 0, 1, 2]), r"write one_hot\(y\)$"),
+        (lambda: outputs(3, True).fit(TWO, [1, 2, 3, 1, 2, 3]), "or begin at 0 with y - 1$"),
+        (lambda: outputs(3, True).fit(TWO, [0, 2, 3, 1, 2, 3]), r"e\.g\. y\.astype\(str\)$"),
+    ],
+)
+def test_the_remedy_fits_what_was_given(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def outputs(n, are_classes=False):
+    loss = "softmax_cross_entropy" if are_classes else "mse"
+    return NeuralNetwork(epochs=1, loss=loss).add(DenseLayer(n, (2,)))

@@ -627,7 +627,7 @@ def test_reading_tables_is_timed_beside_pandas(tmp_path, capsys, monkeypatch):
         "pandas itself",
         "csv",
         "4 times the columns",
-        "Parquet by",
+        "engine (Parquet)",
     ):
         assert word in printed
 

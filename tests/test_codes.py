@@ -226,6 +226,14 @@ def test_wrong_codes_that_layers_make_are_refused_in_training(limit):
     assert not net.is_fitted
 
 
+def test_batches_that_diverge_may_have_wrong_codes():
+    net = network(Composite(TanhActivation(), input_shape=(2,)), Embedding(1, 2))
+    wrong = np.full((8, 2), 50.0)
+    with pytest.raises(DivergedError) as caught:
+        net.fit(batches=[(wrong, np.zeros(8))], epochs=1)
+    assert "An embedding gives NaN for numbers that are not codes" in caught.value.__notes__[0]
+
+
 def test_training_that_diverges_for_another_reason_says_so():
     net = network(Composite(TanhActivation(), input_shape=(2,)), Embedding(1, 2))
     net.optimizer.learning_rate = 1e30

@@ -182,6 +182,11 @@ def room_for(what: str, shape: tuple[int, ...]) -> Iterator[None]:
 def check_shape(name: str, value: Any) -> tuple[int, ...]:
     """Return the shape of one sample as a tuple; an integer n becomes (n,)."""
     shape = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    if isinstance(value, str):
+        raise ValueError(
+            f"{name}={value!r}: expected the shape of one sample, e.g. (784,). Activations are "
+            "layers: add(ReLUActivation())"
+        )
     if not shape:
         raise ValueError(f"{name}={value!r}: expected the shape of one sample, e.g. (784,)")
     if len(shape) > 1 and any(size is None for size in shape):  # Keras includes the batch
@@ -275,6 +280,7 @@ def class_indices(y: np.ndarray, n_classes: int, ignored: int | None = None) -> 
         raise ValueError(
             f"y has the class {outside[0]}: expected 0 to {n_classes - 1}, one class for each of "
             f"{n_classes} outputs. To use other labels, give them as text, e.g. y.astype(str)"
+            + (", or begin at 0 with y - 1" if counted.min() == 1 else "")
         )
     return labels
 

@@ -1,7 +1,7 @@
 """The confusion matrix, and the metrics that are computed from it."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..backends import Array, array_namespace, ops, resolve
@@ -272,8 +272,8 @@ class CohenKappa(ConfusionMetric):
 
 
 def confusion_matrix(
-    y_true: Array,
-    y_pred: Array,
+    y_true: Array | Sequence[str],
+    y_pred: Array | Sequence[str],
     sample_weight: Array | None = None,
     *,
     threshold: float | None = None,

@@ -324,7 +324,11 @@ def prepare_targets(
         if n_outputs > 1:
             host = np.repeat(host, n_outputs, axis=1)
     if host.shape != (n, n_outputs):
-        hint = ": to make such rows from class indices, write one_hot(y)" if column else ""
+        hint = ""
+        if column:
+            hint = ". For one target, end with one output"
+            if host.dtype.kind in "iu" and not (np.min(host) < 0 or np.max(host) >= n_outputs):
+                hint = ". To make such rows from class indices, write one_hot(y)"
         raise ValueError(
             f"y has shape {tuple(y.shape)}, but the network has {given} outputs: {name} "
             f"expects shape ({n}, {n_outputs}){hint}"

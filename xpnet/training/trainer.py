@@ -174,7 +174,7 @@ class Trainer:
         except BaseException as error:  # a second Ctrl-C, too
             before.restore()
             if isinstance(error, DivergedError):
-                self._refuse_made_codes()
+                self._refuse_made_codes(error)
             raise
         net.history.append(  # (8) history
             epoch=epoch + 1,
@@ -188,10 +188,17 @@ class Trainer:
         if net.progress:
             bar.set_postfix(_shown(net.history, self._columns), refresh=False)
 
-    def _refuse_made_codes(self) -> None:
+    def _refuse_made_codes(self, error: DivergedError) -> None:
         """Refuse numbers that are not codes, for which an embedding in the network gives NaN."""
-        if makes_codes(self.network.layers) and not isinstance(self.training, Batches):
-            deque(outputs(self.network, self.training), maxlen=0)
+        if not makes_codes(self.network.layers):
+            return
+        if isinstance(self.training, Batches):  # which are gone
+            error.add_note(
+                "An embedding gives NaN for numbers that are not codes: the layers before it may "
+                "have computed such numbers. net.predict(X) of a batch says which"
+            )
+            return
+        deque(outputs(self.network, self.training), maxlen=0)
 
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metrics."""
