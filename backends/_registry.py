@@ -86,7 +86,7 @@ def _dtype_name(given: Any) -> str:
         given = np.dtype(given).name
     elif not isinstance(given, (str, type)) and type(given).__name__ == "dtype":
         given = str(given).rpartition(".")[2]  # PyTorch's are "torch.float32"
-    if given in ("float16", "bfloat16"):
+    if isinstance(given, str) and given in ("float16", "bfloat16"):
         advice = f"precision={given!r}, an argument of NeuralNetwork; weights stay float32"
         raise unknown_name("dtype", given, _DTYPES, advice)
     return check_name("dtype", given, _DTYPES)

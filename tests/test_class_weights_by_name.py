@@ -144,3 +144,77 @@ def test_a_loss_without_data_says_what_it_lacks():
     loss = SoftmaxCrossEntropy(class_weight={"yes": 3})
     with pytest.raises(ValueError, match="has no weights before a network's fit finds them"):
         loss.loss(INDICES, np.zeros((20, 3)))
+
+
+# ---- weights of earlier data, and weights that are set later
+
+
+@pytest.mark.parametrize("again", ["restart", "reset", "other layers", "another network", "heads"])
+def test_weights_by_the_names_of_earlier_classes_are_not_kept(again):
+    """The same refusal as with a loss that has not been trained."""
+    by_name, y = SoftmaxCrossEntropy(class_weight={"yes": 3}), INDICES
+    if again == "heads":
+        net = network({"a": (by_name, 3)}).fit(X, {"a": LABELS})
+        y = {"a": y}
+    else:
+        net = network(by_name).fit(X, LABELS)
+    if again == "reset":
+        net.reset()
+    elif again == "other layers":
+        net.layers.pop()
+        net.add(DenseLayer(3, input_shape=(2,)))
+    elif again == "another network":
+        net = network(net.loss)
+    with pytest.raises(ValueError, match="has names of classes, but the classes in y have none"):
+        net.fit(X, y, restart=again in ("restart", "heads"))
+
+
+def test_more_training_on_numbers_keeps_the_weights_of_names_that_are_known():
+    loss = SoftmaxCrossEntropy(class_weight={"yes": 3})
+    net = network(loss).fit(Dataset(X, INDICES, class_names=["maybe", "no", "yes"]))
+    assert net.fit(X, INDICES).loss.balanced_weight == [1.0, 1.0, 3.0]
+    net.loss.class_weight = {"no": 4}
+    assert net.fit(X, INDICES).loss.balanced_weight == [1.0, 4.0, 1.0]
+
+
+@pytest.mark.parametrize("in_heads", [False, True])
+@pytest.mark.parametrize("saved", [False, True])
+def test_weights_that_are_set_later_take_effect_at_once(in_heads, saved, tmp_path):
+    loss, y = SoftmaxCrossEntropy(class_weight={"yes": 3}), LABELS
+    if in_heads:
+        loss, y = {"a": (loss, 3)}, {"a": LABELS}
+    net = network(loss).fit(X, y)
+    if saved:
+        net.save(tmp_path / "net.safetensors")
+        net = xpnet.load(tmp_path / "net.safetensors")
+    own = net.loss.heads["a"][0] if in_heads else net.loss
+    before = net.evaluate(X, y)
+    gradient = net.input_gradient(X, y=y)
+    found = []
+    for weight in ({"no": 50}, [1.0, 50.0, 1.0], {1: 50}):
+        own.class_weight = weight
+        found.append((net.evaluate(X, y), net.input_gradient(X, y=y)))
+        assert net.inspect((X, y)).loss != pytest.approx(before["loss"], rel=1e-3)
+    for values, slopes in found:
+        assert values == found[-1][0] != before
+        np.testing.assert_array_equal(slopes, found[-1][1])
+        assert not np.allclose(slopes, gradient)
+    own.class_weight = {"nobody": 2}
+    with pytest.raises(ValueError, match="class_weight names the class 'nobody'"):
+        net.evaluate(X, y)
+    own.class_weight = "balanced"
+    with pytest.raises(ValueError, match="before a network's fit finds them"):
+        net.evaluate(X, y)
+    net.fit(X, y)
+    assert own.balanced_weight is None  # fit has made a copy, net.loss
+    assert net.loss.balanced_weight is not None
+
+
+def test_the_same_weights_set_again_change_nothing():
+    net = network(SoftmaxCrossEntropy(class_weight="balanced")).fit(X, LABELS)
+    before = net.loss.balanced_weight
+    net.loss.class_weight = "balanced"
+    assert net.loss.balanced_weight == before
+    with pytest.raises(ValueError, match="class_weight='even'"):
+        net.loss.class_weight = "even"
+    assert net.loss.class_weight == "balanced"

@@ -64,7 +64,7 @@ def test_the_moments_of_data_are_not_taken_for_those_of_outputs(between):
     net = NeuralNetwork().add(DenseLayer(2, (2,)))
     for layer in between:
         net.add(layer.copy())
-    with pytest.raises(ValueError, match=r"as adapt\(X\) .* put Normalization before DenseLayer"):
+    with pytest.raises(ValueError, match=r"adapt\(X\) has .* put Normalization before DenseLayer"):
         net.add(Normalization.adapt(numbers))
     assert len(net.layers) == 1 + len(between)
     net.add(Normalization(0.5, 2.0))

@@ -264,3 +264,43 @@ def test_data_without_any_target_of_a_head_stay_refused():
             network(missing).fit(X, given)
     with pytest.raises(ValueError, match="the head 'kind'"):
         network(HEADS).fit(batches=in_batches(y))
+
+
+# ---- names of classes that were given for numbers
+
+
+@pytest.mark.parametrize("first", ["dataset", "loss"])
+def test_numbers_stay_the_classes_that_were_named_for_numbers(first, tmp_path):
+    heads = {"kind": ("softmax_cross_entropy", 3)}
+    if first == "dataset":
+        net = network("softmax_cross_entropy", 3).fit(Dataset(X, CODES, class_names=NAMES))
+    else:
+        net = network(Heads(heads, class_names={"kind": NAMES}), 3).fit(X, {"kind": CODES})
+    net.loss = heads
+    net.save(tmp_path / "net.safetensors")
+    for each in (net, xpnet.load(tmp_path / "net.safetensors"), copy.deepcopy(net)):
+        numbers, texts = {"kind": CODES}, {"kind": KIND}
+        before = each.evaluate(X, numbers)
+        assert before == each.evaluate(X, texts) == each.evaluate(Dataset(X, texts))
+        each.fit(X, numbers, validation=(X, numbers))
+        each.fit(batches=[(X, numbers)])
+        assert each.input_gradient(X, y=numbers).shape == X.shape
+        assert each.class_names == {"kind": NAMES}
+        assert not each.has_text_labels
+        each.fit(X, texts, validation=(X, numbers))
+        assert each.class_names == {"kind": NAMES}
+
+
+def test_numbers_are_refused_in_place_of_text_by_every_way():
+    texts = {"size": SIZE, "kind": np.array(NAMES * N)[:N]}
+    numbers = {"size": SIZE, "kind": np.arange(N) % 3}
+    net = network(HEADS).fit(X, texts)
+    for call in (
+        lambda: net.evaluate(X, numbers),
+        lambda: net.fit(X, numbers),
+        lambda: net.fit(batches=[(X, numbers)]),
+        lambda: net.input_gradient(X, y=numbers),
+        lambda: network(HEADS).fit(X, texts, validation=(X, numbers)),
+    ):
+        with pytest.raises(ValueError, match="y has numbers, but the training targets were text"):
+            call()

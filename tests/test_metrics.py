@@ -236,10 +236,20 @@ def test_r2_does_not_cancel_for_targets_far_from_0(rng):
     np.testing.assert_allclose(metric.result(merged), exact, rtol=1e-3)
 
 
-def test_an_empty_batch_has_the_metric_0_or_the_like(backend):
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_is_nan_if_no_sample_counts(name, backend, rng):
+    y, p = on(backend, *DATA[name](rng))
+    metric, none = make(name), backend.zeros((N,))
+    assert np.isfinite(to_host(metric(y, p, none + 1.0)))
+    assert np.isnan(to_host(metric(y, p, none)))
+    parts = [metric.statistics(y[k, ...], p[k, ...], none[k]) for k in (slice(9), slice(9, N))]
+    assert np.isnan(to_host(metric.result(metric.merge(*parts))))
+
+
+def test_an_empty_batch_has_no_metric(backend):
     empty = backend.zeros((0, 1))
     for name in ("accuracy", "mse", "rmse", "f1", "max_error", "log_loss", "brier_score", "mape"):
-        assert to_host(METRICS[name]()(empty[:, 0], empty)) == 0.0
+        assert np.isnan(to_host(METRICS[name]()(empty[:, 0], empty)))
 
 
 @pytest.mark.parametrize("name", METRICS)

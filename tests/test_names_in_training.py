@@ -398,3 +398,11 @@ def test_a_network_that_was_saved_matches_names_when_it_goes_on(tmp_path):
     by_columns().save(tmp_path / "net")
     with pytest.raises(ValueError, match="in this order"):
         xpnet.load(tmp_path / "net").fit(TWO[["b", "a"]], Y[:5])
+
+
+def test_new_layers_in_place_of_all_old_ones_have_learned_no_columns():
+    net = one_hot()
+    net.layers.clear()
+    net.add(DenseLayer(1, input_shape=(1,)))
+    assert (net.feature_names, net.categories, net.is_fitted) == (None, {}, False)
+    assert net.fit(FRAME[["size"]], Y).feature_names == ["size"]

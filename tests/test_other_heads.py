@@ -130,6 +130,90 @@ def test_metrics_of_a_head_without_a_unit_take_class_indices(float64_backend):
     assert found["price_mae"] == pytest.approx(np.abs(outputs[:, 0] - FAR).mean())
 
 
+SCE = "softmax_cross_entropy"
+
+
+def targets_for(loss):
+    """Return targets for a loss of 4 outputs."""
+    if not isinstance(loss, dict):
+        return CODES if loss == SCE else X[:, [0, 1, 2, 0]]
+    found = {}
+    for name, (kind, n_outputs) in loss.items():
+        found[name] = CODES if kind == SCE else X[:, [0, 1, 2, 0][:n_outputs]]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"a": (SCE, 3), "b": ("mse", 1)}, {"b2": ("mse", 1), "a2": (SCE, 3)}),
+        ({"a": (SCE, 3), "b": ("mse", 1)}, {"b": ("mse", 1), "a2": (SCE, 3)}),
+        ({"a": (SCE, 3), "b": ("mse", 1)}, SCE),
+        ({"a": (SCE, 3), "b": ("mse", 1)}, {"a": (SCE, 3)}),
+        ({"a": ("mse", 2), "b": ("mse", 2)}, {"c": ("mse", 1), "d": (SCE, 3)}),
+        ({"a": ("mse", 3), "b": ("mse", 1)}, {"a": (SCE, 3), "b": ("mse", 1)}),
+        ({"a": ("mse", 3), "b": ("mse", 1)}, {"z": (SCE, 3), "b": ("mse", 1)}),
+        ({"a": ("mse", 2), "b": ("mse", 2)}, {"a": ("gaussian_nll", 2), "b": ("mse", 2)}),
+        ({"a": ("mse", 4)}, {"a": ("mse", 2), "b": ("mse", 2)}),
+        ({"a": ("mse", 4)}, SCE),
+        ("mse", {"a": ("mse", 1), "b": (SCE, 3)}),
+        ("mse", {"a": (SCE, 4)}),
+    ],
+)
+def test_outputs_that_stand_for_other_targets_must_be_trained_again(old, new, tmp_path):
+    net = network(old, 4).fit(X, targets_for(old))
+    net.loss = new
+    for each in (net, *kinds(net, tmp_path)):
+        assert not each.is_fitted
+        with pytest.raises(NotFittedError, match="layers, loss or target_unit have changed"):
+            each.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"a": (SCE, 3), "b": ("mse", 1)}, {"a2": (SCE, 3), "b2": ("mse", 1)}),
+        ({"a": (SCE, 3), "b": ("mse", 1)}, {"a": ("focal", 3), "b": ("mae", 1)}),
+        ({"a": ("mse", 4)}, "mae"),
+        ("mse", {"a": ("huber", 4)}),
+        (SCE, {"a": (SCE, 4)}),
+        (SCE, "mse"),  # without heads, this is for the user to know
+    ],
+)
+def test_outputs_that_stand_for_the_same_targets_are_kept(old, new):
+    net = network(old, 4).fit(X, targets_for(old))
+    before = net.predict(X)
+    net.loss = new
+    np.testing.assert_array_equal(net.predict(X), before)
+
+
+def test_a_unit_that_changes_nothing_goes_with_its_head():
+    net = network({"a": ("mse", 1), "b": ("mse", 1)}, 2, target_unit={"a": (0, 1)})
+    net.loss = {"a": ("mse", 1)}
+    assert net.target_unit == ((0.0,), (1.0,))
+    net.loss = {"c": ("mse", 1)}
+    assert net.target_unit is None
+    net = network({"a": ("mse", 1), "b": ("mse", 1)}, 2, target_unit={"a": (0, 1), "b": (5, 1)})
+    net.loss = {"b": ("mse", 1)}
+    assert net.target_unit == ((5.0,), (1.0,))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        {"kind": ["accuracy", "f1"], "price": "r2"},
+        {"kind": xpnet.metrics.F1("macro"), "price": xpnet.metrics.R2()},
+    ],
+)
+def test_the_same_metrics_of_heads_set_again_are_the_same(metric, recwarn):
+    net = network(PRICE_KIND, 4, metric=metric).fit(X, {"price": SIZE, "kind": CODES})
+    net.metric = metric
+    net.metric = net.metric
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="another metric with the name 'kind_f1'"):
+        net.metric = {"kind": xpnet.metrics.F1("weighted")}
+
+
 # ---- names of classes
 
 
@@ -363,3 +447,28 @@ def test_names_of_classes_are_those_of_the_present_outputs(tmp_path):
     with pytest.raises(ValueError, match="2 features: expected 3"):
         net.fit(X[:, :2], KIND)
     assert net.class_names is None
+
+
+def test_names_of_outputs_go_and_come_back_with_the_last_layer(tmp_path):
+    y = Dataset(X, KIND, label_name="colour")
+    net = network(SCE, 3).fit(y)
+    last = net.layers.pop()
+    assert (net.class_names, net.label_name, net.has_text_labels) == (None, None, False)
+    net.layers.append(last)
+    assert (net.class_names, net.label_name, net.has_text_labels) == (NAMES, "colour", True)
+    assert set(net.predict_classes(X)) <= {*NAMES}
+    net.layers.pop()
+    for each in (net, *kinds(net, tmp_path), net[:], net.copy()):
+        assert (each.class_names, each.label_name, each.has_text_labels) == (None, None, False)
+    net.add(DenseLayer(3))
+    assert net.class_names is None
+    assert net.fit(X, CODES).class_names is None
+
+
+def test_heads_are_not_split_from_hidden_outputs():
+    net = network(PRICE_KIND, 4).fit(X, {"price": SIZE, "kind": KIND})
+    with pytest.raises(ValueError, match="the heads take 4 outputs"):
+        net[:-1].predict_classes(X)
+    net.layers.pop()
+    with pytest.raises(ValueError, match="the heads take 4 outputs"):
+        net.predict_proba(X)

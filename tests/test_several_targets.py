@@ -292,3 +292,42 @@ def test_targets_by_name_on_every_backend(backend):
     plain = network("mse", 2).fit(X, columns)
     with pytest.raises(ValueError, match="expected the order of the training data"):
         plain.evaluate(X, dict(reversed(columns.items())))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+@pytest.mark.parametrize("as_dataset", [False, True])
+def test_columns_that_are_not_the_heads_are_refused(library, as_dataset):
+    X, numbers = FRAME[FEATURES], {"width": FRAME["width"], "depth": FRAME["a"]}
+    frame = pd.DataFrame(numbers)
+    if library != "pandas":
+        module = pytest.importorskip(library)
+        make = module.table if library == "pyarrow" else module.DataFrame
+        frame = make({name: column.to_numpy() for name, column in numbers.items()})
+    heads = {"height": ("mse", 1), "width": ("mse", 1)}
+    data = Dataset(X, frame) if as_dataset else (X, frame)
+    message = (
+        r"y has the keys \['width', 'depth'\]: expected those of the loss, \['height', 'width'"
+    )
+    net = network(heads, 2)
+    with pytest.raises(ValueError, match=message):
+        net.fit(data)
+    with pytest.raises(ValueError, match=message):
+        net.fit((X, numbers))
+    net.fit(X, np.column_stack([*numbers.values()]))
+    with pytest.raises(ValueError, match=message):
+        net.evaluate(data)
+
+
+def test_columns_that_are_only_numbered_are_taken_in_order():
+    X, y = FRAME[FEATURES], FRAME[["width", "a"]].to_numpy()
+    heads = {"height": ("mse", 1), "width": ("mse", 1)}
+    expected = weights(network(heads, 2).fit(X, y))
+    for data in ((X, pd.DataFrame(y)), Dataset(X, pd.DataFrame(y))):
+        np.testing.assert_array_equal(weights(network(heads, 2).fit(data)), expected)
+    wide = {"both": ("mse", 2)}
+    expected = weights(network(wide, 2).fit(X, y))
+    by_head = {"both": FRAME[["width", "a"]]}
+    np.testing.assert_array_equal(weights(network(wide, 2).fit(X, by_head)), expected)
+    texts = pd.DataFrame({0: FRAME["width"], 1: FRAME["species"]})
+    with pytest.raises(ValueError, match="y has the keys"):
+        network().fit(Dataset(X, texts))

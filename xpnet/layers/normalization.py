@@ -58,6 +58,8 @@ class Normalization(Layer):
     state_names = ("mean", "scale")
     wide_names = ("mean", "scale")
     output_kind = "real"
+    _is_of_data = False
+    """Whether the numbers are those of data; not known any more of a layer from a file."""
 
     def __init__(
         self, mean: Any = 0.0, scale: Any = 1.0, input_shape: tuple[int, ...] | None = None
@@ -122,7 +124,9 @@ class Normalization(Layer):
         for name in data.categories:  # codes stay what they are
             column = (data.feature_names or []).index(name)
             mean[column], scale[column] = 0.0, 1.0
-        return cls(mean, scale, input_shape=(data.n_features,))
+        made = cls(mean, scale, input_shape=(data.n_features,))
+        made._is_of_data = True
+        return made
 
     @property
     def takes_wide(self) -> bool:  # type: ignore[override]

@@ -11,6 +11,7 @@ from ..backends import Array, array_namespace
 from ..backends._errors import shown
 from .base import MeanLoss
 from .class_weights import (
+    ClassWeight,
     balanced_weights,
     read_class_weight,
     weights_by_name,
@@ -32,7 +33,8 @@ class ClassWeightedLoss(MeanLoss):
     balanced_weight : list of float or None
         The class weights that the last ``fit`` computed for ``"balanced"``, or put in order for a
         dict by class name. Only the network's copy of the loss, ``net.loss``, has them; they are
-        saved with it.
+        saved with it. None after ``class_weight`` is set anew: those by name are put in order
+        again by ``evaluate``, and ``"balanced"`` ones are computed by the next ``fit``.
 
     Examples
     --------
@@ -45,11 +47,23 @@ class ClassWeightedLoss(MeanLoss):
 
     state_names = ("balanced_weight",)
     balanced_weight: list[float] | None = None
+    _class_weight: ClassWeight = None
 
     def __init__(
         self, class_weight: Sequence[float] | Mapping[Any, float] | str | None = None
     ) -> None:
-        self.class_weight = read_class_weight(class_weight)
+        self.class_weight = class_weight
+
+    @property
+    def class_weight(self) -> ClassWeight:
+        """The argument, as lists and dicts of Python numbers."""
+        return self._class_weight
+
+    @class_weight.setter
+    def class_weight(self, given: Any) -> None:
+        before, self._class_weight = self._class_weight, read_class_weight(given)
+        if self._class_weight != before:  # the weights that were found are for another argument
+            vars(self).pop("balanced_weight", None)
 
     @property
     def names_classes(self) -> bool:

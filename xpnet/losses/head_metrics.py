@@ -7,6 +7,7 @@ from array_api_compat import device
 
 from ..backends import Array, array_namespace
 from ..metrics import Metric
+from ..metrics.batch import if_counted, ratio
 from .base import MeanLoss
 
 
@@ -88,11 +89,14 @@ class Head(NamedTuple):
         weight = xp.ones_like(p[:, 0]) if weight is None else weight
         return xp.where(missing, xp.zeros_like(weight), weight)
 
-    def losses(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the loss of each sample, times its class weight; 0 if it does not count."""
+    def losses(self, y_true: Array, y_pred: Array) -> tuple[Array, Array | None]:
+        """Return the loss of each sample, times its weight in this head, and that weight.
+
+        The weight is its class weight, and 0 if it does not count; None if all are 1.
+        """
         y, p = self.split(y_true, y_pred)
         losses, own = self.loss.sample_loss(self.loss.match(y, p), p), self.weights(y_true, y, p)
-        return losses if own is None else losses * own
+        return (losses if own is None else losses * own), own
 
 
 class HeadMetric(Metric):
@@ -161,7 +165,11 @@ class HeadMetric(Metric):
         return copied
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return the metric's statistics; for a loss, its weighted sum and the sum of weights."""
+        """Return the metric's statistics.
+
+        Those of a loss are its weighted sum, the sum of the weights, and the sum of the weights in
+        this head.
+        """
         metric, loss = self.metric, self.loss
         if not isinstance(metric, Metric):
             return self._loss_statistics(metric, y_true, y_pred, sample_weight)
@@ -181,21 +189,25 @@ class HeadMetric(Metric):
     def _loss_statistics(
         self, loss: MeanLoss, y_true: Array, y_pred: Array, sample_weight: Array | None
     ) -> Array:
-        """Return the weighted sum of the samples' losses, and the sum of the weights."""
         head = Head(loss, 1.0, self.targets, self.outputs, self.ignore_missing)
-        xp, losses = array_namespace(y_pred), head.losses(y_true, y_pred)
+        xp = array_namespace(y_pred)
+        losses, own = head.losses(y_true, y_pred)
         weight = xp.ones_like(losses)
         if sample_weight is not None:
             weight = xp.astype(sample_weight, losses.dtype, copy=False)
-        return xp.stack([xp.sum(losses * weight), xp.sum(weight)])
+        total = xp.sum(weight)
+        counted = total if own is None else xp.sum(weight * own)
+        return xp.stack([xp.sum(losses * weight), total, counted])
 
     def merge(self, a: Array, b: Array) -> Array:
         """Return the combined statistics of two batches."""
         return self.metric.merge(a, b) if isinstance(self.metric, Metric) else a + b
 
     def result(self, statistics: Array) -> Array:
-        """Return the metric, or the mean loss, from the statistics of all batches."""
+        """Return the metric, or the mean loss, from the statistics of all batches.
+
+        A mean loss is NaN if no sample counts in this head.
+        """
         if isinstance(self.metric, Metric):
             return self.metric.result(statistics)
-        xp, total = array_namespace(statistics), statistics[1]
-        return statistics[0] / xp.where(total > 0, total, xp.ones_like(total))
+        return if_counted(ratio(statistics[0], statistics[1]), statistics[2])

@@ -43,8 +43,9 @@ class Heads(HeadOutputs):
     ignore_missing : bool, default False
         Whether a sample may lack the target of a head. A missing target is NaN or, in lists, tables
         and text labels, None. The sample then has the loss 0 in that head, and does not count in
-        its metrics. A batch given to ``fit(batches=...)`` may lack all targets of a head. By
-        default, missing targets are refused.
+        its metrics. A batch given to ``fit(batches=...)`` may lack all targets of a head, whose
+        loss and metrics are NaN if a whole epoch lacks them. By default, missing targets are
+        refused.
     class_names : dict of str to list of str, optional
         The names of the classes 0, 1, ... of some classification heads, e.g. if some classes do not
         occur in the training data. The targets of such a head are these names, or class indices. By
@@ -60,7 +61,8 @@ class Heads(HeadOutputs):
     Notes
     -----
     Targets are a dict of arrays, a data frame whose columns have the names of the heads, or a
-    :class:`~xpnet.Dataset` made of these. The labels of a classification head may be text;
+    :class:`~xpnet.Dataset` made of these. Other names are refused; columns that are only numbered
+    are taken in order, as those of an array. The labels of a classification head may be text;
     ``net.class_names`` then has the class names of each such head. ``predict_classes`` and
     ``predict_proba`` return dicts for the classification heads, and ``predict_interval`` for the
     heads whose losses have intervals.
@@ -165,7 +167,7 @@ class Heads(HeadOutputs):
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the weighted sum of the heads' losses of each sample."""
-        return sum(head.weight * head.losses(y_true, y_pred) for head in self.parts.values())
+        return sum(head.weight * head.losses(y_true, y_pred)[0] for head in self.parts.values())
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return the derivatives for the outputs of all heads, side by side."""

@@ -6,7 +6,7 @@ from ..backends import Array, array_namespace, ops
 from ..backends._errors import shown
 from ..common.checks import check_count, number
 from .base import Metric
-from .batch import predicted_classes, ratio, true_classes, values, weights
+from .batch import mean_of, predicted_classes, true_classes, values, weights
 
 
 class Accuracy(Metric):
@@ -53,7 +53,7 @@ class Accuracy(Metric):
 
     def result(self, statistics: Array) -> Array:
         """Return the weight of the correct samples divided by that of all samples."""
-        return ratio(statistics[0], statistics[1])
+        return mean_of(statistics[0], statistics[1])
 
 
 class BinaryAccuracy(Accuracy):

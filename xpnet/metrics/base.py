@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 from ..backends import Array, array_namespace
 from ..common.checks import check_text
 from ..common.readable import Readable, arguments_of
-from .batch import check_classes, check_shapes, class_rows, values, weights
+from .batch import check_classes, check_shapes, class_rows, if_counted, values, weights
 
 
 class Metric(Readable, ABC):
@@ -169,10 +169,11 @@ class CollectedMetric(Metric):
         return array_namespace(a).concat([a, b], axis=0)
 
     def result(self, statistics: Array) -> Array:
-        """Return the metric of all samples."""
-        n_outputs = statistics.shape[1] // 2
+        """Return the metric of all samples, NaN if none counts."""
+        n_outputs, weight = statistics.shape[1] // 2, statistics[:, -1]
         y_true, y_pred = statistics[:, :n_outputs], statistics[:, n_outputs : 2 * n_outputs]
-        return self.of_samples(y_true, y_pred, statistics[:, 2 * n_outputs])
+        found = self.of_samples(y_true, y_pred, weight)
+        return if_counted(found, array_namespace(weight).sum(weight))
 
 
 def _name_of_new(metric: Metric) -> str | None:

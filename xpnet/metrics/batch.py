@@ -58,6 +58,16 @@ def ratio(a: Array, b: Array) -> Array:
     return xp.where(b > 0, a / xp.where(b > 0, b, 1.0), 0.0)
 
 
+def if_counted(value: Array, total: Array) -> Array:
+    """Return a metric's value, and NaN if ``total``, the weight of its samples, is 0."""
+    return array_namespace(value).where(total > 0, value, float("nan"))
+
+
+def mean_of(summed: Array, total: Array) -> Array:
+    """Return a sum divided by the total weight of its samples, NaN if that is 0."""
+    return if_counted(ratio(summed, total), total)
+
+
 def are_indices(y_true: Array, y_pred: Array) -> bool:
     """Whether targets are class indices, one for each row of several outputs."""
     return bool(y_pred.shape[1] > 1 and (y_true.ndim == 1 or y_true.shape[1] == 1))

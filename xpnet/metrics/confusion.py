@@ -8,7 +8,16 @@ from ..backends import Array, array_namespace, ops, resolve
 from ..backends._errors import check_name
 from .accuracies import check_threshold
 from .base import Metric
-from .batch import check_classes, check_shapes, predicted_classes, ratio, true_classes, weights
+from .batch import (
+    check_classes,
+    check_shapes,
+    if_counted,
+    mean_of,
+    predicted_classes,
+    ratio,
+    true_classes,
+    weights,
+)
 
 
 class ConfusionMetric(Metric):
@@ -66,11 +75,11 @@ class AveragedMetric(ConfusionMetric):
         true, predicted = xp.sum(statistics, axis=1), xp.sum(statistics, axis=0)
         values = self.of_each_class(hits, true, predicted)
         if self.average == "binary" or (self.average == "auto" and values.shape[0] == 2):
-            return values[1]
+            return if_counted(values[1], xp.sum(true))
         weight = true
         if self.average != "weighted":
             weight = xp.astype((true + predicted) > 0, values.dtype)
-        return ratio(xp.sum(values * weight), xp.sum(weight))
+        return mean_of(xp.sum(values * weight), xp.sum(weight))
 
 
 class Precision(AveragedMetric):
@@ -173,7 +182,7 @@ class BalancedAccuracy(ConfusionMetric):
         xp = array_namespace(statistics)
         true = xp.sum(statistics, axis=1)
         recall = ratio(xp.linalg.diagonal(statistics), true)
-        return ratio(xp.sum(recall), xp.sum(xp.astype(true > 0, true.dtype)))
+        return mean_of(xp.sum(recall), xp.sum(xp.astype(true > 0, true.dtype)))
 
 
 class MatthewsCorrelation(ConfusionMetric):
@@ -209,7 +218,8 @@ class MatthewsCorrelation(ConfusionMetric):
         t, p = ratio(true, total), ratio(predicted, xp.sum(predicted))
         correct = ratio(xp.sum(xp.linalg.diagonal(statistics)), total)
         spread = (1.0 - xp.sum(t * t)) * (1.0 - xp.sum(p * p))
-        return ratio(correct - xp.sum(t * p), xp.sqrt(xp.where(spread > 0, spread, 0.0)))
+        found = ratio(correct - xp.sum(t * p), xp.sqrt(xp.where(spread > 0, spread, 0.0)))
+        return if_counted(found, total)
 
 
 class CohenKappa(ConfusionMetric):
@@ -255,9 +265,10 @@ class CohenKappa(ConfusionMetric):
         elif self.weights == "quadratic":
             distance = distance * distance / n_classes
         true, predicted = xp.sum(statistics, axis=1), xp.sum(statistics, axis=0)
-        expected = ratio(true, xp.sum(true))[:, None] * predicted[None, :]
+        total = xp.sum(true)
+        expected = ratio(true, total)[:, None] * predicted[None, :]
         by_chance = xp.sum(distance * expected)
-        return ratio(by_chance - xp.sum(distance * statistics), by_chance)
+        return if_counted(ratio(by_chance - xp.sum(distance * statistics), by_chance), total)
 
 
 def confusion_matrix(

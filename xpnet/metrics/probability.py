@@ -6,7 +6,7 @@ from ..backends import Array, array_namespace, ops
 from ..backends._errors import shown
 from ..common.checks import check_count
 from .base import Metric
-from .batch import class_rows, ratio, values, weights
+from .batch import class_rows, mean_of, values, weights
 from .outputs import OF_CLASSES, are_answers, check_output_kind, log_probabilities, probabilities
 
 
@@ -82,7 +82,7 @@ class _MeanScore(ProbabilityMetric):
 
     def result(self, statistics: Array) -> Array:
         """Return the mean."""
-        return ratio(statistics[0], statistics[1])
+        return mean_of(statistics[0], statistics[1])
 
 
 class LogLoss(_MeanScore):
@@ -231,5 +231,5 @@ class ExpectedCalibrationError(ProbabilityMetric):
         """Return Σ |outcomes - probabilities| / Σ weights, averaged over yes-or-no outputs."""
         xp = array_namespace(statistics)
         apart = xp.abs(statistics[:, 2, :] - statistics[:, 1, :])
-        found = ratio(xp.sum(apart, axis=1), xp.sum(statistics[:, 0, :], axis=1))
+        found = mean_of(xp.sum(apart, axis=1), xp.sum(statistics[:, 0, :], axis=1))
         return xp.mean(found)

@@ -4,7 +4,7 @@ from ..backends import Array, array_namespace
 from ..backends._errors import shown
 from ..common.checks import number
 from .base import Metric
-from .batch import ratio, values, weights
+from .batch import if_counted, mean_of, ratio, values, weights
 
 
 class MSE(Metric):
@@ -34,7 +34,7 @@ class MSE(Metric):
 
     def result(self, statistics: Array) -> Array:
         """Return the mean."""
-        return ratio(statistics[0], statistics[1])
+        return mean_of(statistics[0], statistics[1])
 
 
 class MAE(MSE):
@@ -153,21 +153,21 @@ class MaxError(Metric):
     greater_is_better = False
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return the largest error, 0 if no sample counts."""
+        """Return the largest error, -1 if no sample counts."""
         xp = array_namespace(y_pred)
         error = xp.abs(values(y_true, y_pred) - y_pred)
         if sample_weight is not None:
-            error = xp.where(sample_weight[:, None] > 0, error, 0.0)
-        zero = xp.reshape(xp.zeros_like(xp.sum(error)), (1,))  # for a batch without samples
-        return xp.max(xp.concat([xp.reshape(error, (-1,)), zero]))
+            error = xp.where(sample_weight[:, None] > 0, error, -1.0)
+        least = xp.reshape(-xp.ones_like(xp.sum(error)), (1,))  # for a batch without samples
+        return xp.max(xp.concat([xp.reshape(error, (-1,)), least]))
 
     def merge(self, a: Array, b: Array) -> Array:
         """Return the larger of two errors."""
         return array_namespace(a).maximum(a, b)
 
     def result(self, statistics: Array) -> Array:
-        """Return the largest error."""
-        return statistics
+        """Return the largest error, NaN if no sample counts."""
+        return if_counted(statistics, statistics + 1.0)
 
 
 class R2(Metric):
@@ -203,7 +203,7 @@ class R2(Metric):
     def result(self, statistics: Array) -> Array:
         """Return the mean of 1 - residual / spread over the outputs."""
         total, mean, spread, residual = (statistics[k, :] for k in range(4))
-        return _explained(spread, residual, _rounding(total, mean))
+        return if_counted(_explained(spread, residual, _rounding(total, mean)), total[0])
 
 
 class ExplainedVariance(Metric):
@@ -242,7 +242,7 @@ class ExplainedVariance(Metric):
         xp = array_namespace(statistics)
         # The errors are rounded as the targets and the outputs are, from which they are made.
         size = xp.abs(mean) + xp.abs(mean - of_errors)
-        return _explained(spread, residual, _rounding(total, size))
+        return if_counted(_explained(spread, residual, _rounding(total, size)), total[0])
 
 
 _LEAST = 2.220446049250313e-16

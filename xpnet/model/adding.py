@@ -69,8 +69,8 @@ def connect(layer: Layer, earlier: Sequence[Layer], may_change: bool) -> None:
         The layer does not fit, or a setting is invalid.
     """
     is_new = not vars(layer).get("_ready", False)
-    if isinstance(layer, Normalization) and layer._input_shape is not None and is_new:
-        _refuse_outputs(layer, earlier)  # adapt gives it the shape of the data
+    if isinstance(layer, Normalization) and layer._is_of_data:
+        _refuse_outputs(layer, earlier)
     if earlier:
         before = earlier[-1]
         shape = before.output_shape()
@@ -92,14 +92,13 @@ def connect(layer: Layer, earlier: Sequence[Layer], may_change: bool) -> None:
 
 
 def _refuse_outputs(layer: Normalization, earlier: Sequence[Layer]) -> None:
-    """Refuse a layer with an input shape of its own, that of data, after one with parameters."""
+    """Refuse a layer with the moments of data after one with parameters."""
     other = next((each for each in earlier if each.parameters()), None)
     if other is not None:
         name = layer.layer_name()
         raise ValueError(
-            f"{name} has input_shape={layer.input_shape()}, as adapt(X) gives it, whose mean and "
-            f"scale are those of X and not of the outputs of {other.layer_name()}: put {name} "
-            f"before {other.layer_name()}, or leave input_shape out"
+            f"{name}.adapt(X) has the mean and the deviation of X, and not of the outputs of "
+            f"{other.layer_name()}: put {name} before {other.layer_name()}"
         )
 
 

@@ -12,7 +12,9 @@ from ..backends import Backend, is_array, to_host
 from ..layers import Layer
 from .describing import UnsavedFunction
 
-_SET_BY_NETWORK = ("backend", "rng", "workspace", "in_network", "needs_input_error", "_ready")
+_SET_BY_NETWORK = (
+    "backend", "rng", "workspace", "in_network", "needs_input_error", "_is_of_data", "_ready",
+)  # fmt: skip
 """Attributes of layers that a network sets again when it gets them."""
 
 

@@ -318,7 +318,8 @@ def prepare(
     backend = model.backend_for(training.X)
     with backend.active():
         purpose = purpose_of(model, backend)
-        placed = place_training(training if batches is None else batches, held_out, purpose)
+        names = Known.of(training).completed(own).class_names
+        placed = place_training(training if batches is None else batches, held_out, purpose, names)
         if restart:
             model.reset()
         model.to(backend)
@@ -433,11 +434,7 @@ def check_data(
         known.check_columns(data.feature_names, of_dataset=True)
     elif isinstance(data, tuple) and data and known is not None:
         known.check_columns(column_names(data[0]))
-    if targets:
-        names: tuple[Any, ...] = () if known is None else (known.names_by_head, known.list_of_names)
-        dataset = read_dataset(data, model.loss, *names)
-    else:
-        dataset = as_dataset(data)
+    dataset = read_dataset(data, model.loss, known) if targets else as_dataset(data)
     if known is not None:
         dataset = known.encoded(dataset)
     # Before names, which differ from those of one_hot().

@@ -15,27 +15,22 @@ from ..data.tables.typed.frame_types import as_frame, column_names
 from ..losses import Heads, LossFunction
 from ..losses.head_metrics import Head
 from .checks import blaming
+from .known import Known
 
 ClassNames = Mapping[str, list[str]]
 """The names of the classes of each head whose labels are text."""
 
 
-def read_dataset(
-    data: Any,
-    loss: LossFunction,
-    known: ClassNames | None = None,
-    classes: list[str] | None = None,
-) -> Dataset:
+def read_dataset(data: Any, loss: LossFunction, earlier: Known | None = None) -> Dataset:
     """Return data as a data set; targets by head become columns, and ``class_names`` a dict.
 
     Parameters
     ----------
     data : Dataset, (X, y) or (X, y, sample_weight)
     loss : LossFunction
-    known : dict of str to list of str, optional
-        The names of the classes of earlier data, by head.
-    classes : list of str, optional
-        The names of the classes of earlier data, for a loss without heads.
+    earlier : Known, optional
+        The names of earlier data. If their labels were text, numbers in place of classes with names
+        are refused, unless the loss has these names.
 
     Raises
     ------
@@ -43,8 +38,13 @@ def read_dataset(
         The loss has no heads, or the dict does not have an array for each, of the same length.
     """
     names: dict[str, list[str]] = {}
+    known = classes = None
+    was_text = False
+    if earlier is not None:
+        known, classes = earlier.names_by_head, earlier.list_of_names
+        was_text = earlier.has_text_labels
     if isinstance(data, tuple) and len(data) in (2, 3):
-        columns, names = columns_of(data[1], loss, known)
+        columns, names = columns_of(data[1], loss, known, was_text=was_text)
         data = (data[0], columns, *data[2:])
         if (own := known_names(columns, classes)) is not None:
             weight = data[2] if len(data) == 3 else None
@@ -59,22 +59,33 @@ def read_dataset(
             f"not occur in y, give loss=Heads(..., class_names={{{head!r}: [...]}})"
         )
     if not names:
-        dataset = _in_order(dataset, loss, known)
+        dataset = _in_order(dataset, loss, known, was_text)
     given = (loss.class_names or {}) if isinstance(loss, Heads) else {}
     if (names or given) and dataset.y is not None and dataset.class_names is None:
         dataset = copy.copy(dataset)  # not to change the user's
         dataset.class_names = {**given, **names}
-        dataset.has_text_labels = bool(names.keys() - given.keys())
+        dataset.has_text_labels = _are_text(names, loss, known, was_text)
     return dataset
 
 
-def _in_order(dataset: Dataset, loss: LossFunction, known: ClassNames | None) -> Dataset:
-    """Return a data set with its targets in the order of the heads, if they have their names.
+def _are_text(
+    names: ClassNames, loss: LossFunction, known: ClassNames | None, was_text: bool
+) -> bool:
+    """Whether these or earlier labels were text, rather than numbers of classes with names."""
+    given = (loss.class_names or {}) if isinstance(loss, Heads) else {}
+    return was_text or bool(names.keys() - given.keys() - (known or {}).keys())
+
+
+def _in_order(
+    dataset: Dataset, loss: LossFunction, known: ClassNames | None, was_text: bool
+) -> Dataset:
+    """Return a data set with its targets in the order of the heads, if they have names.
 
     Targets without names must be in this order. Numbers are refused where earlier targets were
     text, as in a dict.
     """
     names, classes = dataset.label_name, dataset.class_names
+    is_one = isinstance(names, str)
     names = [names] if isinstance(names, str) else names or []
     if not isinstance(loss, Heads):
         if isinstance(classes, dict):
@@ -85,23 +96,24 @@ def _in_order(dataset: Dataset, loss: LossFunction, known: ClassNames | None) ->
         return dataset
     if dataset.y is None:
         return dataset
-    are_heads = {*names} == {*loss.heads}
-    were_text = (known or {}).keys() - (loss.class_names or {}).keys()
-    if classes is None and not were_text and (not are_heads or names == [*loss.heads]):
+    is_other = is_one and len(loss.heads) == 1 and names != [*loss.heads]
+    have_names = _are_names(names) and not is_other
+    were_text = was_text and known
+    if classes is None and not were_text and (not have_names or names == [*loss.heads]):
         return dataset
     host = to_host(dataset.y).reshape(len(dataset), -1)
-    if are_heads or (names and classes is not None):
+    if have_names or (names and classes is not None):
         targets = dict(zip(names, host.T, strict=True))
     elif host.shape[1] != loss.n_targets(0):  # refused later
         return dataset
     else:
         targets = {name: host[:, slice(*head.targets)] for name, head in loss.parts.items()}
-    columns, found = columns_of(targets, loss, known, classes)
+    columns, found = columns_of(targets, loss, known, classes, was_text)
     ordered = copy.copy(dataset)
     ordered.y = move_beside("y", columns, dataset.features, (1, 2))
-    ordered.label_name = [*loss.heads] if are_heads else dataset.label_name
+    ordered.label_name = [*loss.heads] if have_names else dataset.label_name
     ordered.class_names = found or None
-    ordered.has_text_labels = bool(found.keys() - (loss.class_names or {}).keys())
+    ordered.has_text_labels = _are_text(found, loss, known, was_text)
     return ordered
 
 
@@ -110,25 +122,29 @@ def columns_of(
     loss: LossFunction,
     known: ClassNames | None = None,
     own_names: ClassNames | None = None,
+    was_text: bool = False,
 ) -> tuple[Any, dict[str, list[str]]]:
     """Return targets by head as columns in the order of the heads, and the names of classes.
 
     Other targets are returned unchanged, without names. ``own_names`` has the names of the classes
-    of targets that are class indices already.
+    of targets that are class indices already. ``was_text`` is whether earlier labels were text.
     """
     y = _by_head(y, loss)
     if not isinstance(y, Mapping) or not isinstance(loss, Heads):
         return y, {}
     if set(y) != set(loss.heads):
         raise ValueError(
-            f"y has the keys {shown(list(y))}: expected those of the loss, {shown([*loss.heads])}"
+            f"y has the keys {shown(list(y))}: expected those of the loss, {shown([*loss.heads])}, "
+            "each with the columns of its head. To take columns in the order of the heads, give "
+            "an array"
         )
     given = loss.class_names or {}
     found, names = [], {**(known or {}), **given}
     for name, head in loss.parts.items():
         with blaming(f"the head {name!r}"):
             coded = None if own_names is None else own_names.get(name)
-            column, own = _read(name, y[name], head, names.get(name), coded, name in given)
+            takes_numbers = name in given or not was_text
+            column, own = _read(name, y[name], head, names.get(name), coded, takes_numbers)
         if own is not None and known is not None and name not in names:
             raise ValueError(
                 f"the head {name!r}: y has text, e.g. {own[0]!r}, but the training targets were "
@@ -143,11 +159,16 @@ def columns_of(
     return np.concatenate([column.astype(np.float64) for column in found], axis=1), names
 
 
+def _are_names(columns: list[str]) -> bool:
+    """Whether columns have names, and not only numbers, as pandas gives them."""
+    return columns != [str(k) for k in range(len(columns))]
+
+
 def _by_head(y: Any, loss: LossFunction) -> Any:
-    """Return a data frame with a column for each head as a dict of these; others unchanged."""
+    """Return a data frame as a dict of its columns; others unchanged."""
     if not isinstance(loss, Heads) or isinstance(y, Mapping):
         return y
-    if (columns := column_names(y)) is None or {*columns} != {*loss.heads}:
+    if not _are_names(columns := column_names(y) or []):
         return y
     frame = as_frame("y", y)
     return {name: frame.get_column(name).to_native() for name in columns}

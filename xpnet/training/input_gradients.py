@@ -28,7 +28,7 @@ from .purpose import intake_of, objective_of
 from .sums import loss_arguments
 from .target_unit import in_float64
 from .trainable import TrainableModel
-from .weighing import balanced_loss, check_total_weight
+from .weighing import check_total_weight, order_weights
 
 _PASSES = ("__getattribute__", "forward_propagation", "backward_propagation")
 
@@ -83,8 +83,7 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
         known.check_columns(column_names(X))
         features = Dataset(X)
     if y is not None:
-        given, names = (features.X, y, sample_weight), known.list_of_names
-        target = read_dataset(given, model.loss, known.names_by_head, names)
+        target = read_dataset((features.X, y, sample_weight), model.loss, known)
         features = copy.copy(features)
         features.y, features.sample_weight = target.y, target.sample_weight
         features.label_name, features.class_names = target.label_name, target.class_names
@@ -100,9 +99,9 @@ def _targets(model: TrainableModel, data: Dataset) -> Array:
     check_weights(data, model.loss, ())
     objective = objective_of(model)
     y = objective.targets_of(data)
-    given = (y, data.sample_weight, objective.n_outputs)
-    loss = balanced_loss(model.loss, *given, anew=False, class_names=data.class_names)
-    check_total_weight("data set", loss, *given, model.backend.dtype)
+    order_weights(model.loss, model.class_names)
+    given = (y, data.sample_weight, objective.n_outputs, model.backend.dtype)
+    check_total_weight("data set", model.loss, *given)
     return y
 
 

@@ -23,7 +23,7 @@ def mini_batches(
     known = trained or replace(Known.of(model), are_classes_known=model.class_names is not None)
     if trained is not None:
         trained.check_columns(column_names(X))
-    data = read_dataset((X, y), model.loss, known.names_by_head, known.list_of_names)
+    data = read_dataset((X, y), model.loss, known)
     if trained is not None:
         data = trained.encoded(data)
         trained.check_targets(data)

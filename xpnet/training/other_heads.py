@@ -11,10 +11,42 @@ _ALL = ""
 """Stands for the only target of a loss without heads; no head has this name."""
 
 
-def has_same_places(old: LossFunction, new: LossFunction) -> bool:
-    """Whether the heads that two losses share have the same outputs in both."""
-    before, after = (each.parts if isinstance(each, Heads) else {} for each in (old, new))
-    return all(before[name].outputs == after[name].outputs for name in before.keys() & after.keys())
+_GROUPS = {
+    "classes": 0, "distributions": 0, "probabilities": 0, "binary": 0,
+    "values": 1, "counts": 1, "positive": 1,
+}  # fmt: skip
+"""Kinds of targets: those of classes, and those of numbers."""
+
+
+def has_same_outputs(old: LossFunction, new: LossFunction) -> bool:
+    """Whether each head of a new loss has the outputs of a head of the old one, for like targets.
+
+    It has those of the head of its name, or else of one that is gone. Two losses without heads
+    always have the same outputs.
+    """
+    if not (isinstance(old, Heads) or isinstance(new, Heads)):
+        return True
+    before, after = _heads_of(old), _heads_of(new)
+    sources = [_source(name, old, new) for name in after]
+    if None in sources or len(before) != len(after):
+        return False
+    pairs = [(str(source), name) for source, name in zip(sources, after, strict=True)]
+    if isinstance(old, Heads) and isinstance(new, Heads):
+        places = (old.parts, new.parts)
+        if any(places[0][a].outputs != places[1][b].outputs for a, b in pairs):
+            return False
+    return all(_are_alike(before[a][0], after[b][0], before[a][1] or after[b][1]) for a, b in pairs)
+
+
+def _are_alike(old: LossFunction, new: LossFunction, n_outputs: int) -> bool:
+    """Whether two losses take the same outputs for as many targets of the same kind."""
+    if old.targets is None or new.targets is None:  # of a user; it may be for any
+        return True
+    before, after = (
+        (_GROUPS.get(str(loss.targets)), loss.n_targets(n_outputs), loss.repeats_targets)
+        for loss in (old, new)
+    )
+    return before == after
 
 
 def names_for(

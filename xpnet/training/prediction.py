@@ -30,7 +30,7 @@ from .purpose import intake_of
 from .target_unit import check_losses_as_metrics, in_float64, in_own_unit
 from .trainable import TrainableModel
 from .trainer import is_being_trained
-from .weighing import check_total_weight
+from .weighing import check_total_weight, order_weights
 
 
 def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> Array:
@@ -230,6 +230,7 @@ def _measured(
     check_losses_as_metrics(metrics, model.target_unit)
     data = check_data(model, dataset, Known.of(model))
     check_weights(data, model.loss, metrics)
+    order_weights(model.loss, model.class_names)
     if data.y is None:
         raise ValueError("the data set has no targets: give Dataset(X, y)")
     n_outputs, unit = model.layers[-1].output_shape()[0], model.target_unit

@@ -104,6 +104,8 @@ class ScikitLearnScorer(CollectedMetric):
         """
         y, outputs, w = (to_host(each).astype(np.float64) for each in (y_true, y_pred, weight))
         y, outputs, w = y[w > 0], outputs[w > 0], w[w > 0]
+        if not w.size:
+            return array_namespace(y_pred).sum(weight) + math.nan
         network: Any = _Values()
         missing: list[int] = []
         if self.targets in _CLASSES or self.of_classes:

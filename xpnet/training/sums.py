@@ -127,13 +127,20 @@ class Sums:
         return int(np.count_nonzero(_numbers(self._weights, self._backend)))
 
     def read(self) -> dict[str, float]:
-        """Return loss and metrics by name, NaN if no sample counted; wait for the device."""
+        """Return loss and metrics by name, NaN if no sample counted; wait for the device.
+
+        With several heads, the loss is NaN if no sample counted in any of them.
+        """
         losses, weights = self._all_losses(), self._all_weights()
         counted, total = weights != 0.0, self.total_weight
         if not total:
             return dict.fromkeys(["loss", *self.metrics.names], math.nan)
         loss = float(np.sum(losses[counted] * weights[counted])) / total
-        return {"loss": loss, **self.metrics.results()}
+        found = self.metrics.results()
+        of_heads = [found.get(name_of(each), 0.0) for each in self._loss_function.metrics()]
+        if of_heads and all(map(math.isnan, of_heads)):
+            loss = math.nan
+        return {"loss": loss, **found}
 
     def read_penalty(self) -> float:
         """Return the mean shared penalty per sample; wait for the device."""

@@ -123,8 +123,13 @@ def unit_for(unit: Unit | None, old: LossFunction, new: LossFunction) -> Unit | 
     """
     if unit is None or old is new or not (isinstance(old, Heads) or isinstance(new, Heads)):
         return check_target_unit(unit, new)
-    given = units_of_heads(unit, old) if isinstance(old, Heads) else unit
+    given: Any = unit
     known = new.heads.keys() if isinstance(new, Heads) else set()
+    if isinstance(old, Heads):  # a unit that changes nothing may go with its head
+        given = units_of_heads(unit, old)
+        given = {k: own for k, own in given.items() if k in known or changes_numbers(own)}
+        if not given:
+            return None
     if not isinstance(given, dict) or not given.keys() <= known:
         raise ValueError(
             f"target_unit={shown(given)} was set for {_targets_of(old)}, but the new loss is for "

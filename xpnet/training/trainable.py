@@ -16,9 +16,30 @@ from .averaging import Average
 from .history import History
 from .memory import MemoryPlan
 from .metric_settings import OneMetric, by_head, metrics_for, several, warn_of_same_name
-from .other_heads import ClassNames, has_same_places, names_for, reads_alike
+from .other_heads import has_same_outputs, names_for, reads_alike
 from .settings import CHECKS
 from .target_unit import Unit, unit_for, units_of_heads
+
+
+class _OfOutputs:
+    """An attribute that describes the outputs: none is left once last layers are removed.
+
+    It comes back with the layers.
+    """
+
+    def __init__(self, without: Any) -> None:
+        self._without = without
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, model: Any, owner: type | None = None) -> Any:
+        if model is None:
+            return self
+        return self._without if model.is_shortened else vars(model)[self._name]
+
+    def __set__(self, model: Any, value: Any) -> None:
+        vars(model)[self._name] = value
 
 
 class TrainableModel(Model):
@@ -39,6 +60,7 @@ class TrainableModel(Model):
         Whether to end training after this epoch; a callback may set it.
     feature_names, class_names, label_name
         The names in the training data, or None. Further training on data without names keeps them.
+        Without the last layers, a network has no ``label_name`` and no ``class_names``.
     has_text_labels : bool
         Whether the training data had text labels, whose classes the library has numbered.
     categories : dict of str to list
@@ -58,7 +80,11 @@ class TrainableModel(Model):
     target_unit: Unit | None
     orders: Orders
 
-    _begins_trained = False  # of a slice, which has no history
+    label_name = _OfOutputs(None)
+    class_names = _OfOutputs(None)
+    has_text_labels = _OfOutputs(False)
+
+    _begins_trained = False
     _called = ("network", "net")
     _setting_checks: ClassVar[dict[str, Check]] = CHECKS
 
@@ -69,8 +95,7 @@ class TrainableModel(Model):
         self.average: Average | None = None
         self.stop_training = False
         self.feature_names: list[str] | None = None
-        self.label_name: str | list[str] | None = None
-        self.class_names: ClassNames | None = None
+        self.label_name = self.class_names = None
         self.has_text_labels = False
         self.categories: Categories = {}
         self._is_fitted = False
@@ -100,7 +125,7 @@ class TrainableModel(Model):
         self._set("target_unit", unit)
         self.class_names, self.has_text_labels = names, self.has_text_labels and names is not None
         # Otherwise an output would stand for another target than the one it was trained on.
-        self._is_fitted &= all_kept and has_same_places(old, loss)
+        self._is_fitted &= all_kept and has_same_outputs(old, loss)
         # Outputs of hidden layers have no unit, whatever the loss takes them for.
         may_end = self._ends_as_trained or self.target_unit is None
         self._ends_as_trained = may_end and reads_alike(old, loss, self._ends_as_trained)
@@ -206,7 +231,7 @@ class TrainableModel(Model):
 
         Layers may have been added after it since.
         """
-        return self.is_fitted or bool(self.history.epochs) or self._begins_trained
+        return self._begins_trained
 
     def check_layers(self) -> None:
         """Refuse layers that were not added; forget the labels of last ones that were removed."""
@@ -214,11 +239,14 @@ class TrainableModel(Model):
             self._ends_as_trained = False
             self.label_name = self.class_names = None
             self.has_text_labels = False
+        if self.is_shortened and not self.layers:  # new ones have learned nothing
+            self._begins_trained = False
+            self.feature_names, self.categories = None, {}
         super().check_layers()
 
     def mark_fitted(self) -> None:
         """Record that an epoch of training is complete, which prediction requires."""
-        self._is_fitted = self._ends_as_trained = True
+        self._is_fitted = self._begins_trained = self._ends_as_trained = True
 
     @property
     def largest_batch_size(self) -> int:

@@ -314,10 +314,11 @@ def _report(network: TrainableModel, columns: Sequence[str], epochs: int) -> Non
 def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[str, Any]:
     """Return an epoch's loss and metrics; ``is_cut`` is whether it was cut short."""
     row: dict[str, Any] = sums.read()  # (6) loss, (7) metrics
-    counted = sums.total_weight != 0  # it may be 0 if the epoch was cut short
+    counted = not math.isnan(row["loss"])  # the loss of each batch is a number
     if not counted and not is_cut:
         raise ValueError(
-            f"no sample of epoch {epoch + 1} counts: the weights of all its batches are 0"
+            f"no sample of epoch {epoch + 1} counts: the weights of all its batches are 0, or all "
+            "their targets are missing"
         )
     if network.parameters.are_penalised:  # 0 while frozen: a callback may unfreeze them
         cost = network.backend.scalar(network.parameters.penalties.cost())

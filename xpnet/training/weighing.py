@@ -13,6 +13,8 @@ import numpy as np
 from ..backends import Array, to_host
 from ..backends._errors import shown
 from ..losses import ClassWeightedLoss, Heads, LossFunction
+from ..losses.head_metrics import Head
+from .checks import blaming
 
 _PIECE = 1 << 18
 """How many numbers are in memory at a time, to save memory with large data."""
@@ -41,8 +43,7 @@ def balanced_loss(
     anew : bool, default True
         Whether to replace weights that the loss has from earlier data.
     class_names : list of str, or dict of str to list of str, optional
-        The names of the classes; with several heads, a dict of those of each. Without them, a loss
-        keeps the weights by name that it has.
+        The names of the classes; with several heads, a dict of those of each.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def balanced_loss(
         return _balanced_heads(loss, y, sample_weight, anew, class_names or {})
     if not isinstance(loss, ClassWeightedLoss) or not loss.fits_weights:
         return loss
-    if loss.balanced_weight is not None and not (anew and (class_names or not loss.names_classes)):
+    if loss.balanced_weight is not None and not anew:
         return loss
     if loss.names_classes:
         return loss.named(class_names)
@@ -69,16 +70,33 @@ def _balanced_heads(
     for name, head in loss.parts.items():
         if not (isinstance(head.loss, ClassWeightedLoss) and head.loss.fits_weights):
             continue
-        columns = to_host(y)
-        known = ~np.isnan(columns[:, slice(*head.targets)]).any(axis=1)
-        weight = None if sample_weight is None else to_host(sample_weight)[known]
-        try:
-            own = head.targets_of(columns[known])
-            given = (own, weight, head.n_outputs, anew, class_names.get(name))
+        given = (*_samples_of(head, y, sample_weight), head.n_outputs, anew, class_names.get(name))
+        with blaming(f"the head {name!r}"):
             found[name] = balanced_loss(head.loss, *given)
-        except ValueError as error:
-            raise ValueError(f"the head {name!r}: {error}") from None
     return loss.with_losses(found) if found else loss
+
+
+def order_weights(loss: LossFunction, class_names: Any) -> None:
+    """Give a trained network's loss the order of weights by class name, if those were set anew.
+
+    ``class_names`` are as for :func:`balanced_loss`.
+    """
+    if isinstance(loss, Heads):
+        for name, (each, *_) in loss.heads.items():
+            order_weights(each, (class_names or {}).get(name))
+        return
+    if not isinstance(loss, ClassWeightedLoss) or not loss.names_classes:
+        return
+    if loss.balanced_weight is None:
+        loss.balanced_weight = loss.named(class_names).balanced_weight
+
+
+def _samples_of(head: Head, y: Array, sample_weight: Array | None) -> tuple[Array, Array | None]:
+    """Return the targets and the weights of the samples that have a target for a head."""
+    columns = to_host(y)
+    known = ~np.isnan(columns[:, slice(*head.targets)]).any(axis=1)
+    weight = None if sample_weight is None else to_host(sample_weight)[known]
+    return head.targets_of(columns[known]), weight
 
 
 def refuse_balanced(loss: LossFunction) -> None:
@@ -107,6 +125,8 @@ def check_total_weight(
 ) -> None:
     """Refuse data in which no sample counts, or weights that the network's type cannot hold.
 
+    With several heads, samples must count in each of them.
+
     Parameters
     ----------
     what : str
@@ -125,6 +145,12 @@ def check_total_weight(
     ValueError
         All weights are 0, or some are too large or too small for ``dtype``.
     """
+    for name, head in loss.parts.items() if isinstance(loss, Heads) else ():
+        own = (*_samples_of(head, y, sample_weight), head.n_outputs, dtype)
+        with blaming(f"the head {name!r}"):
+            check_total_weight(
+                what, head.loss, *own, for_metric=for_metric, may_be_zero=may_be_zero
+            )
     method = loss.metric_weight if for_metric else loss.sample_weight
     if method(*next(_pieces(y[:1, ...], None, n_outputs))) is None and sample_weight is None:
         return
@@ -133,7 +159,9 @@ def check_total_weight(
     if not weights.any():
         if may_be_zero:
             return
-        raise ValueError(f"no sample of the {what} counts: {_reason(loss, y, for_metric)}")
+        raise ValueError(
+            f"no sample of the {what} counts: {_reason(loss, y, sample_weight, for_metric)}"
+        )
     limits = np.finfo(dtype)
     # With these limits, sums of weights times squared errors neither overflow nor underflow.
     most = math.sqrt(float(limits.max))
@@ -167,8 +195,10 @@ def _pieces(y: Array, sample_weight: Array | None, n_outputs: int) -> Iterator[A
         yield part, outputs, None if weight is None else weight[start : start + rows]
 
 
-def _reason(loss: LossFunction, y: Array, for_metric: bool) -> str:
+def _reason(loss: LossFunction, y: Array, sample_weight: Array | None, for_metric: bool) -> str:
     """Return a sentence that explains why no sample counts."""
+    if sample_weight is not None and not to_host(sample_weight).any():  # of one of several heads
+        return "all that have a target have the sample weight 0"
     ignored = getattr(loss, "ignore_index", None)
     if ignored is not None and np.all(to_host(y) == ignored):
         return f"all have the label {ignored}, which ignore_index={ignored} leaves out"

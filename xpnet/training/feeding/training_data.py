@@ -120,11 +120,15 @@ class _Given:
 
 
 def place_training(
-    training: Dataset | Batches, validation: Dataset | None, purpose: Purpose
+    training: Dataset | Batches,
+    validation: Dataset | None,
+    purpose: Purpose,
+    class_names: Any = None,
 ) -> TrainingData:
     """Check the targets, choose a memory plan, and move the data to the device accordingly.
 
-    Of :class:`Batches`, the plan is for the first batch, and only that is moved.
+    Of :class:`Batches`, the plan is for the first batch, and only that is moved. ``class_names``
+    are those of the training data or, if these have none, of earlier ones.
 
     Raises
     ------
@@ -150,7 +154,7 @@ def place_training(
     loss = objective.loss
     if batches is None:
         of_data = (given.y, training.sample_weight, n_outputs)
-        loss = balanced_loss(loss, *of_data, class_names=training.class_names)
+        loss = balanced_loss(loss, *of_data, class_names=class_names)
     for what, each in (("training", given if batches is None else None), ("validation", held_out)):
         if each is not None:
             weighed = (loss, each.y, each.data.sample_weight, n_outputs, backend.dtype)
