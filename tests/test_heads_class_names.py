@@ -95,7 +95,6 @@ ARRAYS = {
     "data set": Dataset,
     "with the names of the heads": lambda X, y: Dataset(X, y, label_name=["size", "kind"]),
     "in another order": lambda X, y: Dataset(X, y[:, [1, 0]], label_name=["kind", "size"]),
-    "with other names": lambda X, y: Dataset(X, y, label_name=["a", "b"]),
 }
 
 

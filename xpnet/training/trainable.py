@@ -124,8 +124,9 @@ class TrainableModel(Model):
         super()._set("metric", metric)
         self._set("target_unit", unit)
         self.class_names, self.has_text_labels = names, self.has_text_labels and names is not None
-        # Otherwise an output would stand for another target than the one it was trained on.
-        self._is_fitted &= all_kept and has_same_outputs(old, loss)
+        if self._ends_as_trained:
+            # Otherwise an output would stand for another target than the one it was trained on.
+            self._is_fitted &= all_kept and has_same_outputs(old, loss)
         # Outputs of hidden layers have no unit, whatever the loss takes them for.
         may_end = self._ends_as_trained or self.target_unit is None
         self._ends_as_trained = may_end and reads_alike(old, loss, self._ends_as_trained)
