@@ -131,7 +131,7 @@ def test_coefs_are_the_networks_own_after_a_pickle_too(kind):
     est.coefs_[1] = est.coefs_[1] + 1.0  # not yet the network's
     copy = pickle.loads(pickle.dumps(est))
     np.testing.assert_array_equal(answer(copy), answer(est))
-    copy.network_.parameters.all_finite()  # which gathers them
+    copy.network_.parameters.values.all_finite()  # which gathers them
     before = answer(copy)
     copy.coefs_[0][:] = 0.0
     assert not np.array_equal(answer(copy), before)

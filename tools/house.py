@@ -148,7 +148,7 @@ FLOORS = {
         "propagation slicing",
         "layered snapshot",
         "adding parameters",
-        "freezing gradients",
+        "freezing gradients values",
         "places updating",
         "moving pasting penalties randomness settings summary",
     ],

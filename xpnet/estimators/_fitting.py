@@ -81,7 +81,7 @@ def fit_estimator(
             fit_stochastic(est, net, X, targets, weight, of_class, held_out, incremental)
     except DivergedError as error:
         raise ValueError(_NOT_FINITE) from error
-    if not net.parameters.all_finite():
+    if not net.parameters.values.all_finite():
         raise ValueError(_NOT_FINITE)
     est._in_training = False
     est._export_weights()

@@ -115,7 +115,7 @@ class Layered(Versioned):
                 "with layers.pop(), and append others with add(layer)"
             )
         if len(self.layers) < len(added):  # the last ones were removed
-            self.parameters.check_values()
+            self.parameters.values.check()
             self.parameters = Parameters(self.layers, self.regularizer)
             self.optimizer = self._new_optimizer
         self.parameters.refresh()

@@ -165,7 +165,7 @@ class Model(Propagating, Sliceable, Pastable):
         """
         backend = find_backend(backend, self.backend.dtype)
         if backend != self.backend:
-            self.parameters.check_values()
+            self.parameters.values.check()
             move_arrays(self.layers, self.optimizer, backend)
             self._set("backend", backend)
             self.parameters = Parameters(self.layers, self.regularizer)

@@ -4,11 +4,9 @@ So an optimizer's step is one update of one array, whatever the number of layers
 norm sees the whole gradient.
 """
 
-import operator
 from collections.abc import Sequence
-from typing import Any
 
-from ..backends import Array, Backend, array_namespace, backend_of, ops
+from ..backends import Array, Backend, array_namespace
 from ..common.overrides import remember
 from ..layers import Layer
 from ..layers.composite import all_layers
@@ -18,8 +16,9 @@ from ..regularizers import Regularizer
 from .freezing import Freezing
 from .gradients import Gradients
 from .penalties import Penalties, inverse
-from .places import Places, check_arrays, joined
+from .places import Places, check_arrays
 from .updating import Parts, update_of
+from .values import Values
 
 
 class Parameters:
@@ -37,6 +36,8 @@ class Parameters:
     layers : list of Layer
     places : dict of (Layer, str) to slice
         Where each parameter is in :meth:`gather`'s array.
+    values : Values
+        What the parameters are now.
     penalties : Penalties
         The penalties on the parameters that are trained; frozen ones have none.
     """
@@ -44,10 +45,9 @@ class Parameters:
     def __init__(self, layers: Sequence[Layer], regularizer: Regularizer | None = None) -> None:
         self.layers: list[Layer] = []
         self.places = Places()
+        self.values = Values(self.places)
         self.penalties = Penalties(regularizer)
         self._freezing, self._gradients = Freezing(self.places), Gradients(self.places)
-        self._views: list[Array] = []
-        self._flat: Array = None
         for layer in layers:
             self.with_layer(layer)
 
@@ -57,17 +57,13 @@ class Parameters:
         They grow in place until somebody asks for them. So networks are built in linear time.
         """
         check_arrays(layer)
-        if self._flat is not None:
+        if self.values.flat is not None:
             return Parameters([*self.layers, layer], self.penalties.regularizer)
         self.penalties.append(layer)
         self.layers.append(layer)
         self._freezing.forget()
         self.places.append(layer)
         return self
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copy and pickle without the views: a copy of a view is no view of the copy."""
-        return self.__dict__ | {"_views": [], "_flat": None}
 
     def __bool__(self) -> bool:
         """Whether there is anything to train."""
@@ -87,51 +83,15 @@ class Parameters:
 
     def gather(self) -> Array:
         """Return all parameters, shape (n,); one that somebody has replaced counts as replaced."""
-        if (current := self._replaced()) is not None:
-            self.scatter(joined([self.places.fitting(k, each) for k, each in enumerate(current)]))
-        return self._flat
-
-    def _replaced(self) -> list[Array] | None:
-        """Return what the layers hold, or None if that is the views of the flat array."""
-        views, current = self._views, [getattr(layer, name) for layer, name in self.places.slots]
-        kept = len(current) == len(views) and all(map(operator.is_, current, views))
-        return None if kept else current
-
-    def check_values(self, types: bool = False) -> None:
-        """Refuse values that somebody has set and that are no parameters of these layers.
-
-        Nothing is changed, since other threads may use the layers. ``types`` is whether arrays must
-        have the layers' library and type; :meth:`gather` converts them.
-
-        Raises
-        ------
-        TypeError, ValueError
-            The message names the layer, the parameter and what is expected.
-        """
-        for k, value in enumerate(self._replaced() or ()):
-            self.places.check(k, value)
-            if types:
-                self.places.check_type(k, value)
+        return self.values.gather()
 
     def scatter(self, flat: Array) -> None:
         """Give the layers views of ``flat``, shape (n,)."""
-        if flat is self._flat:
-            return  # changed in place: the views show it
-        self._flat, self._views = flat, self.places.split(flat)
-        for (layer, name), view in zip(self.places.slots, self._views, strict=True):
-            setattr(layer, name, view)
+        self.values.scatter(flat)
 
     def copy(self) -> Array:
         """Return all parameters as they are now; later updates do not change it."""
-        flat = self.gather()
-        return array_namespace(flat).asarray(flat, copy=True)
-
-    def all_finite(self) -> bool:
-        """Whether no parameter is NaN or infinite; waits for the device."""
-        if not self.places:
-            return True
-        flat = self.gather()
-        return bool(backend_of(flat).scalar(ops.all_finite(flat)))
+        return self.values.copy()
 
     # ---- which of them are trained
 
@@ -145,7 +105,7 @@ class Parameters:
         """
         if self._freezing.refresh(self.layers):
             self.renew_penalties(self.penalties.regularizer)
-            self._gradients.renew(self.layers, self._freezing.trained, self._flat)
+            self._gradients.renew(self.layers, self._freezing.trained, self.values.flat)
 
     def _known(self) -> Freezing:
         """Return which parameters are trained, as of the last :meth:`refresh`."""
@@ -192,7 +152,7 @@ class Parameters:
         """Give each layer a workspace, where its gradients are views of one flat array."""
         self.scatter(self.copy())  # so that arrays that a user holds do not change
         self.refresh()
-        self._gradients.attach(self.layers, self._freezing.trained, self._flat, backend)
+        self._gradients.attach(self.layers, self._freezing.trained, self.values.flat, backend)
 
     def detach_workspaces(self) -> None:
         """Take the workspaces away: outside of training, results are arrays of their own."""

@@ -126,7 +126,7 @@ class Propagating(Layered):
             raise ValueError("the model has no layers: add(DenseLayer(10, input_shape=(784,)))")
         self.check_layers()
         self.parameters.check_names()
-        self.parameters.check_values()
+        self.parameters.values.check()
         return self.propagate_loss(self.forward_propagation(X, training=True), y, sample_weight)
 
     def propagate_loss(

@@ -9,7 +9,7 @@ from ..backends._warnings import warn
 from ..layers import BatchNormalization, Layer
 from ..layers.composite import all_layers
 from ..layers.rewiring import rewired
-from .averaging import Average, averaging_of
+from .averaging import Average, average_by_step, averaging_of
 from .callback import Callback
 from .feeding.passes import Passes
 from .feeding.training_data import TrainingData
@@ -44,12 +44,12 @@ class Averaged:
 
     def by_step(self, epoch: int) -> Average | None:
         """Return the average to which the steps of an epoch add the parameters."""
-        return self._network.average_by_step if self._begins(epoch) else None
+        return average_by_step(self._network) if self._begins(epoch) else None
 
     def end_epoch(self, epoch: int, is_cut: bool) -> None:
         """Add the parameters to the average if that is done after each complete epoch."""
         net, is_due = self._network, self._begins(epoch) and not is_cut
-        if is_due and net.average is not None and net.average_by_step is None:
+        if is_due and net.average is not None and average_by_step(net) is None:
             net.average.add(net.parameters.gather())
 
     @contextmanager

@@ -82,6 +82,16 @@ class Averaging(Callback):
     validates: bool
 
 
+def average_by_step(model: Any) -> Average | None:
+    """Return the average of a model's parameters after each update, if one is kept.
+
+    It is None for an optimizer that takes all samples at once: that has one update in an epoch,
+    after which the trainer averages.
+    """
+    average, each = model.average, not model.optimizer.takes_all_samples
+    return average if average is not None and average.by_step and each else None
+
+
 def averaging_of(callbacks: Iterable[Any]) -> Averaging | None:
     """Return the callback that asks for an average, or None.
 

@@ -287,7 +287,7 @@ def prepare(
     check_built(model)
     model.check_layers()
     model.parameters.check_names()
-    model.parameters.check_values()
+    model.parameters.values.check()
     check_fit(model.layers, model.loss, model.metrics)
     batches = held_out = None
     own = None if restart else Known.before(model)
@@ -470,7 +470,7 @@ def check_fitted(model: TrainableModel, what: str, reads_outputs: bool = False) 
     ``reads_outputs`` is whether that needs outputs that are what the loss takes them for.
     """
     check_built(model)
-    model.parameters.check_values(types=True)
+    model.parameters.values.check(types=True)
     if model.is_fitted and (model.ends_as_trained or not reads_outputs):
         return
     if model.is_trained:

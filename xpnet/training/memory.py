@@ -16,6 +16,12 @@ from .metric_settings import alone, needs_all_samples
 AUTO_BATCH_SIZES = (512, 256, 128, 64)
 """The sizes that ``batch_size="auto"`` chooses from, largest first."""
 
+
+def largest_batch_size(given: int | str) -> int:
+    """Return a network's batch size, or the largest that "auto" may choose."""
+    return AUTO_BATCH_SIZES[0] if isinstance(given, str) else given
+
+
 EVALUATION_ROWS = 1024
 """Batch size of prediction: large enough for fast matrix products, small enough for memory."""
 

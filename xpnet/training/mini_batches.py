@@ -10,6 +10,7 @@ from .feeding.placing import place
 from .heads import read_dataset
 from .known import Known
 from .lookups import check_categories
+from .memory import largest_batch_size
 from .purpose import intake_of
 from .target_unit import standardised
 from .trainable import TrainableModel
@@ -34,7 +35,7 @@ def mini_batches(
     backend = model.backend_for(data.X)
     randomness, epoch = model.randomness, model.history.epochs
     order = randomness.of_order(epoch).permutation(len(data)) if shuffle else None
-    size = model.largest_batch_size
+    size = largest_batch_size(model.batch_size)
     with backend.active():
         dense = replace(intake_of(model, backend), first_layer_takes_sparse=False)
         batches = place(data, dense, data.y).batches(size, order)

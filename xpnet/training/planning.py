@@ -11,7 +11,7 @@ from ..data.features import itemsize_of
 from ..data.reading import is_wide
 from . import memory
 from .fitting import check_built
-from .memory import MemoryPlan
+from .memory import MemoryPlan, largest_batch_size
 from .purpose import intake_of, sizes_of
 from .trainable import TrainableModel
 
@@ -23,7 +23,9 @@ def memory_plan(
     check_built(model)
     model.check_layers()
     n_samples = check_count("n_samples", n_samples, 0)
-    size = model.largest_batch_size if batch_size is None else check_count("batch_size", batch_size)
+    size = largest_batch_size(model.batch_size)
+    if batch_size is not None:
+        size = check_count("batch_size", batch_size)
     if model.optimizer.takes_all_samples:
         size = n_samples or size
     item = np.dtype(model.backend.dtype).itemsize

@@ -11,7 +11,6 @@ from ..model import Model
 from ..model.randomness import Orders
 from ..model.settings import Check
 from ..model.snapshot import Snapshot
-from . import memory
 from .averaging import Average
 from .history import History
 from .memory import MemoryPlan
@@ -160,16 +159,6 @@ class TrainableModel(Model):
             found.add(self.average, self.average.state_names)
         return found
 
-    @property
-    def average_by_step(self) -> Average | None:
-        """The average of the parameters after each update, if one is kept.
-
-        It is None for an optimizer that takes all samples at once: that has one update in an epoch,
-        after which the trainer averages.
-        """
-        average, each = self.average, not self.optimizer.takes_all_samples
-        return average if average is not None and average.by_step and each else None
-
     def _part(self, index: slice) -> Self:
         part, kept = super()._part(index), self.layers[index]
         part.history, part.last_plan = History(), None
@@ -248,13 +237,6 @@ class TrainableModel(Model):
     def mark_fitted(self) -> None:
         """Record that an epoch of training is complete, which prediction requires."""
         self._is_fitted = self._begins_trained = self._ends_as_trained = True
-
-    @property
-    def largest_batch_size(self) -> int:
-        """The batch size, or the largest that "auto" may choose."""
-        if isinstance(self.batch_size, str):
-            return memory.AUTO_BATCH_SIZES[0]
-        return self.batch_size
 
     def backend_for(self, X: Any) -> Backend:
         """Return the backend to compute on: that of the data, unless the user gave a device."""

@@ -174,7 +174,7 @@ class Trainer:
         except BaseException as error:  # a second Ctrl-C, too
             before.restore()
             if isinstance(error, DivergedError):
-                self._refuse_made_codes(error)
+                _refuse_made_codes(net, self.training, error)
             raise
         net.history.append(  # (8) history
             epoch=epoch + 1,
@@ -187,18 +187,6 @@ class Trainer:
         net.mark_fitted()
         if net.progress:
             bar.set_postfix(_shown(net.history, self._columns), refresh=False)
-
-    def _refuse_made_codes(self, error: DivergedError) -> None:
-        """Refuse numbers that are not codes, for which an embedding in the network gives NaN."""
-        if not makes_codes(self.network.layers):
-            return
-        if isinstance(self.training, Batches):  # which are gone
-            error.add_note(
-                "An embedding gives NaN for numbers that are not codes: the layers before it may "
-                "have computed such numbers. net.predict(X) of a batch says which"
-            )
-            return
-        deque(outputs(self.network, self.training), maxlen=0)
 
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metrics."""
@@ -286,7 +274,7 @@ def _check_finite(network: TrainableModel, sums: Sums) -> None:
     """Refuse losses and weights that are not finite; waits for the device."""
     if (found := sums.first_not_finite()) is not None:
         raise NotFiniteError(*found)
-    if not network.parameters.all_finite():
+    if not network.parameters.values.all_finite():
         raise NotFiniteError("a weight of the network", None, sums.last_step)
 
 
@@ -393,6 +381,19 @@ class _NoBar(AbstractContextManager[Any]):
 
     def update(self, n: int) -> None:
         return
+
+
+def _refuse_made_codes(network: TrainableModel, training: Any, error: DivergedError) -> None:
+    """Refuse numbers that are not codes, for which an embedding in the network gives NaN."""
+    if not makes_codes(network.layers):
+        return
+    if isinstance(training, Batches):  # which are gone
+        error.add_note(
+            "An embedding gives NaN for numbers that are not codes: the layers before it may "
+            "have computed such numbers. net.predict(X) of a batch says which"
+        )
+        return
+    deque(outputs(network, training), maxlen=0)
 
 
 def _shown(history: History, columns: Sequence[str]) -> dict[str, str]:

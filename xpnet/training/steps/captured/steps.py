@@ -10,6 +10,7 @@ import numpy as np
 from ....losses import SoftmaxCrossEntropy
 from ....metrics import Accuracy
 from ... import memory
+from ...averaging import average_by_step
 from ...errors import UnsupportedError
 from ...feeding.arrays import Arrays, Batch, take
 from ...feeding.training_data import TrainingData
@@ -157,7 +158,7 @@ def make(model: TrainableModel, placed: TrainingData, required: bool = False) ->
             capture,
             units,
             model.accumulate > 1,
-            model.average_by_step,
+            average_by_step(model),
         )
     except BaseException:
         machine.close()

@@ -10,6 +10,7 @@ import numpy as np
 from .... import config
 from ....common.checks import check_count
 from ... import memory
+from ...averaging import average_by_step
 from ...errors import NotFiniteError, UnsupportedError
 from ...feeding.arrays import Arrays, Batch, take
 from ...feeding.training_data import TrainingData
@@ -161,6 +162,6 @@ def make(model: TrainableModel, placed: TrainingData, required: bool = False) ->
         threads,
         keep_outputs=_kept_rows(model, plan),
         accumulates=model.accumulate > 1,
-        average=model.average_by_step,
+        average=average_by_step(model),
     )
     return CompiledSteps(model, placed, training, training.nbytes + held)
