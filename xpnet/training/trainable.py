@@ -83,8 +83,7 @@ class TrainableModel(Model):
     class_names = _OfOutputs(None)
     has_text_labels = _OfOutputs(False)
 
-    _begins_trained = False
-    _called = ("network", "net")
+    _begins_trained, _called = False, ("network", "net")
     _setting_checks: ClassVar[dict[str, Check]] = CHECKS
 
     def __init__(self, **settings: Any) -> None:
