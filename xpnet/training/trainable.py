@@ -21,10 +21,7 @@ from .target_unit import Unit, unit_for, units_of_heads
 
 
 class _OfOutputs:
-    """An attribute that describes the outputs: none is left once last layers are removed.
-
-    It comes back with the layers.
-    """
+    """An attribute that describes the outputs; it is ``without`` while last layers are removed."""
 
     def __init__(self, without: Any) -> None:
         self._without = without
