@@ -157,7 +157,7 @@ def _refuse_buffers(name: str, values: Any) -> None:
             call = "list(each)" if isinstance(each, bytearray) else "each.as_py()"
             raise TypeError(
                 f"{name} has {each!r} ({type(each).__name__}) in a list: give Python's numbers "
-                f"or texts, as in {call}"
+                f"or texts, such as {call}"
             )
         if isinstance(each, (list, tuple)):
             _refuse_buffers(name, each)

@@ -188,7 +188,7 @@ class TrainableModel(Model):
     def ends_as_trained(self) -> bool:
         """Whether the outputs are those that the loss was trained with, or that it was set for.
 
-        They are not after the last layers were removed, and in a part of a network without them.
+        They are not after the last layers were removed, nor in a slice without the last layers.
         """
         return self._ends_as_trained and not self.is_shortened
 
