@@ -256,7 +256,9 @@ def test_what_does_not_go_with_several_targets_is_refused():
     with pytest.raises(TypeError, match="class_names is for one target"):
         Dataset(FRAME[FEATURES], BY_NAME, class_names=NAMES)
     other = network({"height": ("mse", 1), "species": HEADS["species"]})
-    with pytest.raises(ValueError, match=r"y has the targets .*'width'.*: expected those of the loss"):
+    with pytest.raises(
+        ValueError, match=r"y has the targets .*'width'.*: expected those of the loss"
+    ):
         other.fit(dataset)
 
 
