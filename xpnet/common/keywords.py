@@ -259,7 +259,8 @@ FIT: dict[str, Any] = {
     "verbose": "it is an argument of NeuralNetwork",
     "class_weight": "it is an argument of the classification losses",
     "initial_epoch": "training goes on where the last call of fit ended",
-    **dict.fromkeys(["optimizer", "lr", "learning_rate"], "it is an argument of NeuralNetwork"),
+    **dict.fromkeys(["optimizer", "learning_rate"], "it is an argument of NeuralNetwork"),
+    "lr": "write NeuralNetwork(learning_rate=...)",
 }
 """For ``NeuralNetwork.fit``: names of Keras's arguments, and what to do instead."""
 
