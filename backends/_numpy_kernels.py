@@ -50,15 +50,15 @@ def matmul(a: np.ndarray, b: Array, out: Array | None = None) -> Array:
     """See :func:`ops.matmul`."""
     if out is not None:  # in training, whose steps ignore these reports
         return np.matmul(a, b, out=out)
-    # BLAS may compute with numbers beside the arrays, e.g. a NaN. It does not use the result, but
-    # NumPy would report an invalid value. So that report is made only if the product has one.
+    # BLAS may also compute with numbers beside the arrays, e.g. a NaN. It does not use the result,
+    # but NumPy would report an invalid value. Here that is reported only if the product has one.
     try:
         with np.errstate(invalid="raise"):
             return np.matmul(a, b)
     except FloatingPointError as error:
-        if "invalid" not in str(error):  # another report, which the user wants to be raised
+        if "invalid" not in str(error):  # e.g. an overflow, which the user has set to raise
             raise
-    with np.errstate(all="ignore"):  # the others have been made
+    with np.errstate(all="ignore"):  # the other reports have been made
         product = np.matmul(a, b)
         given = np.isnan(a).any(axis=1)[:, None] | np.isnan(b).any(axis=0)
     if (np.isnan(product) & ~given).any():  # of inf * 0 or inf - inf

@@ -384,7 +384,7 @@ TWO = np.linspace(0, 1, 12).reshape(6, 2)
         (lambda: NeuralNetwork(dtype="float16"), "write precision='float16', an argument"),
         (
             lambda: outputs(3).fit(TWO, TWO[:, 0]),
-            r"\(6, 3\)\. For one target, end with one",
+            r"\(6, 3\)\. For one target, the network needs one",
         ),
         (lambda: outputs(3).fit(TWO, [0, 1, 2, 0, 1, 2]), r"write one_hot\(y\)$"),
         (lambda: outputs(3, True).fit(TWO, [1, 2, 3, 1, 2, 3]), "or begin at 0 with y - 1$"),

@@ -294,7 +294,7 @@ def test_outputs_and_targets_that_do_not_fit_are_refused():
     X, y = data()
     with pytest.raises(ValueError, match=r"the heads take 8 outputs \(size 2, kind 3, .*has 7"):
         network(n_outputs=7).fit((X, y))
-    with pytest.raises(ValueError, match=r"y has the keys .*expected those of the loss"):
+    with pytest.raises(ValueError, match=r"y has the targets .*expected those of the loss"):
         network().fit((X, {"size": y["size"]}))
     with pytest.raises(ValueError, match=r"y\['size'\] has shape .*expected \(n, 2\)"):
         network().fit((X, y | {"size": y["range"]}))

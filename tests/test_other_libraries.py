@@ -65,7 +65,7 @@ def network(**settings):
         (lambda: LayerNormalization(normalized_shape=3), "LayerNormalization.*leave it out$"),
         (lambda: DenseLayer(3, use_bais=False), "did you mean 'use_bias'"),
         (lambda: network().fit(X, Y, callback=[]), "did you mean 'callbacks'"),
-        (lambda: network().fit(X, Y, lr=0.1), "it is an argument of NeuralNetwork"),
+        (lambda: network().fit(X, Y, lr=0.1), r"write NeuralNetwork\(learning_rate=\.\.\.\)"),
         (lambda: network().predict(X, n_samples=9), r"NeuralNetwork\.predict\(.*write samples="),
         (lambda: network().predict_interval(X, alpha=0.1), "write coverage=0.9 for alpha=0.1"),
         (lambda: network().evaluate(X, Y, sample_weights=Y), "did you mean 'sample_weight'"),

@@ -256,7 +256,9 @@ def test_what_does_not_go_with_several_targets_is_refused():
     with pytest.raises(TypeError, match="class_names is for one target"):
         Dataset(FRAME[FEATURES], BY_NAME, class_names=NAMES)
     other = network({"height": ("mse", 1), "species": HEADS["species"]})
-    with pytest.raises(ValueError, match=r"y has the keys .*'width'.*: expected those of the loss"):
+    with pytest.raises(
+        ValueError, match=r"y has the targets .*'width'.*: expected those of the loss"
+    ):
         other.fit(dataset)
 
 
@@ -306,7 +308,7 @@ def test_columns_that_are_not_the_heads_are_refused(library, as_dataset):
     heads = {"height": ("mse", 1), "width": ("mse", 1)}
     data = Dataset(X, frame) if as_dataset else (X, frame)
     message = (
-        r"y has the keys \['width', 'depth'\]: expected those of the loss, \['height', 'width'"
+        r"y has the targets \['width', 'depth'\]: expected those of the loss, \['height', 'width'"
     )
     net = network(heads, 2)
     with pytest.raises(ValueError, match=message):
@@ -329,5 +331,5 @@ def test_columns_that_are_only_numbered_are_taken_in_order():
     by_head = {"both": FRAME[["width", "a"]]}
     np.testing.assert_array_equal(weights(network(wide, 2).fit(X, by_head)), expected)
     texts = pd.DataFrame({0: FRAME["width"], 1: FRAME["species"]})
-    with pytest.raises(ValueError, match="y has the keys"):
+    with pytest.raises(ValueError, match="y has the targets"):
         network().fit(Dataset(X, texts))

@@ -131,8 +131,9 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         ``net.layers.pop()`` removes the last one; :meth:`add` appends one. After ``add``, the
         network must be trained before it predicts. After ``pop``, as in ``net[:-1]``, it predicts
         the outputs of the layers that are left. To compare these with targets, or to read them as
-        classes, train it or set a ``loss`` for them. With a ``target_unit``, it must be trained
-        first; with a loss such as GaussianNLL, set ``net.loss = "mse"`` to predict them.
+        classes, train it or set a ``loss`` for them. With a loss such as GaussianNLL, set
+        ``net.loss = "mse"`` to predict them. With a ``target_unit``, take ``net[:-1]``, because
+        after ``pop`` the network must be trained first.
     history : History
         For each epoch: loss and metrics, also those of validation data, learning rate, seconds.
     metrics : tuple of Metric or function
@@ -146,8 +147,8 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         since they may be in another order.
     categories : dict of str to list
         The categories in the training data, by feature, also those that
-        :meth:`~xpnet.Dataset.one_hot` has turned into columns. Data that have these features as
-        text or categories are encoded in the same way. {} if there are none.
+        :meth:`~xpnet.Dataset.one_hot` has turned into columns; {} if there are none. Data that have
+        these features as text or categories are encoded in the same way.
 
     Raises
     ------
@@ -161,9 +162,9 @@ class NeuralNetwork(NoSuchMethods, Predictor):
     Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is an attribute
     that may be set later. A new optimizer is copied, and a new seed takes effect on the weights
     with the next :meth:`reset`. After a new ``target_unit``, or a loss whose heads have other
-    outputs or classes, the network must be trained again; with a new loss that has intervals,
-    before :meth:`predict_interval`. During a ``fit``, other threads may
-    :meth:`predict` and :meth:`score`; a second ``fit`` is refused.
+    outputs or classes, the network must be trained again. A new loss with intervals must be trained
+    before :meth:`predict_interval`. During a ``fit``, other threads may :meth:`predict` and
+    :meth:`score`; a second ``fit`` is refused.
 
     Arguments take these names, and the names of the classes. Case, spaces, ``_`` and
     ``-`` make no difference. ``initializer`` is an argument of layers.

@@ -145,7 +145,7 @@ def check_apart(what: str, names: Sequence[str]) -> None:
 
 
 def alike(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first two names that are the same without spaces around them; None if none are.
+    """Return the first two names that differ only in spaces around them, or None.
 
     Examples
     --------
@@ -162,8 +162,8 @@ def alike(names: Iterable[str]) -> tuple[str, str] | None:
 def differ_only_in_spaces(first: str, second: str) -> str:
     """Return what is wrong with two names, and what to do, as the end of a message."""
     return (
-        f"{first!r} and {second!r}, which differ only in spaces around them: if they are one, "
-        "remove the spaces, in pandas with column.str.strip(); otherwise rename one"
+        f"{first!r} and {second!r}, which differ only in spaces around them: if they mean "
+        "the same, remove the spaces, in pandas with column.str.strip(); otherwise rename one"
     )
 
 
@@ -173,12 +173,12 @@ def but_for_spaces(name: str, names: Iterable[str | None]) -> str:
     Examples
     --------
     >>> but_for_spaces("fig ", ["fig", "plum"])
-    ". Spaces around names count: 'fig' is another"
+    ". Spaces around names count: 'fig' is another name"
     >>> but_for_spaces("date", ["fig", "plum"])
     ''
     """
     same = next((each for each in names if each and each.strip() == name.strip()), None)
-    return "" if same is None else f". Spaces around names count: {same!r} is another"
+    return "" if same is None else f". Spaces around names count: {same!r} is another name"
 
 
 def check_array(name: str, x: Any) -> Array:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 def with_hints(**hints: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Return a decorator that adds advice to Python's TypeError for an unknown keyword.
 
-    Without a hint for it, the advice is the argument that has nearly the same name, if any has.
+    For a keyword without a hint, the advice is the argument with the most similar name, if any.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def of_bases(table: Mapping[str, dict[str, str]], cls: type) -> dict[str, str]:
 class Elsewhere:
     """A name that is an attribute of a class in other libraries, but not in this one.
 
-    It is no attribute of the class either: ``hasattr`` is False.
+    The class does not have it either: ``hasattr`` is False.
 
     Examples
     --------
@@ -123,8 +123,8 @@ class NoSuchMethods:
 
     load = Elsewhere("write xpnet.load(path)")
     compile = Elsewhere("give NeuralNetwork(...) the loss, the optimizer and the metric")
-    train = Elsewhere("write fit(X, y); only fit trains, with dropout and so on")
-    eval = Elsewhere("predict and evaluate always work as in prediction, without dropout")
+    train = Elsewhere("write fit(X, y); there is no mode to set, because only fit trains")
+    eval = Elsewhere("it is not needed: predict and evaluate do not use dropout")
     state_dict = Elsewhere("write save(path), or layer.weights for the arrays of a layer")
     load_state_dict = Elsewhere("write xpnet.load(path)")
     get_weights = Elsewhere("write layer.weights and layer.biases for the arrays of a layer")
@@ -156,7 +156,7 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         **dict.fromkeys(["requires_grad", "frozen", "freeze"], _FREEZE),
         **dict.fromkeys(
             ["lr", "learning_rate"],
-            "write layer.learning_rate_factor = 0.1, which multiplies the optimizer's",
+            "write layer.learning_rate_factor = 0.1, which multiplies the optimizer's rate",
         ),
         **dict.fromkeys(["weight", "kernel"], "write layer.weights"),
         "bias": "write layer.biases",
@@ -165,7 +165,7 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
     },
     "Optimizer": {"lr": "write optimizer.learning_rate"},
 }
-"""For attributes, as :data:`CONSTRUCTORS`; those of a user's own class may have any names."""
+"""For attributes, as :data:`CONSTRUCTORS`. A user's own class may have attributes of any name."""
 
 CONSTRUCTORS: dict[str, dict[str, str]] = {
     "Optimizer": {
@@ -259,7 +259,8 @@ FIT: dict[str, Any] = {
     "verbose": "it is an argument of NeuralNetwork",
     "class_weight": "it is an argument of the classification losses",
     "initial_epoch": "training goes on where the last call of fit ended",
-    **dict.fromkeys(["optimizer", "lr", "learning_rate"], "it is an argument of NeuralNetwork"),
+    **dict.fromkeys(["optimizer", "learning_rate"], "it is an argument of NeuralNetwork"),
+    "lr": "write NeuralNetwork(learning_rate=...)",
 }
 """For ``NeuralNetwork.fit``: names of Keras's arguments, and what to do instead."""
 
@@ -337,7 +338,7 @@ FRAME: dict[str, Any] = {
     "drop": "write exclude=",
     "index": "write id=",
     "sep": "from_csv has delimiter=",
-    "na_values": "empty cells, NaN and so on are missing; see missing=",
+    "na_values": "empty cells and texts such as NA and NaN are missing cells; see missing=",
 }
 """For the constructors of ``Dataset`` that read tables, as :data:`MODEL`."""
 

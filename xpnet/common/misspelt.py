@@ -24,7 +24,7 @@ class ChecksSettings:
     """Settings that are not arguments of the constructor."""
 
     _checks: ClassVar[dict[str, Check]] = {}
-    """The checks of settings that may be set later. A class adds to, or replaces, its bases'."""
+    """The checks of settings that may be set later; they add to those of bases, or replace them."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Join the checks of all bases, and hint at the names of other libraries' arguments."""

@@ -73,10 +73,9 @@ def check_class_names(given: Sequence[str] | None) -> list[str] | None:
 
 
 def targets_by_name(y: Any) -> dict[str, Any] | None:
-    """Return several targets by name, from a dict or from a data frame that has to be read so.
+    """Return several targets by name, from a dict, or a data frame with texts or missing values.
 
-    A data frame of numbers, none of them missing, gives None, as do all other labels: they are read
-    as one array.
+    All other labels give None, as they are read as one array.
     """
     if isinstance(y, Mapping):
         check_distinct("y has targets", [str(name) for name in y])
@@ -141,7 +140,8 @@ def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list
         if host.ndim > 2 or host.shape[1:] not in ((), (1,)):
             raise ValueError(
                 f"the target {name!r} has shape {host.shape}: expected (n,). Only a network with "
-                "heads takes several columns: give fit(X, y) the dict as y, without a Dataset"
+                "heads takes a target of several columns: give fit(X, y) the dict itself as y, not "
+                "a Dataset"
             )
         if host.dtype.kind in "iu" and host.size and np.abs(host.astype(float)).max() > 2**53:
             raise ValueError(
@@ -158,9 +158,9 @@ def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list
 
 
 def filled(given: Any) -> tuple[Any, np.ndarray]:
-    """Return targets with others in place of missing ones, and a mask of the rows of these.
+    """Return targets with present ones in place of missing ones, and a mask of the rows filled in.
 
-    Their type is kept, and with it the order of its categories. So are the numbers of rows.
+    The type is kept, and with it the order of its categories. So is the place of each row.
     """
     column = _only_column(as_series(given))[0]
     is_list = isinstance(column, (list, tuple))

@@ -81,10 +81,10 @@ class Dataset(FromTables, WithCategories, Selecting):
     ----------
     X, y, feature_names, label_name, sample_weight, class_names, categories, ids
         As above; None if not given, or {} for ``categories``. ``ids`` is a NumPy array. With
-        several targets, ``label_name`` has their names, and ``class_names`` is a dict.
+        several targets, ``label_name`` is a list, and ``class_names`` a dict by target.
     has_text_labels : bool
         Whether ``y`` was text and ``class_names`` was not given, so that the classes were numbered
-        here, in sorted order. False for booleans, also as text, whose order is known.
+        here, in sorted order. False for booleans, also as text: their order is known.
     encoded : dict of str to list of str
         The categories that :meth:`one_hot` has turned into columns, by the name of the feature
         that the columns replace; {} if there are none.
@@ -240,7 +240,7 @@ class Dataset(FromTables, WithCategories, Selecting):
 
 
 def _are_texts(names: Any) -> bool:
-    """Whether names of classes, read from labels, are texts; those of booleans are not."""
+    """Whether class names that were read from labels are texts, other than those of booleans."""
     are_flags = isinstance(names, list) and [each.lower() for each in names] == ["false", "true"]
     return names is not None and not are_flags
 

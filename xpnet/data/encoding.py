@@ -137,15 +137,15 @@ _T = TypeVar("_T", bound=WithCategories)
 def with_lost_columns(dataset: _T, categories: Mapping[str, Any]) -> _T:
     """Return a data set in which columns without any value have categories.
 
-    A table's column of text without values, or without rows, does not tell that it is one of text,
-    and is read as numbers that are all NaN.
+    A table cannot show that a column without values, or without rows, is one of text. Such a column
+    is read as numbers that are all NaN.
 
     Parameters
     ----------
     dataset : Dataset
     categories : dict of str to list
-        Those of other data. Of columns of numbers, only those whose names are among them change:
-        all their cells become the only category None.
+        The categories of other data. A column of numbers changes only if its name is among these
+        and it has no value: all its cells become the category None, its only one.
 
     Examples
     --------

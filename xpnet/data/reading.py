@@ -156,8 +156,8 @@ def _refuse_buffers(name: str, values: Any) -> None:
         if isinstance(each, bytearray) or hasattr(each, "as_py"):
             call = "list(each)" if isinstance(each, bytearray) else "each.as_py()"
             raise TypeError(
-                f"{name} has {each!r} ({type(each).__name__}) in a list: give numbers or texts of "
-                f"Python, such as {call}"
+                f"{name} has {each!r} ({type(each).__name__}) in a list: give Python's numbers "
+                f"or texts, such as {call}"
             )
         if isinstance(each, (list, tuple)):
             _refuse_buffers(name, each)

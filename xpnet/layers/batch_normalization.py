@@ -75,7 +75,7 @@ class BatchNormalization(Layer):
         if number(momentum) > 1:
             raise ValueError(
                 f"momentum={shown(momentum)}: expected a number in [0, 1). The layer takes the "
-                "width of its input, so it is not given"
+                "width of its input: do not give a width"
             )
         self.momentum = check_fraction("momentum", momentum)
         self.epsilon = check_epsilon(epsilon)

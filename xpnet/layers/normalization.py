@@ -59,7 +59,7 @@ class Normalization(Layer):
     wide_names = ("mean", "scale")
     output_kind = "real"
     _is_of_data = False
-    """Whether the numbers are those of data; not known any more of a layer from a file."""
+    """Whether :meth:`adapt` computed the numbers from data. A layer from a file does not know."""
 
     def __init__(
         self, mean: Any = 0.0, scale: Any = 1.0, input_shape: tuple[int, ...] | None = None

@@ -117,7 +117,7 @@ def _slopes(initial: Any) -> Any:
         if isinstance(initial, int) and initial > 1:
             raise ValueError(
                 f"initial={shown(initial)}: expected a slope, such as 0.25. The layer takes the "
-                "width of its input, so it is not given"
+                "width of its input: do not give a width"
             )
         return check_non_negative("initial", initial)
     found = FromArray(initial).values

@@ -92,7 +92,7 @@ class Head(NamedTuple):
     def losses(self, y_true: Array, y_pred: Array) -> tuple[Array, Array | None]:
         """Return the loss of each sample, times its weight in this head, and that weight.
 
-        The weight is its class weight, and 0 if it does not count; None if all are 1.
+        The weight is the class weight, or 0 if the sample does not count; None if all are 1.
         """
         y, p = self.split(y_true, y_pred)
         losses, own = self.loss.sample_loss(self.loss.match(y, p), p), self.weights(y_true, y, p)

@@ -43,8 +43,8 @@ class Heads(HeadOutputs):
     ignore_missing : bool, default False
         Whether a sample may lack the target of a head. A missing target is NaN or, in lists, tables
         and text labels, None. The sample then has the loss 0 in that head, and does not count in
-        its metrics. A batch given to ``fit(batches=...)`` may lack all targets of a head, whose
-        loss and metrics are NaN if a whole epoch lacks them. By default, missing targets are
+        its metrics. A batch given to ``fit(batches=...)`` may lack all targets of a head. If a
+        whole epoch does, the head's loss and metrics are NaN. By default, missing targets are
         refused.
     class_names : dict of str to list of str, optional
         The names of the classes 0, 1, ... of some classification heads, e.g. if some classes do not
@@ -61,11 +61,11 @@ class Heads(HeadOutputs):
     Notes
     -----
     Targets are a dict of arrays, a data frame whose columns have the names of the heads, or a
-    :class:`~xpnet.Dataset` made of these. Other names are refused; columns that are only numbered
-    are taken in order, as those of an array. The labels of a classification head may be text;
-    ``net.class_names`` then has the class names of each such head. ``predict_classes`` and
-    ``predict_proba`` return dicts for the classification heads, and ``predict_interval`` for the
-    heads whose losses have intervals.
+    :class:`~xpnet.Dataset` made of these. Other names are refused. Columns with the default
+    names 0, 1, ... are taken in order, as those of an array. The labels of a classification head
+    may be text; ``net.class_names`` then has the class names of each such head. ``predict_classes``
+    and ``predict_proba`` return dicts for the classification heads, and ``predict_interval`` for
+    the heads whose losses have intervals.
 
     A class weight multiplies the loss of a sample in that head, and so does 0 for a label that is
     ignored. The sum is divided by the total weight of all samples, whatever their class weights.

@@ -92,13 +92,13 @@ def connect(layer: Layer, earlier: Sequence[Layer], may_change: bool) -> None:
 
 
 def _refuse_outputs(layer: Normalization, earlier: Sequence[Layer]) -> None:
-    """Refuse a layer with the moments of data after one with parameters."""
+    """Refuse a layer with the mean and the deviation of data after a layer with parameters."""
     other = next((each for each in earlier if each.parameters()), None)
     if other is not None:
         name = layer.layer_name()
         raise ValueError(
-            f"{name}.adapt(X) has the mean and the deviation of X, and not of the outputs of "
-            f"{other.layer_name()}: put {name} before {other.layer_name()}"
+            f"{name}.adapt(X) uses the mean and the standard deviation of X, not those of the "
+            f"outputs of {other.layer_name()}: put {name} before {other.layer_name()}"
         )
 
 

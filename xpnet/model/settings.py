@@ -167,7 +167,7 @@ _NOT_KEPT = {
     **dict.fromkeys(["loss_fn", "criterion"], "write net.loss = ..."),
     "optim": "write net.optimizer = ...",
     **dict.fromkeys(["callbacks", "validation_split"], "it is an argument of fit"),
-    "training": "only fit trains; predict and evaluate work without dropout",
+    "training": "only fit trains; predict and evaluate do not use dropout",
     "class_weight": "it is an argument of the classification losses: net.loss = ...",
     **dict.fromkeys(["requires_grad", "frozen"], "write layer.trainable = False for each layer"),
     "trainable": "set it on the layers, as in: for layer in net: layer.trainable = False",

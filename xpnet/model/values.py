@@ -43,10 +43,10 @@ class Values:
         return None if kept else current
 
     def check(self, types: bool = False) -> None:
-        """Refuse values that somebody has set and that are no parameters of these layers.
+        """Refuse values that a user has set and that cannot be parameters of these layers.
 
-        Nothing is changed, since other threads may use the layers. ``types`` is whether arrays must
-        have the layers' library and type; :meth:`gather` converts them.
+        Nothing is changed, since other threads may use the layers. ``types`` is whether to refuse
+        also arrays of another library or type, which :meth:`gather` would convert.
 
         Raises
         ------

@@ -15,7 +15,7 @@ from .describing import UnsavedFunction
 _SET_BY_NETWORK = (
     "backend", "rng", "workspace", "in_network", "needs_input_error", "_is_of_data", "_ready",
 )  # fmt: skip
-"""Attributes of layers that a network sets again when it gets them."""
+"""Attributes of layers that a network sets, or reads, only when it gets them."""
 
 
 def attributes(thing: Any) -> dict[str, Any]:

@@ -250,7 +250,7 @@ def _check_arguments(callback: Callback, name: str) -> None:
     except (ValueError, TypeError):  # a function in C, or an odd __signature__
         return
     try:
-        called.bind(*expected)  # a decorator may give the function within more arguments
+        called.bind(*expected)  # a decorator may add arguments for the function that it wraps
         names = [*within.parameters]
         fits = names[:1] not in (["epoch"], ["batch"], ["logs"])
     except TypeError:

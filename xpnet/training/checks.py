@@ -309,7 +309,7 @@ def prepare_targets(
     if host.shape != (n, n_outputs):
         hint = ""
         if column:
-            hint = ". For one target, end with one output"
+            hint = ". For one target, the network needs one output"
             if host.dtype.kind in "iu" and not (np.min(host) < 0 or np.max(host) >= n_outputs):
                 hint = ". To make such rows from class indices, write one_hot(y)"
         raise ValueError(

@@ -467,7 +467,7 @@ def check_built(model: TrainableModel) -> None:
 def check_fitted(model: TrainableModel, what: str, reads_outputs: bool = False) -> None:
     """Refuse a model that has not been trained; ``what`` is what the user wants to do with it.
 
-    ``reads_outputs`` is whether that needs outputs that are what the loss takes them for.
+    ``reads_outputs`` is whether that needs outputs to be what the loss takes them for.
     """
     check_built(model)
     model.parameters.values.check(types=True)
@@ -475,14 +475,14 @@ def check_fitted(model: TrainableModel, what: str, reads_outputs: bool = False) 
         return
     if model.is_trained:
         if model.is_fitted:
-            advice = "Only predict works with them, or set net.loss to a loss for them"
+            advice = "Only predict works with them. Set net.loss to a loss that fits them, or"
         elif model.target_unit is None:
-            advice = "For these outputs as they are, set net.loss = 'mse'"
+            advice = "To predict the outputs as they are, set net.loss = 'mse', or"
         else:
-            advice = "For those of a hidden layer, take net[:-1] instead of net.layers.pop()"
+            advice = "For those of a hidden layer, take net[:-1] instead of net.layers.pop(), or"
         raise NotFittedError(
             f"{what} before fit: the network's outputs are not those that the loss, "
-            f"{type(model.loss).__name__}, was trained with. {advice}. Or train the network with "
+            f"{type(model.loss).__name__}, was trained with. {advice} train the network with "
             "fit(X, y)"
         )
     if model.history.epochs:

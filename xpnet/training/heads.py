@@ -35,7 +35,8 @@ def read_dataset(data: Any, loss: LossFunction, earlier: Known | None = None) ->
     Raises
     ------
     TypeError, ValueError
-        The loss has no heads, or the dict does not have an array for each, of the same length.
+        The targets are not those of the heads, or have different lengths. Or the loss has no heads,
+        and some of several targets are text.
     """
     names: dict[str, list[str]] = {}
     known = classes = None
@@ -134,9 +135,9 @@ def columns_of(
         return y, {}
     if set(y) != set(loss.heads):
         raise ValueError(
-            f"y has the keys {shown(list(y))}: expected those of the loss, {shown([*loss.heads])}, "
-            "each with the columns of its head. To take columns in the order of the heads, give "
-            "an array"
+            f"y has the targets {shown(list(y))}: expected those of the loss, "
+            f"{shown([*loss.heads])}, each with all columns of its head. To give columns in the "
+            "order of the heads, without names, give an array"
         )
     given = loss.class_names or {}
     found, names = [], {**(known or {}), **given}

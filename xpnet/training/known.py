@@ -72,7 +72,7 @@ class Known:
     def completed(self, earlier: "Known | None") -> Self:
         """Return these names, completed by those of an earlier training where some are missing.
 
-        Whether labels were text is told by the training from which the names of the classes are.
+        If the earlier training had names of classes, it also says whether labels were text.
         """
         known = self
         if earlier is not None and self.feature_names is None:
@@ -105,7 +105,7 @@ class Known:
     def check_columns(self, names: list[str] | None, of_dataset: bool = False) -> None:
         """Refuse data whose columns are not those of the training data, encoded or not.
 
-        ``of_dataset`` is whether the names are those of a Dataset; otherwise of a data frame.
+        ``of_dataset`` is whether the names are those of a Dataset, and not of a data frame.
         """
         raw, expected = self.raw_names, self.feature_names
         if not set(self.categories).isdisjoint(names or []):
@@ -126,7 +126,7 @@ class Known:
         )
 
     def check_targets(self, dataset: Dataset) -> None:
-        """Refuse several targets with the names of the training data in another order."""
+        """Refuse several targets that have the names of the training targets in another order."""
         names, own = dataset.label_name, self.label_name
         if dataset.y is None or not (isinstance(names, list) and isinstance(own, list)):
             return

@@ -34,7 +34,7 @@ _RANGES: dict[type, tuple[float, float]] = {
     **dict.fromkeys([HardTanhActivation, SoftsignActivation, TanhActivation], (-1.0, 1.0)),
     **dict.fromkeys([LogSigmoidActivation, LogSoftmaxActivation], (-math.inf, 0.0)),
 }
-"""The least and the greatest output of activations that have one."""
+"""The bounds of the outputs of activations that have bounds."""
 
 
 def warn_of_last_activation(
@@ -42,8 +42,8 @@ def warn_of_last_activation(
 ) -> None:
     """Warn if the last activation cannot give outputs that the loss or the targets ask for.
 
-    Scores of classes that are never below 0, or never far from it, leave each class a probability
-    that is never small. Values outside the range of the outputs cannot be predicted.
+    If the scores of classes have a lower bound, small probabilities are hard or impossible to
+    predict. So are values outside the range of the outputs.
 
     Parameters
     ----------

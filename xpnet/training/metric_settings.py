@@ -302,6 +302,6 @@ def warn_of_same_name(
 
 
 def _are_same(a: OneMetric, b: OneMetric) -> bool:
-    a, b = alone(a), alone(b)  # whose names say which head they are of
+    a, b = alone(a), alone(b)  # the head is in the name, which is the same
     alike = type(a) is type(b) and isinstance(a, Metric)
     return a is b or (alike and getattr(a, "__dict__", None) == getattr(b, "__dict__", None))

@@ -19,10 +19,10 @@ _GROUPS = {
 
 
 def has_same_outputs(old: LossFunction, new: LossFunction) -> bool:
-    """Whether each head of a new loss has the outputs of a head of the old one, for like targets.
+    """Whether each head of a new loss has the outputs of an old head with the same kind of targets.
 
-    It has those of the head of its name, or else of one that is gone. Two losses without heads
-    always have the same outputs.
+    That is the old head of its name, or else one that the new loss does not have. Two losses
+    without heads always have the same outputs.
     """
     if not (isinstance(old, Heads) or isinstance(new, Heads)):
         return True
@@ -40,7 +40,7 @@ def has_same_outputs(old: LossFunction, new: LossFunction) -> bool:
 
 def _are_alike(old: LossFunction, new: LossFunction, n_outputs: int) -> bool:
     """Whether two losses take the same outputs for as many targets of the same kind."""
-    if old.targets is None or new.targets is None:  # of a user; it may be for any
+    if old.targets is None or new.targets is None:  # a user's loss, which may take any targets
         return True
     before, after = (
         (_GROUPS.get(str(loss.targets)), loss.n_targets(n_outputs), loss.repeats_targets)
@@ -77,10 +77,11 @@ def names_for(
 
 
 def reads_alike(old: LossFunction, new: LossFunction, were_read: bool) -> bool:
-    """Whether outputs are what a new loss takes them for; ``were_read``: what the old one did.
+    """Whether the outputs are what a new loss takes them for.
 
-    A loss that predicts something else than its outputs, or intervals between them, must have been
-    trained. Any other says what the outputs are by being set.
+    A loss that predicts something other than its outputs, or intervals between them, must have been
+    trained. By setting any other loss, the user says what the outputs are. ``were_read`` is whether
+    the outputs were what the old loss took them for.
     """
     before = _heads_of(old)
     for name, (loss, _, _) in _heads_of(new).items():
@@ -94,7 +95,7 @@ def reads_alike(old: LossFunction, new: LossFunction, were_read: bool) -> bool:
 
 
 def _reading(loss: LossFunction) -> tuple[type, Any] | None:
-    """Return what a loss reads columns of outputs as; None if it takes each for what it is."""
+    """Return what a loss takes columns of outputs for; None if it takes each output as it is."""
     quantiles = getattr(loss, "quantiles", None)
     has_intervals = type(loss).interval is not LossFunction.interval
     if loss.predicts_outputs and (not has_intervals or isinstance(quantiles, float)):

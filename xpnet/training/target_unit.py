@@ -125,7 +125,7 @@ def unit_for(unit: Unit | None, old: LossFunction, new: LossFunction) -> Unit | 
         return check_target_unit(unit, new)
     given: Any = unit
     known = new.heads.keys() if isinstance(new, Heads) else set()
-    if isinstance(old, Heads):  # a unit that changes nothing may go with its head
+    if isinstance(old, Heads):  # with its head, a unit that changes nothing may be dropped
         given = units_of_heads(unit, old)
         given = {k: own for k, own in given.items() if k in known or changes_numbers(own)}
         if not given:

@@ -21,10 +21,7 @@ from .target_unit import Unit, unit_for, units_of_heads
 
 
 class _OfOutputs:
-    """An attribute that describes the outputs: none is left once last layers are removed.
-
-    It comes back with the layers.
-    """
+    """An attribute that describes the outputs; it is ``without`` while last layers are removed."""
 
     def __init__(self, without: Any) -> None:
         self._without = without
@@ -191,7 +188,7 @@ class TrainableModel(Model):
     def ends_as_trained(self) -> bool:
         """Whether the outputs are those that the loss was trained with, or that it was set for.
 
-        They are not after the last layers were removed, and in a part of a network without them.
+        They are not after the last layers were removed, nor in a slice without the last layers.
         """
         return self._ends_as_trained and not self.is_shortened
 

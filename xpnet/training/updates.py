@@ -26,13 +26,13 @@ def rate_after_end(model: TrainableModel) -> float | None:
 
 
 def _highest(schedule: Schedule, first: int, end: int, epochs: int) -> float:
-    """Return the highest rate of some epochs from ``first`` to before ``end``."""
+    """Return the highest rate of up to 200 epochs from ``first`` to ``end - 1``."""
     some = {int(each) for each in np.linspace(first, end - 1, 200)}
     return max(schedule.learning_rate(each, epochs) for each in some)
 
 
 def warn_of_ended_schedule(model: TrainableModel, end: int) -> None:
-    """Warn, before a ``fit`` up to an epoch, of a schedule that has ended with almost 0."""
+    """Warn, before a ``fit`` up to epoch ``end``, of a schedule that has ended at almost 0."""
     if (rate := rate_after_end(model)) is None:
         return
     schedule, done = model.optimizer.schedule, model.history.epochs
@@ -47,7 +47,7 @@ def warn_of_ended_schedule(model: TrainableModel, end: int) -> None:
 
 
 def _lengthened(schedule: Schedule, end: int) -> Any:
-    """Return a schedule over more epochs; None if the schedule has no number of epochs."""
+    """Return a schedule stretched over ``end`` epochs; None if it has no number of epochs."""
     longer: Any = copy.copy(schedule)
     if isinstance(schedule, Decay):
         longer.epochs = end

@@ -77,7 +77,7 @@ def _balanced_heads(
 
 
 def order_weights(loss: LossFunction, class_names: Any) -> None:
-    """Give a trained network's loss the order of weights by class name, if those were set anew.
+    """Put class weights by name in the order of the classes, if they were set after training.
 
     ``class_names`` are as for :func:`balanced_loss`.
     """
@@ -198,7 +198,7 @@ def _pieces(y: Array, sample_weight: Array | None, n_outputs: int) -> Iterator[A
 def _reason(loss: LossFunction, y: Array, sample_weight: Array | None, for_metric: bool) -> str:
     """Return a sentence that explains why no sample counts."""
     if sample_weight is not None and not to_host(sample_weight).any():  # of one of several heads
-        return "all that have a target have the sample weight 0"
+        return "all samples that have a target have the sample weight 0"
     ignored = getattr(loss, "ignore_index", None)
     if ignored is not None and np.all(to_host(y) == ignored):
         return f"all have the label {ignored}, which ignore_index={ignored} leaves out"

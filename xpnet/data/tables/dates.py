@@ -18,7 +18,7 @@ _MONTHS = (
     "dec december dez dezember déc décembre decembre dic diciembre dicembre dezembro"
 )
 _MONTHS_LIKE_WORDS = "ago gen lug out set"
-"""Short names of months that are also other words: "Set 12" is rarely a September."""
+"""Short names of months that are also other words: "Set 12" is rarely a date in September."""
 
 _WEEKDAYS = (
     "mon monday tue tues tuesday wed wednesday thu thur thurs thursday fri friday sat saturday "
@@ -125,9 +125,9 @@ def may_be_time(text: str) -> bool:
 
 
 def times_among(texts: Collection[str]) -> list[str]:
-    """Return those texts that make a column one of times; [] if it is none.
+    """Return those texts of a column that are times; [] if it is not a column of times.
 
-    It is one if more than half of its texts are certainly times, or if all may be.
+    It is one if more than half of its texts are certainly times, or if all may be times.
 
     Examples
     --------

@@ -25,8 +25,8 @@ def keeps_missing(missing: str) -> bool:
     if missing not in ("error", "keep"):
         raise ValueError(
             f"missing={shown(missing)}: expected 'error' or 'keep'. To leave out rows with missing "
-            "cells, give Dataset.from_frame(frame.dropna()) of pandas, or frame.drop_nulls() of "
-            "polars; both also read files"
+            "cells, read the table with pandas or polars, and give "
+            "Dataset.from_frame(frame.dropna()) or Dataset.from_frame(frame.drop_nulls())"
         )
     return missing == "keep"
 

@@ -72,8 +72,8 @@ class Texts:
     Parameters
     ----------
     strips : bool, default False
-        Whether names are the texts without spaces around them, as in files that people align with
-        spaces. Otherwise texts that differ only in these are refused.
+        Whether names are the texts without spaces around them, for files whose columns are aligned
+        with spaces. Otherwise texts that differ only in such spaces are refused.
 
     Attributes
     ----------

@@ -277,5 +277,5 @@ def _named(path: Path, header: Header, error: LineError, request: Request) -> Va
         "Dataset.from_frame(frame)"
     )
     if request.label is None and request.columns is None:
-        hint += f". If it is the column to predict, give label={name!r}"
+        hint += f". If this is the column to predict, give label={name!r}"
     return ValueError(f"{where}, column {name!r}: {error.reason}{hint}")

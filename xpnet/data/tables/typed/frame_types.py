@@ -29,8 +29,8 @@ def column_names(X: Any) -> list[str] | None:
 def as_series(values: Any) -> Any:
     """Return a column that Narwhals does not know as one that it knows; anything else unchanged.
 
-    An array or an index of pandas becomes a Series (``series.values`` of texts or categories is
-    such an array), and an array of pyarrow one with chunks.
+    An array or an index of pandas becomes a Series, and an array of pyarrow a chunked array. For
+    texts or categories, ``series.values`` is such an array of pandas.
 
     Examples
     --------

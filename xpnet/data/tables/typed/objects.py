@@ -18,11 +18,11 @@ HINTS = {
     "c": "give the real and the imaginary parts as separate columns",
     "M": (
         "give dates as numbers, e.g. seconds since the first one: "
-        "(dates - dates.min()) / np.timedelta64(1, 's') of datetime64, in polars "
+        "(dates - dates.min()) / np.timedelta64(1, 's') for datetime64, or in polars "
         "(dates - dates.min()).dt.total_seconds(); or leave them out"
     ),
     "m": (
-        "give durations as numbers, e.g. seconds: durations / np.timedelta64(1, 's'), in polars "
+        "give durations as numbers, e.g. seconds: durations / np.timedelta64(1, 's'), or in polars "
         "durations.dt.total_seconds()"
     ),
 }
