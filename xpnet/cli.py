@@ -185,6 +185,9 @@ _ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS)})=('[^']*'|\"[^\"]*\"|[^\s,:;()
 _HINT = re.compile(r" \([^()]*\b(?:decimal|delimiter|encoding|exclude|id|missing)=[^()]*\)")
 
 
+_FRAME = "give Dataset.from_frame(frame)"
+
+
 def with_option_names(message: str) -> str:
     """Replace the arguments that a message of the library names by options.
 
@@ -195,7 +198,7 @@ def with_option_names(message: str) -> str:
     >>> with_option_names("'red' is not a number: give label='colour of eyes'")
     "'red' is not a number: give --target 'colour of eyes'"
     """
-    message = _HINT.sub("", message)
+    message = _HINT.sub("", message).replace(_FRAME, "save it as a new CSV file")
     return _ARGUMENT.sub(
         lambda found: f"{_OPTIONS[found[1]]} {shlex.quote(found[2].strip(chr(34) + chr(39)))}",
         message,

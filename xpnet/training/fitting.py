@@ -481,7 +481,7 @@ def check_fitted(model: TrainableModel, what: str, reads_outputs: bool = False) 
         else:
             advice = "For those of a hidden layer, take net[:-1] instead of net.layers.pop(), or"
         raise NotFittedError(
-            f"{what} before fit: the network's outputs are not those that the loss, "
+            f"{what}: the network's outputs are not those that the loss, "
             f"{type(model.loss).__name__}, was trained with. {advice} train the network with "
             "fit(X, y)"
         )

@@ -145,8 +145,8 @@ def advice(text: str, decimal: str) -> str:
             return "write numbers with a decimal comma, and without separators and units"
         return (
             "write numbers with a decimal point and the sign '-', and without separators and units "
-            "(decimal=',' reads decimal commas; in pandas, column.str.replace('[$,]', '', "
-            "regex=True).astype(float) removes '$' and ',')"
+            "(decimal=',' reads decimal commas). In pandas, column.str.replace('[$,]', '', "
+            "regex=True).astype(float) removes '$' and ','"
         )
     if are_quantities([text]):
         return (
