@@ -388,6 +388,7 @@ TWO = np.linspace(0, 1, 12).reshape(6, 2)
         ),
         (lambda: outputs(3).fit(TWO, [0, 1, 2, 0, 1, 2]), r"write one_hot\(y\)$"),
         (lambda: outputs(3, True).fit(TWO, [1, 2, 3, 1, 2, 3]), "or begin at 0 with y - 1$"),
+        (lambda: outputs(3, True).fit(TWO, [1, 2, 3, 4, 5, 5]), r"e\.g\. y\.astype\(str\)$"),
         (lambda: outputs(3, True).fit(TWO, [0, 2, 3, 1, 2, 3]), r"e\.g\. y\.astype\(str\)$"),
     ],
 )

@@ -112,6 +112,8 @@ def test_the_head_whose_scores_are_never_negative_is_named():
         ("mse", 1, (SigmoidActivation(),), BITS),
         ("mse", 1, (TanhActivation(),), np.tanh(X[:, 0])),
         ("mse", 1, (), X[:, 0]),
+        ("hinge", 1, (TanhActivation(),), BITS),
+        ("squared_hinge", 1, (TanhActivation(),), BITS),
         (OfTwenty(), 1, (SigmoidActivation(),), 9 * X[:, 0]),
         ("poisson", 1, (ReLUActivation(),), THREE),
     ],
@@ -151,6 +153,15 @@ def test_the_range_of_the_outputs_is_that_in_the_target_unit():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         net.fit(X, 10 + 20 * BITS)
+
+
+def test_targets_without_a_weight_need_not_be_reached():
+    y = np.where(BITS, 3.0, -1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network("mse", 1, ReLUActivation()).fit(X, y, BITS)
+    with pytest.warns(UserWarning, match="go from -1 to 3"):
+        network("mse", 1, ReLUActivation()).fit(X, y, 1 + BITS)
 
 
 def test_the_head_whose_targets_cannot_be_reached_is_named():

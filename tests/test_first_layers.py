@@ -61,10 +61,13 @@ def test_a_normalization_after_embeddings_is_to_be_put_before_them():
 @pytest.mark.parametrize("between", [(), (Dropout(0.1),)])
 def test_the_moments_of_data_are_not_taken_for_those_of_outputs(between):
     numbers = Dataset(np.arange(6.0).reshape(3, 2), [1.0, 2.0, 3.0])
+    hidden = NeuralNetwork().add(DenseLayer(3, (2,)))
+    hidden.mark_fitted()
+    hidden.add(Normalization.adapt(hidden.predict(numbers)))
     net = NeuralNetwork().add(DenseLayer(2, (2,)))
     for layer in between:
         net.add(layer.copy())
-    with pytest.raises(ValueError, match=r"adapt\(X\) has .* put Normalization before DenseLayer"):
+    with pytest.raises(ValueError, match=r"adapt\(X\) uses .* put Normalization before DenseLayer"):
         net.add(Normalization.adapt(numbers))
     assert len(net.layers) == 1 + len(between)
     net.add(Normalization(0.5, 2.0))

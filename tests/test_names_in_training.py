@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet import CategoricalEmbeddings, Dataset, DenseLayer, NeuralNetwork
+from xpnet import (
+    CategoricalEmbeddings,
+    Dataset,
+    DenseLayer,
+    NeuralNetwork,
+    SigmoidActivation,
+)
 from xpnet.backends import to_host
 
 pd = pytest.importorskip("pandas")
@@ -406,3 +412,18 @@ def test_new_layers_in_place_of_all_old_ones_have_learned_no_columns():
     net.add(DenseLayer(1, input_shape=(1,)))
     assert (net.feature_names, net.categories, net.is_fitted) == (None, {}, False)
     assert net.fit(FRAME[["size"]], Y).feature_names == ["size"]
+
+
+def test_a_part_without_the_first_layer_keeps_its_classes(tmp_path):
+    y = np.where(np.arange(20) % 2, "yes", "no")
+    whole = NeuralNetwork(epochs=1, loss="binary_cross_entropy", seed=0)
+    whole.add(DenseLayer(3, input_shape=(2,))).add(DenseLayer(1)).add(SigmoidActivation())
+    whole.fit(CODES, y)
+    tail, hidden = whole[1:], whole[:1].predict(CODES)
+    tail.save(tmp_path / "tail")
+    for part in (tail, xpnet.load(tmp_path / "tail"), tail[:], tail.copy()):
+        with pytest.raises(ValueError, match="'zzz' in row 0, which is not among the classes of"):
+            part.fit(hidden, np.where(y == "no", "zzz", y))
+        with pytest.raises(ValueError, match="y has numbers, but the training targets were text"):
+            part.fit(hidden, (y == "no").astype(int))
+        assert part.fit(hidden, y).class_names == ["no", "yes"]

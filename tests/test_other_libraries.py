@@ -135,6 +135,33 @@ def test_attributes_of_other_libraries_would_have_no_effect(part, name, words):
     assert name not in vars(part)
 
 
+def test_a_method_of_another_base_is_found():
+    class Mixin:
+        def train(self):
+            return "mine"
+
+    class Net(NeuralNetwork, Mixin):
+        pass
+
+    assert Net().train() == "mine"
+    assert Net.train is Mixin.train
+    with pytest.raises(AttributeError, match="Net has no attribute 'eval'"):
+        Net().eval  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["optimal", "lrs", "scheduled", "callback"])
+def test_names_that_only_resemble_those_of_other_libraries_may_be_set(name):
+    net = network()
+    setattr(net, name, 1)
+    assert getattr(net, name) == 1
+
+
+@pytest.mark.parametrize(("call", "name"), [("predict", "alpha"), ("score", "target")])
+def test_hints_are_for_the_method_that_is_called(call, name):
+    with pytest.raises(TypeError, match=rf"unexpected keyword argument '{name}'$"):
+        getattr(network(), call)(X, **{name: 1})
+
+
 def test_a_users_own_parts_may_have_attributes_of_these_names():
     class Mine(DenseLayer):
         def __init__(self, n_units):

@@ -46,6 +46,9 @@ N, K, BATCH = 56, 5, 16
 RNG = np.random.default_rng(5)
 X, Y = RNG.standard_normal((N, K)), RNG.standard_normal((N, 3))
 
+# Some networks end with an activation that cannot reach the targets.
+pytestmark = pytest.mark.filterwarnings("ignore:.* takes any real numbers")
+
 
 @pytest.fixture(params=["compiled", "captured"])
 def steps(request):

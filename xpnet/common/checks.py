@@ -329,10 +329,11 @@ def class_indices(y: np.ndarray, n_classes: int, ignored: int | None = None) -> 
     counted = labels if ignored is None else labels[labels != ignored]
     outside = counted[(counted < 0) | (counted >= n_classes)]
     if outside.size:
+        begins_at_1 = (counted.min(), counted.max()) == (1, n_classes)
         raise ValueError(
             f"y has the class {outside[0]}: expected 0 to {n_classes - 1}, one class for each of "
             f"{n_classes} outputs. To use other labels, give them as text, e.g. y.astype(str)"
-            + (", or begin at 0 with y - 1" if counted.min() == 1 else "")
+            + (", or begin at 0 with y - 1" if begins_at_1 else "")
         )
     return labels
 

@@ -1,6 +1,8 @@
 """Hints for names of other libraries, which this one has elsewhere or not at all."""
 
+import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import wraps
 from inspect import signature
@@ -66,6 +68,8 @@ def _unexpected(
         what = f"{owner.__name__}.{function.__name__}"
     name = next(each for each in kwargs if each not in known)
     advice = hints_of(owner).get(name)
+    if advice is not None and not {*_WRITE.findall(advice)} <= known.keys():
+        advice = None  # it is for another method
     if advice is None:
         near = get_close_matches(name.lower(), [*known], n=1, cutoff=0.75)
         advice = f"did you mean {near[0]!r}?" if near else None
@@ -73,6 +77,9 @@ def _unexpected(
         f"{what}() got an unexpected keyword argument {name!r}"
         + ("" if advice is None else f": {advice}")
     )
+
+
+_WRITE = re.compile(r"^write (\w+)=")
 
 
 def hint_constructor(cls: type) -> None:
@@ -112,9 +119,11 @@ class Elsewhere:
         self.advice = advice
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        self.owner, self.name = owner, name
 
     def __get__(self, thing: Any, owner: type) -> Any:
+        with suppress(AttributeError):  # a user's class may have it from another base
+            return getattr(super(self.owner, owner if thing is None else thing), self.name)
         raise AttributeError(f"{owner.__name__} has no attribute {self.name!r}: {self.advice}")
 
 
@@ -158,11 +167,14 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
             ["lr", "learning_rate"],
             "write layer.learning_rate_factor = 0.1, which multiplies the optimizer's rate",
         ),
-        **dict.fromkeys(["weight", "kernel"], "write layer.weights"),
-        "bias": "write layer.biases",
         "activation": "activations are layers: add(ReLUActivation()) after it",
         "dropout": "it is a layer: add(Dropout(0.3))",
     },
+    "DenseLayer": {
+        **dict.fromkeys(["weight", "kernel"], "write layer.weights"),
+        "bias": "write layer.biases",
+    },
+    "Embedding": {"weight": "write layer.weights"},
     "Optimizer": {"lr": "write optimizer.learning_rate"},
 }
 """For attributes, as :data:`CONSTRUCTORS`. A user's own class may have attributes of any name."""

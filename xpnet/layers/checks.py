@@ -33,12 +33,12 @@ def check_batch(layer: Layer, input: Array) -> None:
 
 
 def check_epsilon(value: float) -> float:
-    """Return the ε of a normalization, below 1; a larger number was probably meant as a width."""
+    """Return the ε of a normalization, at most 1; a larger number was probably meant as a width."""
     epsilon = check_positive("epsilon", value)
-    if epsilon >= 1:
+    if epsilon > 1:
         raise ValueError(
-            f"epsilon={shown(value)}: expected a small number, below 1. The layer takes the width "
-            "of its input: do not give a width"
+            f"epsilon={shown(value)}: expected a small number, at most 1. The layer takes the "
+            "width of its input: do not give a width"
         )
     return epsilon
 

@@ -94,11 +94,13 @@ def connect(layer: Layer, earlier: Sequence[Layer], may_change: bool) -> None:
 def _refuse_outputs(layer: Normalization, earlier: Sequence[Layer]) -> None:
     """Refuse a layer with the mean and the deviation of data after a layer with parameters."""
     other = next((each for each in earlier if each.parameters()), None)
-    if other is not None:
+    # The numbers of another shape than that of the network's data are those of hidden outputs.
+    if other is not None and layer.input_shape() == earlier[0].input_shape():
         name = layer.layer_name()
         raise ValueError(
             f"{name}.adapt(X) uses the mean and the standard deviation of X, not those of the "
-            f"outputs of {other.layer_name()}: put {name} before {other.layer_name()}"
+            f"outputs of {other.layer_name()}: put {name} before {other.layer_name()}. If X are "
+            "these outputs, give Normalization(mean, scale) without input_shape"
         )
 
 

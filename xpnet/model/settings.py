@@ -58,7 +58,7 @@ def _check_name(model: Any, checks: dict[str, Check], name: str) -> None:
     is_known = name in checks or name.startswith("_") or name in vars(model)
     if name not in _NOT_KEPT and (is_known or hasattr(type(model), name)):
         return
-    known = [*checks, *_NOT_KEPT, *(each for each in vars(model) if not each.startswith("_"))]
+    known = [*checks, *_ARGUMENTS, *(each for each in vars(model) if not each.startswith("_"))]
     near = [name] if name in _NOT_KEPT else get_close_matches(name.lower(), known, n=1, cutoff=0.8)
     if not near:
         return
@@ -155,13 +155,22 @@ CHECKS: dict[str, Check] = {
 }
 """For each setting, the function that returns its checked value or raises an error."""
 
-_NOT_KEPT = {
+_ARGUMENTS = {
     "learning_rate": (
         "write net.optimizer.learning_rate = 0.1, or net.optimizer.schedule = a schedule"
     ),
     "momentum": "write net.optimizer = SGD(momentum=0.5), or an optimizer of another kind",
     "device": "write net.to(xpnet.resolve('cuda'))",
     "dtype": "write net.to(net.backend.with_dtype('float64'))",
+    "trainable": "set it on the layers, as in: for layer in net: layer.trainable = False",
+    "learning_rate_factor": (
+        "set it on the layers, as in: for layer in net: layer.learning_rate_factor = 0.1"
+    ),
+}
+"""Constructor arguments and layer settings that are not attributes, and what to write instead."""
+
+_NOT_KEPT = {
+    **_ARGUMENTS,
     "lr": "write net.optimizer.learning_rate = 0.1",
     **dict.fromkeys(["scheduler", "lr_scheduler"], "write net.optimizer.schedule = OneCycle(...)"),
     **dict.fromkeys(["loss_fn", "criterion"], "write net.loss = ..."),
@@ -170,12 +179,5 @@ _NOT_KEPT = {
     "training": "only fit trains; predict and evaluate do not use dropout",
     "class_weight": "it is an argument of the classification losses: net.loss = ...",
     **dict.fromkeys(["requires_grad", "frozen"], "write layer.trainable = False for each layer"),
-    "trainable": "set it on the layers, as in: for layer in net: layer.trainable = False",
-    "learning_rate_factor": (
-        "set it on the layers, as in: for layer in net: layer.learning_rate_factor = 0.1"
-    ),
 }
-"""Constructor arguments and layer settings that are not attributes, and what to write instead.
-
-A user's subclass may have attributes of these names.
-"""
+"""These, and names of other libraries. A user's subclass may have attributes of these names."""

@@ -312,7 +312,9 @@ def prepare(
         with blaming("validation"):
             held_out = check_data(model, validation, known)
             check_weights(held_out, model.loss, model.metrics)
-    warn_of_last_activation(model.layers, model.loss, training.y, model.target_unit)
+    warn_of_last_activation(
+        model.layers, model.loss, training.y, model.target_unit, training.sample_weight
+    )
     if warns_of_targets:
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
     backend = model.backend_for(training.X)

@@ -59,13 +59,13 @@ class Known:
     def before(cls, model: Any) -> Self | None:
         """Return what a model knows before it is trained further; None if it is new.
 
-        If layers were added to it, its first layers have learned their columns, but its classes are
-        not known yet.
+        If layers were added to it, or its last ones were removed, its first layers have learned
+        their columns, but its classes are not known.
         """
-        if not model.begins_trained:
+        if not (model.begins_trained or model.is_fitted):
             return None
         known = replace(cls.of(model), advice=_OTHER_COLUMNS)
-        if model.is_fitted:
+        if model.is_fitted and model.ends_as_trained:
             return known
         return replace(known, class_names=None, label_name=None, are_classes_known=False)
 

@@ -23,7 +23,7 @@ from ..backends import Array, to_host
 from ..backends._warnings import warn
 from ..common.overrides import is_defined_here
 from ..layers import Dropout, Layer
-from ..losses import Heads, LossFunction
+from ..losses import Heads, HingeLoss, LossFunction, SquaredHingeLoss
 from .checks import losses_of
 from .target_unit import Unit, units_of_heads
 
@@ -38,7 +38,11 @@ _RANGES: dict[type, tuple[float, float]] = {
 
 
 def warn_of_last_activation(
-    layers: Sequence[Layer], loss: LossFunction, y: Array, unit: Unit | None
+    layers: Sequence[Layer],
+    loss: LossFunction,
+    y: Array,
+    unit: Unit | None,
+    sample_weight: Array = None,
 ) -> None:
     """Warn if the last activation cannot give outputs that the loss or the targets ask for.
 
@@ -53,13 +57,17 @@ def warn_of_last_activation(
         The targets, in the user's unit.
     unit : Unit or None
         The network's ``target_unit``.
+    sample_weight : array of shape (n,), optional
+        Targets with the weight 0 do not count.
     """
     last = next((each for each in reversed(layers) if not isinstance(each, Dropout)), None)
     bounds = _RANGES.get(type(last))
     if last is None or bounds is None or not any(each.parameters() for each in layers):
         return
+    if y is not None and sample_weight is not None:
+        y = to_host(y)[to_host(sample_weight) > 0]
     for name, own, columns, scale in _parts(loss, y, unit):
-        if _are_scores(own) and math.isfinite(bounds[0]):
+        if _are_scores(own) and math.isfinite(bounds[0]) and not _are_margins(own, bounds):
             needs, found = " as scores of classes", _words(*bounds)
         elif columns is None or (missed := _missed(columns, bounds, scale)) is None:
             continue
@@ -92,6 +100,11 @@ def _are_scores(loss: LossFunction) -> bool:
     """Whether a loss takes real outputs as scores of classes."""
     takes_real = loss.accepts is not None and "real" in loss.accepts
     return takes_real and loss.targets in ("classes", "binary", "probabilities")
+
+
+def _are_margins(loss: LossFunction, bounds: tuple[float, float]) -> bool:
+    """Whether a loss asks for scores of 1 and -1, which the outputs can reach."""
+    return isinstance(loss, (HingeLoss, SquaredHingeLoss)) and bounds == (-1.0, 1.0)
 
 
 def _missed(y: Array, bounds: tuple[float, float], unit: Unit | None) -> tuple[str, str] | None:
