@@ -199,7 +199,7 @@ def test_code_in_the_advice_reads_the_text(text):
     [("P3D", 259200), ("-P1W", -604800), ("PT2H30M", 9000), ("3 days 02:00:00", 266400)],
 )
 def test_the_advice_for_durations_works(text, seconds, tmp_path):
-    with pytest.raises(ValueError, match="give durations as .*in pandas") as caught:
+    with pytest.raises(ValueError, match=r"give durations as .*in pandas") as caught:
         read([text, text], tmp_path)
     code = re.search(r"in pandas, (pd.*seconds\(\))", str(caught.value))[1]
     assert eval(code, {"pd": pd, "column": pd.Series([text])}).tolist() == [seconds]
