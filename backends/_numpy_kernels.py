@@ -60,7 +60,8 @@ def matmul(a: np.ndarray, b: Array, out: Array | None = None) -> Array:
             raise
     with np.errstate(all="ignore"):  # the other reports have been made
         product = np.matmul(a, b)
-        given = np.isnan(a).any(axis=1)[:, None] | np.isnan(b).any(axis=0)
+        rows = np.isnan(a).any(axis=-1, keepdims=np.ndim(b) > 1)
+        given = rows | np.isnan(b).any(axis=-min(np.ndim(b), 2), keepdims=a.ndim > 1)
     if (np.isnan(product) & ~given).any():  # of inf * 0 or inf - inf
         np.matmul(np.full((1, 1), np.inf), np.zeros((1, 1)))  # reported as the user has set
     return product

@@ -117,7 +117,7 @@ def test_what_is_certain_is_refused_with_its_place(read, cells, words, label):
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
-        *((cells, "give dates and times as numbers") for cells in TIMES),
+        *((cells, "give (dates and times|durations) as numbers") for cells in TIMES),
         *((cells, "write the numbers alone") for cells in QUANTITIES),
         *((cells, "without separators and units") for cells in CURRENCIES),
     ],

@@ -274,6 +274,25 @@ def test_products_report_invalid_values_of_their_own(case, beside, monkeypatch):
                 product(x, w)
 
 
+@pytest.mark.parametrize("shapes", ["ba bc", "bba ac", "bba bac", "a ac", "a bac", "bba a", "a a"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("other", [0.0, 1.0])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_products_of_any_axes_report_invalid_values_of_their_own(
+    shapes, value, other, swapped, monkeypatch
+):
+    monkeypatch.setattr(_numpy_kernels, "np", Beside())
+    sizes = {"a": 3, "b": 3, "c": 2}
+    a, b = (np.full([sizes[axis] for axis in shape], other) for shape in shapes.split())
+    (b if swapped else a).flat[1] = value
+    with np.errstate(all="ignore"):
+        expected = np.matmul(a, b)
+    is_invalid = np.isinf(value) and other == 0
+    context = pytest.raises(FloatingPointError, match="invalid value")
+    with np.errstate(invalid="raise"), context if is_invalid else nullcontext():
+        np.testing.assert_array_equal(ops.matmul(a, b), expected)
+
+
 def test_products_report_an_overflow_once():
     x, w = np.array([[1e300, 0.0], [np.inf, 0.0]]), np.array([[1e300, 0.0], [0.0, 0.0]])
     with np.errstate(over="warn", invalid="warn"), pytest.warns(RuntimeWarning) as told:

@@ -147,6 +147,21 @@ def test_columns_of_tables_that_differ_only_in_spaces_are_refused(label, type_, 
             read()
 
 
+@pytest.mark.parametrize("unused", [["x "], [" x", "z", "z "]])
+def test_unused_categories_that_differ_only_in_spaces_are_left_out(unused):
+    column = pd.Categorical(["y", "x"] * 2, categories=[*unused, "y", "x"])
+    names = [*(["z"] if "z" in unused else []), "y", "x"]
+    data = Dataset(np.zeros((4, 2)), column)
+    assert data.class_names == names
+    assert [data.class_names[k] for k in data.y] == ["y", "x"] * 2
+    frame = pd.DataFrame({"a": range(4), "c": column})
+    for given in (frame, pa.Table.from_pandas(frame)):
+        assert sorted(Dataset.from_frame(given, "c").class_names) == sorted(names)
+        data = Dataset.from_frame(given)
+        assert sorted(data.categories["c"]) == sorted(names)
+        assert [data.categories["c"][int(k)] for k in data.X[:, 1]] == ["y", "x"] * 2
+
+
 @pytest.mark.parametrize(
     "make",
     [

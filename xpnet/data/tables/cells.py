@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Collection
 
-from .dates import is_time, may_be_time
+from .dates import advice_for_time, is_time, may_be_time
 
 _MISSING_NUMBERS = (
     "", "-", "--", ".", "?", "#n/a", "#na", "<na>", "n/a", "na", "nan", "+nan", "-nan", "none",
@@ -135,11 +135,8 @@ def exceeds_float64(text: str, value: float) -> bool:
 def advice(text: str, decimal: str) -> str:
     """Return what to do about a text that should be a number with this decimal sign."""
     if may_be_time(text):
-        return (
-            "give dates and times as numbers, e.g. seconds since the first one (in pandas, with "
-            "dates = pd.to_datetime(column): (dates - dates.min()).dt.total_seconds())"
-            + ("" if is_time(text) else "; or, if these are names, give them a categorical type")
-        )
+        names = "" if is_time(text) else "; or, if these are names, give them a categorical type"
+        return advice_for_time(text) + names
     if is_formatted_number(text):
         if decimal == ",":
             return "write numbers with a decimal comma, and without separators and units"

@@ -9,7 +9,7 @@ from functools import cache
 _MONTHS = (
     "jan january januar jänner janvier janv enero ene gennaio janeiro "
     "feb february februar feber février fevrier févr fevr fév febrero febbraio fevereiro fev "
-    "mar march märz maerz mär mrz mars marzo março marco apr april avril avr abril abr aprile "
+    "mar march märz maerz mär mrz marzo março apr april avril avr abril abr aprile "
     "may mai mayo maggio mag maio jun june juni juin junio giugno giu junho "
     "jul july juli juillet juil julio luglio julho aug august août aout agosto "
     "sep sept september septembre septiembre setiembre settembre setembro "
@@ -17,8 +17,8 @@ _MONTHS = (
     "nov november novembre noviembre novembro "
     "dec december dez dezember déc décembre decembre dic diciembre dicembre dezembro"
 )
-_MONTHS_LIKE_WORDS = "ago gen lug out set"
-"""Short names of months that are also other words: "Set 12" is rarely a date in September."""
+_MONTHS_LIKE_WORDS = "ago gen lug marco mars out set"
+"""Names of months that are also other words: "Set 12" is rarely a date in September."""
 
 _WEEKDAYS = (
     "mon monday tue tues tuesday wed wednesday thu thur thurs thursday fri friday sat saturday "
@@ -28,6 +28,13 @@ _WEEKDAYS = (
     "lunedì martedì mercoledì gio giovedì venerdì sabato domenica seg segunda segunda-feira ter "
     "terça terça-feira qua quarta quarta-feira qui quinta quinta-feira sex sexta sexta-feira"
 )
+
+_WORDS_OF_PANDAS = (
+    "jan january feb february mar march apr april may jun june jul july aug august sep sept "
+    "september oct october nov november dec december mon monday tue tuesday wed wednesday thu "
+    "thursday fri friday sat saturday sun sunday st nd rd th at t z utc gmt a p m am pm"
+)
+"""The words of the dates and times that pandas reads."""
 
 
 def _any_of(words: str) -> str:
@@ -39,13 +46,25 @@ def _any_of(words: str) -> str:
 _CERTAIN_MONTH = _any_of(_MONTHS)
 _MONTH = _any_of(f"{_MONTHS} {_MONTHS_LIKE_WORDS}")
 _WEEKDAY = rf"(?:{_any_of(_WEEKDAYS)},? )"
-_YEAR = r"(?:1\d|2[01])\d\d"
+_YEAR = r"(?:(?:19|20)\d\d|2100)"
+_ANY_YEAR = r"(?:1\d|2[01])\d\d"
 _MONTH_NUMBER, _DAY_NUMBER = r"(?:0?[1-9]|1[0-2])", r"(?:0?[1-9]|[12]\d|3[01])"
 _DAY = rf"{_DAY_NUMBER}(?:st|nd|rd|th|er|[ºª°])?"
 _GAP = r"(?:[-/ .,]+(?:(?:of|de|del) )?)"  # as in 5 de enero de 2020
 _ZONES = "z utc gmt cet cest wet west eet eest bst ist msk jst est edt cst cdt mst mdt pst pdt"
-_ZONE = rf"(?: ?(?:{'|'.join(_ZONES.split())})| ?(?:utc|gmt)?[-+]\d\d(?::?\d\d)?)"
-_CLOCK = rf"(?:\d{{1,2}}:\d\d(?::\d\d(?:[.,]\d*)?)?(?: ?[ap]\.?m\.?)?{_ZONE}?)"
+_EAST = rf"(?: ?(?:{'|'.join(_ZONES.split())})| ?(?:utc|gmt)?\+\d\d(?::?\d\d)?)"
+_WEST = r"(?: ?(?:utc|gmt)?-(?:0\d|1[0-2]):?(?:00|30))"  # not -18, as in the verses 3:16-18
+_SECONDS = r"(?::\d\d(?:[.,]\d*)?)?(?: ?[ap]\.?m\.?)?"
+_CLOCK = rf"(?:\d{{1,2}}:\d\d{_SECONDS}{_EAST}?|\d\d:\d\d{_SECONDS}{_WEST})"
+
+# ---- durations
+
+_DAYS_AND_TIME = rf"-?\d+ days?,? [-+]?{_CLOCK}"
+_PARTS = r"\d+:\d\d:\d\d:\d\d(?:[.,]\d*)?"
+_ISO_TIME = r"(?:t(?:\d+h)?(?:\d+m)?(?:\d+(?:[.,]\d+)?s)?)?"
+_ISO = rf"-?p(?=t?\d)(?:\d+y)?(?:\d+m)?(?:\d+w)?(?:\d+d)?{_ISO_TIME}"
+_DURATIONS = (_DAYS_AND_TIME, _PARTS, _ISO)
+_DURATIONS_OF_PANDAS = (_DAYS_AND_TIME, rf"-?p(?=t?\d)(?:\d+w)?(?:\d+d)?{_ISO_TIME}")
 
 # ---- what is certain
 
@@ -54,11 +73,11 @@ _BEGINS_WITH_A_DATE = re.compile(
 )
 _CERTAIN = (
     # Jan 2020; 5 January 2020; Mon, 05 Jan 2020 12:30:00 +0000; 1. Februar 2020
-    rf"{_WEEKDAY}?(?:{_DAY}{_GAP})?{_MONTH}{_GAP}{_YEAR}(?:,? (?:at )?{_CLOCK})?",
+    rf"{_WEEKDAY}?(?:{_DAY}{_GAP})?{_CERTAIN_MONTH}{_GAP}{_YEAR}(?:,? (?:at )?{_CLOCK})?",
     # January 5, 2020; Mon Jan 5 2020; Jan 5 12:30:00 2020, as C writes times
-    rf"{_WEEKDAY}?{_MONTH} {_DAY},? (?:{_CLOCK} )?{_YEAR}(?:,? (?:at )?{_CLOCK})?",
+    rf"{_WEEKDAY}?{_CERTAIN_MONTH} {_DAY},? (?:{_CLOCK} )?{_YEAR}(?:,? (?:at )?{_CLOCK})?",
     # 2020 Jan; 2020-Jan-05
-    rf"{_YEAR}{_GAP}{_MONTH}(?:{_GAP}{_DAY})?",
+    rf"{_YEAR}{_GAP}{_CERTAIN_MONTH}(?:{_GAP}{_DAY})?",
     # Jan-20; 5 Jan 20
     rf"(?:{_DAY}[-/ .]+)?{_CERTAIN_MONTH}[-/ ,]+\d\d",
     # 2020-01; 01/2020
@@ -68,25 +87,33 @@ _CERTAIN = (
     # 2020Q1; 2020-W05; 2020-W05-1; Q1 2020
     rf"{_YEAR}[-/ ]?(?:q[1-4]|w[0-5]\d(?:-?[1-7])?)|q[1-4][-/ ]?{_YEAR}",
     # 20200101T120000; 20200101T1200Z
-    rf"{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])t\d{{4}}(?:\d\d(?:[.,]\d+)?)?{_ZONE}?",
+    rf"{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])t\d{{4}}(?:\d\d(?:[.,]\d+)?)?"
+    rf"(?:{_EAST}|{_WEST})?",
     # 12:30; 12:30:15.5 pm; 12:30+02:00
     _CLOCK,
-    # 1 days 02:03:04; 1:02:03:04, with days first
-    rf"-?\d+ days?,? [-+]?{_CLOCK}|\d+:\d\d:\d\d:\d\d(?:[.,]\d*)?",
-    # 12h30
-    r"\d{1,2} ?h ?[0-5]\d(?: ?m(?:in)?)?",
+    # 1 days 02:03:04
+    _DAYS_AND_TIME,
+    # 1:02:03:04, with days first
+    _PARTS,
 )
 
 # ---- what may also be a name
 
 _PERHAPS = (
     # Jan 5; 5 Jan; 5. Februar
-    rf"{_WEEKDAY}?(?:{_CERTAIN_MONTH} {_DAY}|{_DAY}{_GAP}{_CERTAIN_MONTH})(?:,? {_CLOCK})?",
+    rf"{_WEEKDAY}?(?:{_CERTAIN_MONTH} {_DAY}|{_DAY}{_GAP}{_MONTH})(?:,? {_CLOCK})?",
+    # Mars 2020; 5 set 2020; 5 May 1820
+    rf"{_WEEKDAY}?(?:{_MONTH}{_GAP}{_YEAR}|{_DAY}{_GAP}{_MONTH}{_GAP}{_ANY_YEAR})(?:,? {_CLOCK})?",
+    # May 5, 1820; Mars 5, 2020
+    rf"{_WEEKDAY}?{_MONTH} {_DAY},? {_ANY_YEAR}|{_YEAR}{_GAP}{_MONTH}(?:{_GAP}{_DAY})?",
+    # 5-ago-20
+    rf"{_DAY}[-/ .]+{_MONTH}[-/ ,]+\d\d",
     # 01-2020; 2020-1
     rf"{_MONTH_NUMBER}[-.]{_YEAR}|{_YEAR}[-/]{_MONTH_NUMBER}",
     # P3D; PT2H30M; P1Y6M
-    r"-?p(?=t?\d)(?:\d+y)?(?:\d+m)?(?:\d+w)?(?:\d+d)?"
-    r"(?:t(?:\d+h)?(?:\d+m)?(?:\d+(?:[.,]\d+)?s)?)?",
+    _ISO,
+    # 12h30
+    r"\d{1,2} ?h ?[0-5]\d(?: ?m(?:in)?)?",
 )
 
 
@@ -125,21 +152,50 @@ def may_be_time(text: str) -> bool:
 
 
 def times_among(texts: Collection[str]) -> list[str]:
-    """Return those texts of a column that are times; [] if it is not a column of times.
-
-    It is one if more than half of its texts are certainly times, or if all may be times.
+    """Return the texts that are certainly times, if they are more than half of a column; or [].
 
     Examples
     --------
     >>> times_among(["12:30", "13:45", "late"]), times_among(["Jan 5", "Feb 6"])
-    (['12:30', '13:45'], ['Jan 5', 'Feb 6'])
-    >>> times_among(["Jan 5", "red"])
-    []
+    (['12:30', '13:45'], [])
     """
     times = list(filter(is_time, texts))
-    if 2 * len(times) > len(texts):
-        return times
-    return list(texts) if all(map(may_be_time, texts)) else []
+    return times if 2 * len(times) > len(texts) else []
+
+
+def doubtful_times(texts: Collection[str]) -> list[str]:
+    """Return the texts that may be names, if all texts of a column may be times; or [].
+
+    Examples
+    --------
+    >>> doubtful_times(["Jan 5", "12:30", "Feb 6"]), doubtful_times(["Jan 5", "red"])
+    (['Jan 5', 'Feb 6'], [])
+    """
+    return [text for text in texts if not is_time(text)] if all(map(may_be_time, texts)) else []
+
+
+def advice_for_time(text: str) -> str:
+    """Return how to give dates, times or durations such as this one as numbers.
+
+    Examples
+    --------
+    >>> advice_for_time("1:02:03:04")
+    'give durations as numbers, e.g. seconds'
+    >>> advice_for_time("5 mai 2020")
+    'give dates and times as numbers, e.g. days since the first one'
+    """
+    plain = _plain(text)
+    if _one_of(_DURATIONS).fullmatch(plain):
+        advice = "give durations as numbers, e.g. seconds"
+        if _one_of(_DURATIONS_OF_PANDAS).fullmatch(plain):
+            advice += " (in pandas, pd.to_timedelta(column).dt.total_seconds())"
+        return advice
+    if {*re.findall(r"[^\W\d_]+", plain)} <= {*_WORDS_OF_PANDAS.split()}:
+        return (
+            "give dates and times as numbers, e.g. seconds since the first one (in pandas, with "
+            "dates = pd.to_datetime(column): (dates - dates.min()).dt.total_seconds())"
+        )
+    return "give dates and times as numbers, e.g. days since the first one"
 
 
 def _plain(text: str) -> str:

@@ -19,7 +19,7 @@ from .cells import (
     may_be_quantities,
     number,
 )
-from .dates import times_among
+from .dates import advice_for_time, doubtful_times, times_among
 
 _TEXT_BYTES = 64
 """About how many bytes a Python text takes besides its letters."""
@@ -71,13 +71,14 @@ class Texts:
 
     Parameters
     ----------
-    strips : bool, default False
-        Whether names are the texts without spaces around them, for files whose columns are aligned
-        with spaces. Otherwise texts that differ only in such spaces are refused.
+    of_file : bool, default False
+        Whether they come from a file of text, which has no categorical types. Its columns may be
+        aligned with spaces, so names are the texts without spaces around them. Otherwise texts
+        that differ only in such spaces are refused.
 
     Attributes
     ----------
-    strips
+    of_file
         As above.
     distinct : list of str
         The texts in the order of their codes.
@@ -85,8 +86,8 @@ class Texts:
         In how many cells each occurs.
     """
 
-    def __init__(self, strips: bool = False) -> None:
-        self.strips = strips
+    def __init__(self, of_file: bool = False) -> None:
+        self.of_file = of_file
         self._codes: defaultdict[str, int] = defaultdict()
         self._codes.default_factory = self._codes.__len__
         self.counts = np.zeros(0, np.int64)
@@ -196,7 +197,7 @@ class _Kinds:
     """The distinct texts of a column, divided into numbers, missing cells and others."""
 
     def __init__(self, texts: Texts, decimal: str) -> None:
-        self._decimal, self._strips = decimal, texts.strips
+        self._decimal, self._of_file = decimal, texts.of_file
         self.distinct, self._counts = texts.distinct, texts.counts
         self.values = [number(text, decimal) for text in self.distinct]
         missing = [is_missing(text) for text in self.distinct]
@@ -246,13 +247,19 @@ class _Kinds:
             raise not_a_number(self.others[0], self._decimal)
 
     def refuse_times(self) -> None:
-        """Refuse texts if most of the distinct ones, without numbers, are times."""
-        if times := times_among(self.others):
+        """Refuse texts if most of the distinct ones, without numbers, are times.
+
+        If all may be times or names, they are refused only where a categorical type could say so.
+        """
+        times = times_among(self.others)
+        if not times and not self._of_file:
+            times = doubtful_times(self.others)
+        if times:
             raise not_a_number(times[0], self._decimal)
 
     def refuse_quantities(self) -> None:
-        """Refuse texts that are all numbers with a word or a sign."""
-        if are_quantities(self.others):
+        """Refuse texts that are all numbers with a word or a sign, and not doubtful times."""
+        if are_quantities(self.others) and not doubtful_times(self.others):
             raise not_a_number(self.others[0], self._decimal)
 
     def doubts(self, kind: str) -> list[tuple[str, str]]:
@@ -261,7 +268,14 @@ class _Kinds:
         ``kind`` is what they have become: categories or classes.
         """
         found = []
-        if may_be_quantities(self.others):
+        if times := doubtful_times(self.others):
+            some = " and ".join(map(repr, times[:2]))
+            found.append((
+                times[0],
+                f"texts such as {some} have become {kind}: if they are dates, times or durations, "
+                f"{advice_for_time(times[0])}",
+            ))  # fmt: skip
+        elif may_be_quantities(self.others):
             some = " and ".join(map(repr, self.others[:2]))
             found.append((
                 self.others[0],
@@ -287,7 +301,7 @@ class _Kinds:
         """Return the code of each text, NaN for missing ones, and the sorted names."""
         self.check_missing(is_missing_category, keeps_missing)
         name_of = {
-            text: text.strip() if self._strips else text
+            text: text.strip() if self._of_file else text
             for text in self.distinct
             if not is_missing_category(text)
         }

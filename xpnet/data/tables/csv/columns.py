@@ -37,7 +37,8 @@ class Columns:
         self._rows = Gathered(len(selection.places), np.float64, limit)
         self._label: list[np.ndarray] = []
         self._ids: list[str] = []
-        self._texts = {place: Texts(strips=True) for place in layout.texts if place != selection.id}
+        texts = [place for place in layout.texts if place != selection.id]
+        self._texts = {place: Texts(of_file=True) for place in texts}
         self.doubts: list[tuple[int, str, str]] = []
         # Where the features among the numbers come from and go to.
         target = {place: k for k, place in enumerate(selection.places)}

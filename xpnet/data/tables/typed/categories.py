@@ -74,6 +74,7 @@ def categories_of(
     """Return a categorical column as codes and names.
 
     Texts that stand for a missing category in columns of text, such as "" and "nan", do so here.
+    A name that no row has is left out if another differs from it only in spaces around them.
 
     Parameters
     ----------
@@ -102,7 +103,13 @@ def categories_of(
         Two categories of the type have the same name once they are texts, e.g. 1 and "1".
     """
     codes, names, is_ordered = _found(what, series, only_used)
-    there = [name for name in names if not is_missing_category(name)]
+    used = {names[k] for k in np.unique(codes[codes >= 0])}
+    apart = {name.strip() for name in used}
+    there = []
+    for name in names:
+        if not is_missing_category(name) and (name in used or name.strip() not in apart):
+            there.append(name)
+            apart.add(name.strip())
     if len(there) == len(names):
         return codes, names, is_ordered
     place = {name: k for k, name in enumerate(there)}
