@@ -210,6 +210,46 @@ def test_weights_that_are_set_later_take_effect_at_once(in_heads, saved, tmp_pat
     assert net.loss.balanced_weight is not None
 
 
+@pytest.mark.parametrize("in_heads", [False, True])
+def test_evaluation_orders_weights_by_the_names_of_its_own_network(in_heads):
+    def form(thing):
+        return {"a": thing} if in_heads else thing
+
+    def given(loss):
+        return {"a": (loss, 3)} if in_heads else loss
+
+    def numbered(names):
+        codes = np.array([names.index(each) for each in LABELS])
+        net = network(given("softmax_cross_entropy"))
+        if in_heads:
+            net.loss = xpnet.Heads(given("softmax_cross_entropy"), class_names={"a": names})
+        return (
+            net.fit(X, form(LABELS)) if in_heads else net.fit(Dataset(X, codes, class_names=names))
+        )
+
+    nets = [numbered(names) for names in (["maybe", "no", "yes"], ["yes", "no", "maybe"])]
+    loss, found = SoftmaxCrossEntropy(class_weight={"yes": 50}), []
+    for shared in (True, False):
+        for net in nets:
+            net.loss = given(loss if shared else SoftmaxCrossEntropy(class_weight={"yes": 50}))
+            slopes = net.input_gradient(X, y=form(LABELS))
+            found.append((net.evaluate(X, form(LABELS)), slopes.tolist()))
+    assert found[:2] == found[2:]
+    assert loss.balanced_weight is None
+    nets[0].fit(X, form(LABELS))
+    nets[1].loss = nets[0].loss  # has the weights in the order of the other network
+    assert nets[1].evaluate(X, form(LABELS)) == found[1][0]
+
+
+def test_a_score_without_the_loss_needs_no_names():
+    net = network("softmax_cross_entropy").fit(X, INDICES)
+    expected = net.score(X, INDICES, metric="accuracy")
+    net.loss = SoftmaxCrossEntropy(class_weight={"yes": 2})
+    assert net.score(X, INDICES, metric="accuracy") == expected
+    with pytest.raises(ValueError, match="the classes in y have none"):
+        net.evaluate(X, INDICES)
+
+
 def test_the_same_weights_set_again_change_nothing():
     net = network(SoftmaxCrossEntropy(class_weight="balanced")).fit(X, LABELS)
     before = net.loss.balanced_weight

@@ -116,6 +116,20 @@ def test_a_data_frame_is_taken_by_its_columns():
     assert net.class_names == expected.class_names
 
 
+def test_a_lone_column_is_the_target_of_a_single_head():
+    pd = pytest.importorskip("pandas")
+    net, y = network({"size": ("mse", 1)}, 1), pd.Series(SIZE, name="area")
+    data = {"series": (X, y), "frame": (X, y.to_frame()), "data set": Dataset(X, y.to_frame())}
+    expected = net.copy().fit(X, {"size": SIZE})
+    for given in data.values():
+        found = net.copy().fit(given, validation=given)
+        np.testing.assert_array_equal(found.predict(X), expected.predict(X))
+        assert found.label_name == "area"
+        assert found.evaluate(given) == expected.evaluate(X, {"size": SIZE})
+    with pytest.raises(ValueError, match=r"y has the targets \['area', 'x'\]: expected"):
+        net.fit(X, y.to_frame().assign(x=1.0))
+
+
 def test_texts_that_do_not_fit_are_refused():
     with pytest.raises(
         ValueError, match=r"the head 'size': y has text.*MeanSquaredError is for num"

@@ -472,7 +472,7 @@ OTHER_NAMES = {
     "other texts": (named(y=np.where(CLASSES, "z", "a")), "class_names.0: neg, now a"),
     "numbers": (named(y=CLASSES), r"class_names: \['neg', 'pos'\], now None"),
     "order": (named(y=CLASSES, class_names=["pos", "neg"]), "class_names.0: neg, now pos"),
-    "array": ((named().X, named().y), r"feature_names: \['u', 'v'\], now None"),
+    "array of numbers": ((named().X, CLASSES), r"class_names: \['neg', 'pos'\], now None"),
 }
 
 
@@ -497,6 +497,23 @@ def test_other_names_in_the_data_are_refused(what, in_batches, tmp_path):
     for name in ("feature_names", "label_name", "class_names", "categories", "has_text_labels"):
         assert getattr(again, name) == getattr(whole, name), name
     assert again.evaluate(named()) == whole.evaluate(named())
+
+
+@pytest.mark.parametrize("in_batches", [False, True])
+@pytest.mark.parametrize("names_first", [False, True])
+def test_data_without_names_fit_data_with_names(names_first, in_batches, tmp_path):
+    with_names = named(y=CLASSES, class_names=["neg", "pos"])
+    both = [with_names, (with_names.X, CLASSES)]
+    for epochs, data in zip((2, 4), both if names_first else both[::-1], strict=True):
+        given = {"batches": [data]} if in_batches else {"X": data}
+        net = small().fit(**given, epochs=epochs, callbacks=Checkpoint(tmp_path), resume=tmp_path)
+    whole = small().fit(**{"batches": [with_names]} if in_batches else {"X": with_names}, epochs=4)
+    np.testing.assert_array_equal(parameters(net), parameters(whole))
+    for each in (net, xpnet.load(tmp_path / "checkpoint-000004.safetensors")):
+        for name in ("feature_names", "label_name", "class_names", "categories"):
+            assert getattr(each, name) == getattr(whole, name), name
+    with pytest.raises(ValueError, match=r"is of another training .*label_name: sort, now kind"):
+        small().fit(named(y=CLASSES, label_name="kind"), epochs=5, resume=tmp_path)
 
 
 def test_a_folder_with_other_names_is_not_written_to(tmp_path):

@@ -75,8 +75,10 @@ def test_a_head_whose_samples_have_the_weight_0_in_an_epoch_has_nan():
     with pytest.raises(ValueError, match="validation data counts"):
         net.fit(X, {"size": SIZE, "kind": KIND}, validation=data)
     for given in (data, Dataset(X, np.column_stack([size, KIND]), sample_weight=data[2])):
-        with pytest.raises(ValueError, match="the head 'size': no sample of the data set counts"):
-            net.evaluate(given)
+        found = net.evaluate(given)
+        assert np.isnan(of_head(found, "size")).all()
+        assert np.isfinite(of_head(found, "kind")).all()
+        assert net.score(given, metric="kind_accuracy") == found["kind_accuracy"]
         with pytest.raises(ValueError, match="the head 'size': no sample of the data set counts"):
             net.score(given)
 
@@ -91,13 +93,36 @@ def test_a_head_whose_samples_have_the_weight_0_in_an_epoch_has_nan():
 def test_a_head_whose_labels_do_not_count(loss, reason, has_metrics):
     net = network(loss).fit(X, {"size": SIZE, "kind": KIND})
     only = (X[KIND == 1], {"size": SIZE[KIND == 1], "kind": KIND[KIND == 1]})
-    for call in (net.evaluate, net.fit):
-        with pytest.raises(ValueError, match=f"the head 'kind': no sample of the .*{reason}"):
-            call(only)
+    with pytest.raises(ValueError, match=f"the head 'kind': no sample of the .*{reason}"):
+        net.fit(only)
+    found = net.evaluate(only)
+    assert np.isnan(found["kind_loss"])
+    assert found["size_rmse"] == np.sqrt(
+        np.mean((net.predict(only[0])[:, 0] - only[1]["size"]) ** 2)
+    )
+    assert net.score(only) == found["size_r2"]
     row = network(loss).fit(batches=[only]).history.last
     assert np.isnan(row["kind_loss"])
     assert np.isnan(row["kind_accuracy"]) != has_metrics  # these do not use class weights
     assert np.isfinite(of_head(row, "size")).all()
+
+
+@pytest.mark.parametrize("unit", [None, {"size": (1.0, 2.0)}])
+def test_data_without_a_target_of_one_head_are_evaluated_for_the_others(unit):
+    net = network(target_unit=unit).fit(X, {"size": SIZE, "kind": KIND})
+    whole, found = (
+        net.evaluate(X, {"size": SIZE, "kind": KIND}),
+        net.evaluate(X, {"size": SIZE, "kind": NONE}),
+    )
+    assert np.isnan(of_head(found, "kind")).all()
+    np.testing.assert_equal(of_head(found, "size"), of_head(whole, "size"))
+    assert found["loss"] == pytest.approx(found["size_loss"])
+    assert net.score(X, {"size": SIZE, "kind": NONE}) == whole["size_r2"]
+    with pytest.raises(ValueError, match="the head 'kind': no sample of the data set has a target"):
+        net.score(X, {"size": SIZE, "kind": NONE}, metric="kind_accuracy")
+    for call in (net.evaluate, net.score):
+        with pytest.raises(ValueError, match=r"the head 'size': no sample .* has a target"):
+            call(X, {"size": NONE, "kind": NONE})
 
 
 @pytest.mark.parametrize("regularizer", [None, "l2"])

@@ -33,8 +33,8 @@ class ClassWeightedLoss(MeanLoss):
     balanced_weight : list of float or None
         The class weights that the last ``fit`` computed for ``"balanced"``, or put in order for a
         dict by class name. Only the network's copy of the loss, ``net.loss``, has them; they are
-        saved with it. Setting ``class_weight`` to other weights makes it None. Then ``evaluate``
-        puts weights by name in order, and the next ``fit`` computes ``"balanced"`` ones.
+        saved with it. Setting ``class_weight`` to other weights makes it None until the next
+        ``fit``. ``evaluate`` always takes weights by name in the order of the network's classes.
 
     Examples
     --------

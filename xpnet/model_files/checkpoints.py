@@ -215,6 +215,7 @@ class Resumption:
         path, content, arrays = newest
         tensors, training = Tensors(network.backend, arrays), content[TRAINING]
         self._check(path, content, network, run)
+        own = {name: getattr(network, name) for name in _FROM_DATA}
         try:
             with all_or_nothing(network):
                 Restorer(content, tensors, training["origin"]).restore(network)
@@ -224,6 +225,9 @@ class Resumption:
                     for index, each in enumerate(training["callbacks"])
                 ]
                 tensors.check_used()
+                for name in _FROM_DATA:  # data without names may be resumed with names
+                    if not getattr(network, name):
+                        setattr(network, name, own[name])
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {printable(error, MOST_TOLD)}") from error
         run.first, run.has_ended = training["first"], training["has_ended"]
@@ -288,13 +292,27 @@ def _told(
 
 
 def _other_names(content: dict[str, Any], network: TrainableModel) -> list[str]:
-    """Return how the names of a network's data differ from those in a checkpoint's content."""
-    saved, tensors = content["network"]["attributes"], Tensors(network.backend)
+    """Return how the names of a network's data differ from those in a checkpoint's content.
+
+    Data without names fit data with names; but text labels do not fit numbers.
+    """
+    tensors, saved = Tensors(network.backend), content["network"]["attributes"]
+    then = {  # older files lack some
+        name: decode(saved[name], tensors)
+        for name in (*_FROM_DATA, "has_text_labels")
+        if name in saved
+    }
+    was_text = then.pop("has_text_labels", True) or network.has_text_labels
+    unnamed = {name for name in then if then[name] is None or getattr(network, name) is None}
+    if "feature_names" in unnamed:
+        unnamed.add("categories")
+    if was_text:
+        unnamed.discard("class_names")
     return [
         difference
-        for name in _FROM_DATA
-        if name in saved  # older files lack some
-        for difference in differences(decode(saved[name], tensors), getattr(network, name), name)
+        for name in then
+        if name not in unnamed
+        for difference in differences(then[name], getattr(network, name), name)
     ]
 
 

@@ -272,7 +272,7 @@ def prepare_targets(
     unit : tuple of 2 floats, optional
         With it, the targets are standardised, as the network's outputs are.
     is_batch : bool, default False
-        Whether ``y`` is one of many batches, in which a head may lack all targets.
+        Whether a head may lack all targets, as in one of many batches.
 
     Returns
     -------

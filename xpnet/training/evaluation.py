@@ -73,6 +73,7 @@ def measure(
     metrics: Sequence[OneMetric],
     target_unit: Unit | None = None,
     refuse: Callable[[], object] | None = None,
+    loss: LossFunction | None = None,
 ) -> dict[str, float]:
     """Return metrics of a model on data, in float64 and in the targets' own unit.
 
@@ -87,33 +88,34 @@ def measure(
         By which the model's outputs are standardised.
     refuse : callable, optional
         As for :func:`outputs`.
+    loss : LossFunction, optional
+        In place of the model's, with class weights in the order of its classes.
 
     Returns
     -------
     dict of str to float
         Also the loss, as validation computes it, if the targets are given for it.
     """
-    of_heads = isinstance(model.loss, Heads)  # whose metrics take targets and outputs as they are
-    sums, start = MetricSums(metrics, target_unit if of_heads else None, model.loss), 0
-    losses = Sums(model.loss, (), model.backend)
+    loss = model.loss if loss is None else loss
+    of_heads = isinstance(loss, Heads)  # whose metrics take targets and outputs as they are
+    sums, start = MetricSums(metrics, target_unit if of_heads else None, loss), 0
+    losses = Sums(loss, (), model.backend)
     for output in outputs(model, data, refuse):
         part = slice(start, start + output.shape[0])
         start = part.stop
         if targets.of_loss is not None:
             batch = Batch(None, *(None if a is None else a[part, ...] for a in targets.of_loss))
-            losses.add(batch, output, model.loss.loss(*loss_arguments(batch, output)))
+            losses.add(batch, output, loss.loss(*loss_arguments(batch, output)))
         # A loss that is given as a metric takes the outputs, which predictions may differ from.
         of_outputs = any(isinstance(each, LossFunction) for each in metrics) and target_unit is None
         own = (
-            in_float64(output)
-            if of_outputs or of_heads
-            else in_own_unit(output, target_unit, model.loss)
+            in_float64(output) if of_outputs or of_heads else in_own_unit(output, target_unit, loss)
         )
         arguments = [targets.y[part, ...], own]
         if targets.weight is not None:
             arguments.append(targets.weight[part])
         if sums:
-            sums.add(*metric_arguments(model.loss, metrics, *arguments))
+            sums.add(*metric_arguments(loss, metrics, *arguments))
     return ({} if targets.of_loss is None else losses.read()) | sums.results()
 
 

@@ -97,8 +97,7 @@ def _in_order(
         return dataset
     if dataset.y is None:
         return dataset
-    is_other = is_one and len(loss.heads) == 1 and names != [*loss.heads]
-    have_names = _are_names(names) and not is_other
+    have_names = _are_names(names) and not (is_one and _is_other(names, loss))
     were_text = was_text and known
     if classes is None and not were_text and (not have_names or names == [*loss.heads]):
         return dataset
@@ -165,11 +164,20 @@ def _are_names(columns: list[str]) -> bool:
     return columns != [str(k) for k in range(len(columns))]
 
 
+def _is_other(columns: list[str], loss: Heads) -> bool:
+    """Whether a lone column has another name than the single head whose target it is."""
+    return len(columns) == len(loss.heads) == 1 and columns != [*loss.heads]
+
+
 def _by_head(y: Any, loss: LossFunction) -> Any:
-    """Return a data frame as a dict of its columns; others unchanged."""
+    """Return a data frame as a dict of its columns; others unchanged.
+
+    A lone column is the target of a single head, whatever its name, as a series is.
+    """
     if not isinstance(loss, Heads) or isinstance(y, Mapping):
         return y
-    if not _are_names(columns := column_names(y) or []):
+    columns = column_names(y) or []
+    if not _are_names(columns) or _is_other(columns, loss):
         return y
     frame = as_frame("y", y)
     return {name: frame.get_column(name).to_native() for name in columns}

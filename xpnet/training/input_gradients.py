@@ -14,6 +14,7 @@ from ..common.checks import whole_number
 from ..common.overrides import replaced
 from ..data import Dataset
 from ..data.tables.typed.frame_types import column_names
+from ..losses import LossFunction
 from ..model import Model
 from .checks import check_fit, check_weights
 from .evaluation import that_is_only_read
@@ -28,7 +29,7 @@ from .purpose import intake_of, objective_of
 from .sums import loss_arguments
 from .target_unit import in_float64
 from .trainable import TrainableModel
-from .weighing import check_total_weight, order_weights
+from .weighing import check_total_weight, ordered_loss
 
 _PASSES = ("__getattribute__", "forward_propagation", "backward_propagation")
 
@@ -53,7 +54,7 @@ def input_gradient(
             f"output={shown(output)} is given together with y: give y for the derivative of the "
             "loss, or output for the derivative of that output"
         )
-    targets = _targets(model, data) if of_loss else None
+    targets, loss = _targets(model, data) if of_loss else (None, model.loss)
     backend = model.backend_for(data.X)
     home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
     with computing(), backend.active():
@@ -61,7 +62,7 @@ def input_gradient(
         move_model(model, backend)
         read = that_is_only_read(model)
         if of_loss:
-            gradients = _of_loss(model, read, placed)
+            gradients = _of_loss(loss, read, placed)
         else:
             gradients = _of_output(model, read, placed, k or 0)
         gradient = move(backend.xp.concat(list(gradients), axis=0), home)
@@ -93,16 +94,16 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
     return check_data(model, features, known)
 
 
-def _targets(model: TrainableModel, data: Dataset) -> Array:
-    """Return the targets in the form that the loss takes, after all checks of them."""
+def _targets(model: TrainableModel, data: Dataset) -> tuple[Array, LossFunction]:
+    """Return the targets in the form that the loss takes, after all checks, and that loss."""
     check_fit(model.layers, model.loss, ())
     check_weights(data, model.loss, ())
     objective = objective_of(model)
     y = objective.targets_of(data)
-    order_weights(model.loss, model.class_names)
+    loss = ordered_loss(model.loss, model.class_names)
     given = (y, data.sample_weight, objective.n_outputs, model.backend.dtype)
-    check_total_weight("data set", model.loss, *given)
-    return y
+    check_total_weight("data set", loss, *given)
+    return y, loss
 
 
 def _checked_output(output: Any, n_outputs: int, class_names: Any) -> int:
@@ -139,16 +140,16 @@ def _of_output(model: TrainableModel, read: Model, data: Data, k: int) -> Iterat
             yield _back(read, inputs, xp.where(columns == k, slopes, xp.zeros_like(slopes)))
 
 
-def _of_loss(model: TrainableModel, read: Model, data: Data) -> Iterator[Array]:
+def _of_loss(loss: LossFunction, read: Model, data: Data) -> Iterator[Array]:
     """Yield the derivatives of the loss, which is a mean over the samples of all batches."""
     found, weights = [], []
     with closing(data.batches(EVALUATION_ROWS)) as batches:
         for number, batch in enumerate(batches):
             inputs, output = _forward(read, batch.X, number * EVALUATION_ROWS)
             arguments = loss_arguments(batch, output)
-            error = model.loss.derivative(*arguments)
+            error = loss.derivative(*arguments)
             found.append(_back(read, inputs, array_namespace(output).astype(error, output.dtype)))
-            weights.append(model.loss.total_weight(*arguments))
+            weights.append(loss.total_weight(*arguments))
     total = sum(weights[1:], start=weights[0])
     for gradient, weight in zip(found, weights, strict=True):
         yield gradient * (weight / total)

@@ -30,7 +30,7 @@ from .purpose import intake_of
 from .target_unit import check_losses_as_metrics, in_float64, in_own_unit
 from .trainable import TrainableModel
 from .trainer import is_being_trained
-from .weighing import check_total_weight, order_weights
+from .weighing import check_total_weight, heads_of, ordered_loss, ordered_metric
 
 
 def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> Array:
@@ -227,30 +227,39 @@ def _measured(
 ) -> dict[str, float]:
     """Return metrics of a trained model on data, and the loss if it is asked for."""
     check_fit(model.layers, model.loss, metrics)
+    names = model.class_names
+    metrics = [ordered_metric(each, model.loss, names) for each in metrics]
+    loss = ordered_loss(model.loss, names) if with_loss else model.loss
     check_losses_as_metrics(metrics, model.target_unit)
     data = check_data(model, dataset, Known.of(model))
     check_weights(data, model.loss, metrics)
-    order_weights(model.loss, model.class_names)
     if data.y is None:
         raise ValueError("the data set has no targets: give Dataset(X, y)")
     n_outputs, unit = model.layers[-1].output_shape()[0], model.target_unit
     of_heads = isinstance(model.loss, Heads)
-    y = prepare_targets(data.y, model.loss, n_outputs, metrics, unit if of_heads else None)
+    y = prepare_targets(
+        data.y, model.loss, n_outputs, metrics, unit if of_heads else None, is_batch=True
+    )
     backend, weight = model.backend_for(data.X), data.sample_weight
     given = (y, weight, n_outputs, model.backend.dtype)
+    heads = heads_of([loss] if with_loss else metrics, loss)
     for metric in metrics:
-        loss = metric if isinstance(metric, LossFunction) else None
-        check_total_weight("data set", loss or model.loss, *given, for_metric=loss is None)
+        if isinstance(metric, LossFunction):
+            check_total_weight("data set", metric, *given)
+        else:
+            check_total_weight("data set", loss, *given, for_metric=True, one_of=heads)
     if with_loss:
-        check_total_weight("data set", model.loss, *given)
+        check_total_weight("data set", loss, *given, one_of=heads)
     placed, refuse = _placed(model, data.X, backend, None)
     with computing(), backend.active():
         move_model(model, backend)
         of_loss = None
         if with_loss:
-            own = y if unit is None else prepare_targets(data.y, model.loss, n_outputs, unit=unit)
+            own = y
+            if unit is not None and not of_heads:
+                own = prepare_targets(data.y, model.loss, n_outputs, unit=unit)
             of_loss = place_targets(own, weight, backend)
         y = in_float64(y, backend)
         weight = None if weight is None else in_float64(weight, backend)
         targets = evaluation.Targets(y, weight, of_loss)
-        return evaluation.measure(model, placed, targets, metrics, unit, refuse)
+        return evaluation.measure(model, placed, targets, metrics, unit, refuse, loss)

@@ -4,8 +4,10 @@ Everything is computed in float64 on the host, from the weights that the user ga
 are refused with every library, on every device and with every kind of training step.
 """
 
+import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy as np
 from ..backends import Array, to_host
 from ..backends._errors import shown
 from ..losses import ClassWeightedLoss, Heads, LossFunction
-from ..losses.head_metrics import Head
+from ..losses.head_metrics import Head, HeadMetric
 from .checks import blaming
 
 _PIECE = 1 << 18
@@ -76,19 +78,42 @@ def _balanced_heads(
     return loss.with_losses(found) if found else loss
 
 
-def order_weights(loss: LossFunction, class_names: Any) -> None:
-    """Put class weights by name in the order of the classes, if they were set after training.
+def ordered_loss(loss: LossFunction, class_names: Any) -> LossFunction:
+    """Return a loss whose class weights by name are in the order of a network's classes.
 
-    ``class_names`` are as for :func:`balanced_loss`.
+    The given loss is not changed: it may be used in another network, whose classes have another
+    order. ``class_names`` are as for :func:`balanced_loss`.
     """
     if isinstance(loss, Heads):
+        found: dict[str, Any] = {}
         for name, (each, *_) in loss.heads.items():
-            order_weights(each, (class_names or {}).get(name))
-        return
+            with blaming(f"the head {name!r}"):
+                found[name] = ordered_loss(each, (class_names or {}).get(name))
+        return loss.with_losses(found)
     if not isinstance(loss, ClassWeightedLoss) or not loss.names_classes:
-        return
-    if loss.balanced_weight is None:
-        loss.balanced_weight = loss.named(class_names).balanced_weight
+        return loss
+    return loss.named(class_names)
+
+
+def ordered_metric(metric: Any, loss: LossFunction, class_names: Any) -> Any:
+    """Return a metric that is a loss, or that of a head, as :func:`ordered_loss` does."""
+    if isinstance(metric, LossFunction):
+        return ordered_loss(metric, class_names)
+    if isinstance(metric, HeadMetric) and isinstance(metric.metric, LossFunction):
+        for name in heads_of([metric], loss):
+            metric = copy.copy(metric)
+            with blaming(f"the head {name!r}"):
+                metric.metric = ordered_loss(metric.metric, (class_names or {}).get(name))
+    return metric
+
+
+def heads_of(metrics: Sequence[Any], loss: LossFunction) -> list[str]:
+    """Return the names of the heads that metrics judge; a function judges all of them."""
+    parts = loss.parts if isinstance(loss, Heads) else {}
+    judged = [each.targets for each in metrics if isinstance(each, HeadMetric)]
+    if len(judged) < len(metrics):
+        return [*parts]
+    return [name for name, head in parts.items() if head.targets in judged]
 
 
 def _samples_of(head: Head, y: Array, sample_weight: Array | None) -> tuple[Array, Array | None]:
@@ -122,10 +147,11 @@ def check_total_weight(
     *,
     for_metric: bool = False,
     may_be_zero: bool = False,
-) -> None:
+    one_of: Sequence[str] | None = None,
+) -> bool:
     """Refuse data in which no sample counts, or weights that the network's type cannot hold.
 
-    With several heads, samples must count in each of them.
+    With several heads, samples must count in each of them, or in one of those that are named.
 
     Parameters
     ----------
@@ -139,26 +165,42 @@ def check_total_weight(
         Whether to check the weights that metrics use, which leave out class weights.
     may_be_zero : bool, default False
         Whether all weights may be 0, as in one of many batches.
+    one_of : sequence of str, optional
+        Heads of which one must have samples that count; the others need none.
+
+    Returns
+    -------
+    bool
+        Whether a sample counts.
 
     Raises
     ------
     ValueError
         All weights are 0, or some are too large or too small for ``dtype``.
     """
-    for name, head in loss.parts.items() if isinstance(loss, Heads) else ():
-        own = (*_samples_of(head, y, sample_weight), head.n_outputs, dtype)
-        with blaming(f"the head {name!r}"):
-            check_total_weight(
-                what, head.loss, *own, for_metric=for_metric, may_be_zero=may_be_zero
-            )
+    if isinstance(loss, Heads):
+        checks, counting = {}, set()
+        for name, head in loss.parts.items():
+            own = (*_samples_of(head, y, sample_weight), head.n_outputs, dtype)
+            checks[name] = partial(check_total_weight, what, head.loss, *own, for_metric=for_metric)
+            with blaming(f"the head {name!r}"):
+                if checks[name](may_be_zero=may_be_zero or bool(one_of)):
+                    counting.add(name)
+        if one_of and counting.isdisjoint(one_of):
+            with blaming(f"the head {one_of[0]!r}"):
+                checks[one_of[0]]()
+    if not len(y):  # of one of several heads
+        if may_be_zero:
+            return False
+        raise ValueError(f"no sample of the {what} has a target")
     method = loss.metric_weight if for_metric else loss.sample_weight
     if method(*next(_pieces(y[:1, ...], None, n_outputs))) is None and sample_weight is None:
-        return
+        return True
     with np.errstate(over="ignore"):  # infinity is refused below
         weights = np.concatenate([method(*p) for p in _pieces(y, sample_weight, n_outputs)])
     if not weights.any():
         if may_be_zero:
-            return
+            return False
         raise ValueError(
             f"no sample of the {what} counts: {_reason(loss, y, sample_weight, for_metric)}"
         )
@@ -179,6 +221,7 @@ def check_total_weight(
             f"for {dtype}, down to {float(np.min(weights[lost])):.3g}: set those to 0, or give "
             "dtype='float64'"
         )
+    return True
 
 
 def _pieces(y: Array, sample_weight: Array | None, n_outputs: int) -> Iterator[Any]:
