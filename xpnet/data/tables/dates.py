@@ -191,9 +191,11 @@ def advice_for_time(text: str) -> str:
             advice += " (in pandas, pd.to_timedelta(column).dt.total_seconds())"
         return advice
     if {*re.findall(r"[^\W\d_]+", plain)} <= {*_WORDS_OF_PANDAS.split()}:
+        # With points or dashes, a short first number is the day; with "/", it may be the month.
+        day_first = ", dayfirst=True" if re.match(r"\d{1,2}[-.]\d{1,2}[-.]", plain) else ""
         return (
             "give dates and times as numbers, e.g. seconds since the first one (in pandas, with "
-            "dates = pd.to_datetime(column): (dates - dates.min()).dt.total_seconds())"
+            f"dates = pd.to_datetime(column{day_first}): (dates - dates.min()).dt.total_seconds())"
         )
     return "give dates and times as numbers, e.g. days since the first one"
 
