@@ -32,7 +32,7 @@ class _Models(Target):
     def check(self, result: xpnet.NeuralNetwork) -> None:
         """Check that all that was learned is finite, and that the network can predict."""
         assert result.layers, "no layers"
-        assert result.parameters.all_finite(), "weights that are not finite"
+        assert result.parameters.values.all_finite(), "weights that are not finite"
         shape = result.layers[0].input_shape()
         result.forward_propagation(np.zeros((2, *shape), result.backend.dtype), training=False)
         if result.is_fitted:
