@@ -145,6 +145,15 @@ def test_targets_that_the_last_activation_cannot_reach_are_warned_of(loss, last,
         network(loss, n_units, last.copy()).fit(X, y)
 
 
+def test_targets_of_any_library_are_compared(backend):
+    rows, y = (backend.asarray(each.astype(np.float32)) for each in (X, 20 * BITS))
+    with pytest.warns(UserWarning, match="go from 0 to 20, but .* from 0 to 1"):
+        network("mse", 1, SigmoidActivation()).fit(rows, y)
+    heads = {"a": ("mse", 1)}
+    with pytest.warns(UserWarning, match="the head 'a': .* go from 20 to 20"):
+        network(heads, 1, SigmoidActivation()).fit(rows, {"a": y}, BITS)
+
+
 def test_the_range_of_the_outputs_is_that_in_the_target_unit():
     net = network("mse", 1, SigmoidActivation())
     net.target_unit = (10.0, 20.0)

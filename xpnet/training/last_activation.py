@@ -109,9 +109,9 @@ def _are_margins(loss: LossFunction, bounds: tuple[float, float]) -> bool:
 
 def _missed(y: Array, bounds: tuple[float, float], unit: Unit | None) -> tuple[str, str] | None:
     """Return the range of the targets and that of the outputs if some targets are outside it."""
-    if not len(y):
-        return None
     host = to_host(y)
+    if not len(host):
+        return None
     mean, scale = (np.asarray(each) for each in ((0.0, 1.0) if unit is None else unit))
     least, greatest = host.min(axis=0), host.max(axis=0)
     low, high = (each * scale + mean for each in bounds)

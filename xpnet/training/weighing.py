@@ -189,7 +189,7 @@ def check_total_weight(
         if one_of and counting.isdisjoint(one_of):
             with blaming(f"the head {one_of[0]!r}"):
                 checks[one_of[0]]()
-    if not len(y):  # of one of several heads
+    if not y.shape[0]:  # of one of several heads
         if may_be_zero:
             return False
         raise ValueError(f"no sample of the {what} has a target")
