@@ -306,10 +306,10 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         UserWarning
             The network's type has too few digits for the targets or a feature; batch normalization
             learns nothing from the last batch of an epoch, which has one sample; the network has no
-            parameters; the loss takes outputs as scores of classes, and the last layer, such as a
-            ReLU, has none below 0; the schedule ended with a rate of almost 0 in an earlier
-            ``fit``, or spans another number of epochs than are trained; or the network learned
-            little from targets that need a ``target_unit``.
+            parameters; the last layer cannot give what the loss or the targets ask for, such as a
+            ReLU for scores of classes or for negative targets; the schedule ended with a rate of
+            almost 0 in an earlier ``fit``, or spans another number of epochs than are trained; or
+            the network learned little from targets that need a ``target_unit``.
         """
         n = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)

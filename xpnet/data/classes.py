@@ -166,7 +166,7 @@ def filled(given: Any) -> tuple[Any, np.ndarray]:
     is_list = isinstance(column, (list, tuple))
     host: Any = column
     if isinstance(column, np.ma.MaskedArray):
-        return given, np.zeros(0, bool)  # refused by whoever reads it
+        return given, np.zeros(0, bool)  # read_labels refuses it
     if hasattr(column, "to_native"):
         lost = missing_cells(column.to_list())
     elif is_list or is_array(column) or column_names(column) is not None:

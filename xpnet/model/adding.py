@@ -68,13 +68,12 @@ def connect(layer: Layer, earlier: Sequence[Layer], may_change: bool) -> None:
     ValueError, TypeError
         The layer does not fit, or a setting is invalid.
     """
-    is_new = not vars(layer).get("_ready", False)
     if isinstance(layer, Normalization) and layer._is_of_data:
         _refuse_outputs(layer, earlier)
     if earlier:
         before = earlier[-1]
         shape = before.output_shape()
-        is_free = not is_new and may_change  # e.g. a copied activation
+        is_free = vars(layer).get("_ready", False) and may_change  # e.g. a copied activation
         if layer._input_shape not in (None, shape) and not is_free:
             raise ValueError(
                 f"{layer.layer_name()} has input_shape={layer.input_shape()}, but the layer "

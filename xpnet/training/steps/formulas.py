@@ -40,7 +40,7 @@ class FormulaSteps(Steps):
         self._keeps_passes, self._trains = keeps_passes, bool(model.parameters)
 
     def are_current(self) -> bool:
-        """Whether the network still has trained parameters, or still has none.
+        """Whether there are trained parameters as when the steps were made, or none as then.
 
         Networks without any always take formulas. If a callback unfreezes a layer, a faster way may
         be possible.
