@@ -40,7 +40,6 @@ FLOORS = {
     "xpnet": [
         "__main__",
         "cli",
-        "cli_files",
         "__init__",
         "search estimators",
         "callbacks saving testing",
@@ -58,6 +57,7 @@ FLOORS = {
         "config",
         "_starting backends",
     ],
+    "xpnet.cli": ["commands", "files"],
     "xpnet.estimators": [
         "_classifier _regressor",
         "_base",

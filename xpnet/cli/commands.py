@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from . import (
+from .. import (
     Dataset,
     DenseLayer,
     Dropout,
@@ -31,9 +31,9 @@ from . import (
     load,
     train_test_split,
 )
-from .backends import DeviceUnavailableError, available_backends, resolve, to_host
-from .backends._errors import printable
-from .cli_files import (
+from ..backends import DeviceUnavailableError, available_backends, resolve, to_host
+from ..backends._errors import printable
+from .files import (
     INTERRUPTED,
     StoppedError,
     check_output_files,
@@ -41,12 +41,12 @@ from .cli_files import (
     save_interrupted,
     sigterm_as_exit,
 )
-from .optimizers import OPTIMIZERS
-from .training.classes import probabilities_of
-from .training.errors import DivergedError
-from .training.interruption import TERMINATED
-from .training.memory import MemoryPlanError
-from .training.target_unit import suggested_unit
+from ..optimizers import OPTIMIZERS
+from ..training.classes import probabilities_of
+from ..training.errors import DivergedError
+from ..training.interruption import TERMINATED
+from ..training.memory import MemoryPlanError
+from ..training.target_unit import suggested_unit
 
 
 @dataclass(frozen=True)

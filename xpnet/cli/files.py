@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from . import NeuralNetwork
-from .common.replacing import check_writable, replacing
-from .training.interruption import TERMINATED
+from .. import NeuralNetwork
+from ..common.replacing import check_writable, replacing
+from ..training.interruption import TERMINATED
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as in shells: 128 + 2."""
@@ -51,7 +51,7 @@ def check_output_files(options: argparse.Namespace) -> None:
 
 def check_image_format(path: str) -> None:
     """Draw an empty plot to find out whether this machine can write the format."""
-    from .plots import pyplot
+    from ..plots import pyplot
 
     figure, _ = pyplot().subplots()
     try:
