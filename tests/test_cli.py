@@ -1,6 +1,5 @@
 """The command line: the main job, and every way to misuse it in one line."""
 
-import argparse
 import csv
 import gzip
 import io
@@ -13,13 +12,16 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
+import click
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xpnet
-from xpnet.cli import main, make_parser, with_option_names
+from xpnet.cli import main
+from xpnet.cli.commands import cli
+from xpnet.cli.messages import with_option_names
 
 pytest.importorskip("sklearn", reason="scikit-learn, which brings the digits, is not installed")
 
@@ -666,7 +668,7 @@ def test_any_error_is_one_line(error, status, said, monkeypatch):
     def fail(_):
         raise error
 
-    monkeypatch.setattr("xpnet.cli.run_info", fail)
+    monkeypatch.setattr("xpnet.cli.commands.show", fail)
     found, output, errors = in_process("info")
     assert (found, output, len(errors.splitlines())) == (status, "", 1)
     assert errors.startswith("xpnet: ")
@@ -674,7 +676,7 @@ def test_any_error_is_one_line(error, status, said, monkeypatch):
 
 
 def test_a_bug_is_raised_with_its_traceback_on_request(monkeypatch):
-    monkeypatch.setattr("xpnet.cli.run_info", lambda _: {}["nothing"])
+    monkeypatch.setattr("xpnet.cli.commands.show", lambda _: {}["nothing"])
     monkeypatch.setenv("XPNET_TRACEBACK", "1")
     with pytest.raises(KeyError):
         main(["info"])
@@ -799,12 +801,11 @@ ABSURD = [
 
 def options_with_values():
     """Return all options that take a value, each with its command."""
-    (commands,) = (a for a in make_parser()._actions if isinstance(a, argparse._SubParsersAction))
     return [
-        (name, action.option_strings[-1])
-        for name, parser in commands.choices.items()
-        for action in parser._actions
-        if action.option_strings and action.nargs != 0
+        (name, option.opts[-1])
+        for name, command in cli.commands.items()
+        for option in command.params
+        if isinstance(option, click.Option) and not option.is_flag
     ]
 
 

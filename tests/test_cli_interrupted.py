@@ -118,7 +118,7 @@ def test_a_second_ctrl_c_while_saving_keeps_the_old_file(tmp_path, monkeypatch, 
     path.write_bytes(b"old")
     interrupt(monkeypatch, KeyboardInterrupt())
     monkeypatch.setattr(os, "fsync", fail)  # in the middle of the writing
-    monkeypatch.setattr("xpnet.cli.check_output_files", lambda _: None)
+    monkeypatch.setattr("xpnet.cli.train.check_output_files", lambda _: None)
     assert main([*SHORT, "--save", str(path)]) == 130
     assert "a second interruption left the rest unwritten\n" in capsys.readouterr().err
     assert path.read_bytes() == b"old"
@@ -234,7 +234,7 @@ def disk(folder, *options):
 @pytest.mark.parametrize("state", ["read-only", "full"])
 def test_disks_that_take_nothing(option, state, tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    monkeypatch.setattr("xpnet.cli.load_task", lambda _: pytest.fail("it began to work"))
+    monkeypatch.setattr("xpnet.cli.train.load_task", lambda _: pytest.fail("it began to work"))
     with disk(tmp_path, *(["ro"] if state == "read-only" else [])):
         if state == "full":
             with pytest.raises(OSError, match="28"):

@@ -160,6 +160,7 @@ ARGUMENTS = {
     "WarmUp": (0.1,),
     "Checkpoint": ("folder",),
     "CSVLogger": ("rows.csv",),
+    "JSONLogger": ("rows.jsonl",),
     "ModelCheckpoint": ("net.st",),
     "OptunaPruning": (None,),
     "TensorBoard": ("folder",),

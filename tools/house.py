@@ -57,7 +57,14 @@ FLOORS = {
         "config",
         "_starting backends",
     ],
-    "xpnet.cli": ["commands", "files"],
+    "xpnet.cli": [
+        "program",
+        "commands",
+        "evaluate train",
+        "files tasks predict",
+        "tables",
+        "info interruption messages options progress report",
+    ],
     "xpnet.estimators": [
         "_classifier _regressor",
         "_base",
@@ -75,7 +82,7 @@ FLOORS = {
         "drawing",
     ],
     "xpnet.callbacks": [
-        "averages checkpoint logs stopping watching",
+        "averages checkpoint json_lines logs stopping watching",
         "base monitor",
     ],
     "xpnet.model_files": [

@@ -9,6 +9,7 @@ attributes that each callback lists in ``state_names``.
 from .averages import WeightAverage
 from .base import Callback
 from .checkpoint import Checkpoint, ModelCheckpoint
+from .json_lines import JSONLogger
 from .logs import CSVLogger, TensorBoard
 from .stopping import EarlyStopping, ReduceLROnPlateau, StopOnNaN, TimeLimit
 from .watching import LambdaCallback, Watch
@@ -18,6 +19,7 @@ __all__ = [
     "Callback",
     "Checkpoint",
     "EarlyStopping",
+    "JSONLogger",
     "LambdaCallback",
     "ModelCheckpoint",
     "ReduceLROnPlateau",

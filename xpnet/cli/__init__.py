@@ -1,5 +1,5 @@
 """The command line: ``xpnet train | evaluate | predict | info``."""
 
-from .commands import main
+from .program import main
 
 __all__ = ["main"]

@@ -1,55 +1,62 @@
-"""The files that ``xpnet train`` writes after training, or when it is interrupted."""
+"""The files that ``xpnet train`` writes: they are checked before training, and written after it."""
 
-import argparse
 import io
 import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from .. import NeuralNetwork
 from ..common.replacing import check_writable, replacing
-from ..training.interruption import TERMINATED
+from .interruption import StoppedError
+from .report import check_report_format
 
-INTERRUPTED = 130
-"""The exit status after Ctrl-C, as in shells: 128 + 2."""
-
-
-class StoppedError(Exception):
-    """Training was interrupted.
-
-    Attributes
-    ----------
-    status : int
-        The exit status.
-    """
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
+_OUTPUTS = ("save", "plot", "report", "log")
+_INPUTS = {
+    "source": "the data to train on",
+    "test": "the file of --test",
+    "validation": "the file of --validation",
+}
 
 
-def check_output_files(options: argparse.Namespace) -> None:
+def check_output_files(options: SimpleNamespace) -> None:
     """Refuse files that could not be written, or would replace one another or the data."""
-    taken = {os.path.realpath(options.source): "the data to train on"}
-    for name in ("save", "plot"):
-        path = getattr(options, name)
-        if not path:
-            continue
-        try:
-            check_writable(path)
-        except OSError as error:
-            raise ValueError(f"--{name} {error}") from error
-        if other := taken.get(os.path.realpath(path)):
-            raise ValueError(f"--{name} {path} would replace {other}: give another file")
-        taken[os.path.realpath(path)] = f"the file of --{name}"
-    if options.plot:
-        check_image_format(options.plot)
+    taken = {
+        os.path.realpath(path): what
+        for name, what in _INPUTS.items()
+        if (path := getattr(options, name, None))
+    }
+    for name in _OUTPUTS:
+        if path := getattr(options, name, None):
+            check_output_file(f"--{name}", path, taken)
+            taken[os.path.realpath(path)] = f"the file of --{name}"
+    if getattr(options, "plot", None):
+        _check_image_format(options.plot)
+    if getattr(options, "report", None):
+        check_report_format(options.report)
+    log = getattr(options, "log", None)
+    if log and not log.lower().endswith((".csv", ".jsonl")):
+        raise ValueError(f"--log {log}: expected a name that ends in .csv or .jsonl")
 
 
-def check_image_format(path: str) -> None:
+def check_output_file(option: str, path: str, taken: dict[str, str]) -> None:
+    """Refuse a file that could not be written, or is in use.
+
+    Parameters
+    ----------
+    option : str
+    path : str
+    taken : dict of str to str
+        What files are, by their real paths.
+    """
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise ValueError(f"{option} {error}") from error
+    if other := taken.get(os.path.realpath(path)):
+        raise ValueError(f"{option} {path} would replace {other}: give another file")
+
+
+def _check_image_format(path: str) -> None:
     """Draw an empty plot to find out whether this machine can write the format."""
     from ..plots import pyplot
 
@@ -84,14 +91,42 @@ def plot(network: NeuralNetwork, path: str) -> None:
         file.write(content)
 
 
-def save_interrupted(network: NeuralNetwork, options: argparse.Namespace, status: int) -> NoReturn:
+def write_outputs(
+    network: NeuralNetwork, options: SimpleNamespace, report: Any, done: list[str]
+) -> None:
+    """Write the files of --save, --plot and --report.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+    options : SimpleNamespace
+    report : function
+        Writes the report to a path.
+    done : list of str
+        What was written is added to it, for a message.
+    """
+    if options.save:
+        network.save(options.save)
+        done.append(f"the network was saved to {options.save}")
+    if options.plot:
+        plot(network, options.plot)
+        done.append(f"its curves were drawn to {options.plot}")
+    if options.report:
+        report(options.report)
+        done.append(f"the report was written to {options.report}")
+
+
+def save_interrupted(
+    network: NeuralNetwork, options: SimpleNamespace, report: Any, status: int
+) -> NoReturn:
     """Write the requested files for a network whose training was interrupted.
 
     Parameters
     ----------
     network : NeuralNetwork
         As its last step left it.
-    options : argparse.Namespace
+    options, report
+        See :func:`write_outputs`.
     status : int
         The exit status.
 
@@ -102,40 +137,18 @@ def save_interrupted(network: NeuralNetwork, options: argparse.Namespace, status
     """
     epochs = network.history.epochs
     said = f"interrupted in epoch {epochs} of {network.epochs}" if epochs else "interrupted"
-    if not (options.save or options.plot):
+    folder = options.resume or options.checkpoint
+    if not (options.save or options.plot or options.report or folder):
         raise StoppedError(said, status)
     if not epochs:
         raise StoppedError(f"{said} before the first step: nothing was written", status)
-    done = []
+    done: list[str] = []
     try:
-        if options.save:
-            network.save(options.save)
-            done.append(f"the network was saved to {options.save}")
-        if options.plot:
-            plot(network, options.plot)
-            done.append(f"its curves were drawn to {options.plot}")
+        write_outputs(network, options, report, done)
     except OSError as error:
         done.append(str(error))
     except KeyboardInterrupt:
         done.append("a second interruption left the rest unwritten")
+    if folder:
+        done.append(f"--resume {folder} goes on with the training")
     raise StoppedError(f"{said}: {', and '.join(done)}", status)
-
-
-@contextmanager
-def sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM raise SystemExit in the block, unless the process has a handler of its own."""
-    is_ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if is_ours:
-        signal.signal(signal.SIGTERM, _exit)
-    try:
-        yield
-    finally:
-        if is_ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _exit(*_: object) -> NoReturn:
-    raise SystemExit(TERMINATED)

@@ -91,7 +91,7 @@ def from_plain(state: dict[str, Any], kind: type) -> dict[str, Any]:
 
 
 def _described(net: NeuralNetwork) -> dict[str, Any]:
-    writer = Writer(net, NeuralNetwork)
+    writer = Writer(net, NeuralNetwork, keeps_seconds=True)
     content = writer.content()
     return {
         "content": json.dumps(content),

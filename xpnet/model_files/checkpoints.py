@@ -78,6 +78,27 @@ def _named(path: Path) -> re.Match[str] | None:
     return _NAME.fullmatch(path.name)
 
 
+class OtherTrainingError(ValueError):
+    """A checkpoint is of another training than the one that is to resume from it.
+
+    Attributes
+    ----------
+    path : Path
+        The checkpoint.
+    differences : list of str
+        Each with a name, the checkpoint's value and the present one.
+    """
+
+    def __init__(self, folder: Path, path: Path, differences: list[str]) -> None:
+        super().__init__(
+            f"resume={str(folder)!r}: {path.name} is of another training ("
+            f"{'; '.join(differences)}). To go on with it, give fit what the first call was given. "
+            "To begin anew, give another folder, or none. To train its network in another way, "
+            "xpnet.load the file, and fit without resume"
+        )
+        self.path, self.differences = path, differences
+
+
 class CheckpointContent:
     """What a checkpoint holds: a network, and its run.
 
@@ -95,7 +116,7 @@ class CheckpointContent:
     """
 
     def __init__(self, network: TrainableModel, run: Run, kind: type) -> None:
-        writer = Writer(network, kind)
+        writer = Writer(network, kind, keeps_seconds=True)
         self._content, self._tensors = writer.content(), writer.tensors
         self._content[TRAINING] = {
             "first": run.first,
@@ -259,12 +280,7 @@ class Resumption:
         saved = decode(content["history"], Tensors(network.backend))
         found += _other_history(saved, network.history, training["first"])
         if found:
-            raise ValueError(
-                f"resume={str(self._folder)!r}: {path.name} is of another training ("
-                f"{'; '.join(found)}). To go on with it, give fit what the first call was given. "
-                "To begin anew, give another folder, or none. To train its network in another way, "
-                "xpnet.load the file, and fit without resume"
-            )
+            raise OtherTrainingError(self._folder, path, found)
 
 
 def _told(

@@ -233,8 +233,8 @@ def _history(given: Any, place: str) -> None:
         raise ModelFileError(f"{place} has no column {sorted(missing)[0]!r}")
 
 
-_COLUMNS = {"epoch", "loss", "learning_rate", "seconds"}
-"""What the history has of every epoch."""
+_COLUMNS = {"epoch", "loss", "learning_rate"}
+"""The columns of every history. Checkpoints have ``seconds`` too."""
 
 
 def _is_history_number(given: Any) -> bool:

@@ -99,23 +99,28 @@ class Writer:
     network : TrainableModel
     kind : type
         The class that :func:`xpnet.load` makes, unless the network is of a user's subclass.
+    keeps_seconds : bool, default False
+        Whether the history keeps the seconds of each epoch. Without them, equal trainings give
+        equal files.
     """
 
-    def __init__(self, network: TrainableModel, kind: type) -> None:
+    def __init__(self, network: TrainableModel, kind: type, keeps_seconds: bool = False) -> None:
         self._network, self._kind = network, kind
+        self._left_out = () if keeps_seconds else ("seconds",)
         self._comparison = Comparison()
         self.tensors = Tensors(network.backend)
 
     def content(self) -> dict[str, Any]:
         """Return everything except the tensors, in a form that JSON can hold."""
         net = self._network
+        history = {k: column for k, column in net.history.items() if k not in self._left_out}
         return {
             "format": FORMAT,
             "xpnet": VERSION,
             "dtype": net.backend.dtype,
             "network": self._settings(),
             "entropy": net.randomness.entropy,
-            "history": self._encode(dict(net.history), "history", "the history"),
+            "history": self._encode(history, "history", "the history"),
             "history_metrics": [list(each) for each in net.history.metrics.items()],
             **_notes(net.history),
             "loss": self.part(net.loss, "loss"),

@@ -33,7 +33,8 @@ class History(dict[str, list[float]]):
     Columns are ``epoch`` (from 1), ``loss``, one for each metric under its own name, ``penalty``,
     ``val_loss``, ``val_`` and the name of each metric, ``learning_rate`` and ``seconds``, as far as
     there were metrics, penalties or validation data. Losses and metrics of the training data are
-    computed during the epoch, from the outputs before each update.
+    computed during the epoch, from the outputs before each update. A model file has no ``seconds``,
+    so that equal trainings give equal files; a checkpoint has them.
 
     Examples
     --------

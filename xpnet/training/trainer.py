@@ -155,6 +155,7 @@ class Trainer:
         """Train for an epoch and add it to the history; if it fails, undo it."""
         net, start = self.network, time.perf_counter()
         _check_unchanged(net, self._layers, self._columns)
+        bar.set_description_str(f"epoch {epoch + 1}/{self._last + 1}", refresh=False)
         before = net.snapshot()
         try:
             net.optimizer.begin_epoch(epoch, net.epochs)
@@ -186,7 +187,7 @@ class Trainer:
             net.history.incomplete += (epoch + 1,)
         net.mark_fitted()
         if net.progress:
-            bar.set_postfix(_shown(net.history, self._columns), refresh=False)
+            bar.set_postfix_str(_on_bar(net.history, self._columns), refresh=False)
 
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metrics."""
@@ -370,7 +371,9 @@ def _check_unchanged(
 def _progress_bar(n_steps: int | None) -> Any:
     from tqdm import tqdm
 
-    return tqdm(total=n_steps, unit="batch")
+    # Without a total, tqdm can show neither a share nor the remaining time.
+    shown = "{desc} {percentage:.0f}%|{bar}|{remaining}{postfix}" if n_steps else None
+    return tqdm(total=n_steps, unit="batch", bar_format=shown, dynamic_ncols=True)
 
 
 class _NoBar(AbstractContextManager[Any]):
@@ -380,6 +383,9 @@ class _NoBar(AbstractContextManager[Any]):
         return
 
     def update(self, n: int) -> None:
+        return
+
+    def set_description_str(self, text: str, refresh: bool) -> None:
         return
 
 
@@ -404,6 +410,14 @@ def _shown(history: History, columns: Sequence[str]) -> dict[str, str]:
         for name, value in history.last.items()
         if name in columns and name not in hidden
     }
+
+
+def _on_bar(history: History, columns: Sequence[str]) -> str:
+    """Return the loss and, if there are any, the validation columns, which fit 80 characters."""
+    shown = _shown(history, columns)
+    validated = [name for name in shown if name.startswith("val_")]
+    names = ["loss", *validated] if validated else list(shown)
+    return " ".join(f"{name}={shown[name]}" for name in names)
 
 
 def _line(history: History, columns: Sequence[str], epochs: int) -> str:

@@ -1,0 +1,34 @@
+"""``xpnet evaluate``: the metrics of a saved network on a table."""
+
+from types import SimpleNamespace
+
+from .files import check_output_files
+from .predict import load_network, read_rows
+from .report import make_report, write_report
+from .tasks import with_class_codes
+
+
+def run_evaluate(options: SimpleNamespace) -> None:
+    """Print the metrics of a network on a table, and write a report."""
+    network = load_network(options)
+    check_output_files(options)
+    target = options.target or network.label_name
+    if not isinstance(target, str):
+        what = "has several targets" if target else "does not know the name of its target"
+        hint = "evaluate it in Python" if target else "give --target COLUMN"
+        raise ValueError(f"{options.model} {what}: {hint}")
+    data = read_rows(network, options, label=target)
+    if network.drops_missing:
+        data = data.drop_missing()
+    if isinstance(network.class_names, list):
+        data = with_class_codes(data)
+    elif data.class_names is not None:
+        raise ValueError(
+            f"{options.source}, column {target!r}: {data.class_names[0]!r} is not a number, as in "
+            "training"
+        )
+    report = make_report(network, {"data": data}, {}, {"data": options.source}, "xpnet evaluate")
+    for name, value in report.metrics["data"].items():
+        print(f"{name}: {value:.6g}")
+    if options.report:
+        write_report(options.report, report)

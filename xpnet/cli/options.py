@@ -1,0 +1,138 @@
+"""The types of options, and the options that several commands share."""
+
+import csv
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+LARGEST_INTEGER = 2**31 - 1
+"""The largest integer that an option takes."""
+
+
+class Checked(click.ParamType):
+    """The type of an option whose text a function checks and converts.
+
+    Parameters
+    ----------
+    name : str
+        Stands for the value in the help.
+    check : function of a str
+        Returns the value, or None or raises ValueError for an invalid text.
+    expected : str
+        What the message says that was expected.
+    """
+
+    def __init__(self, name: str, check: Callable[[str], Any], expected: str) -> None:
+        self.name, self._check, self._expected = name, check, expected
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Return the checked value; a default that is no text is valid."""
+        if not isinstance(value, str):
+            return value
+        try:
+            checked = self._check(value)
+        except (ValueError, csv.Error):
+            checked = None
+        if checked is None:
+            self.fail(f"{value!r}: expected {self._expected}", param, ctx)
+        return checked
+
+
+def _integer(text: str, least: int) -> int | None:
+    return int(text) if least <= int(text) <= LARGEST_INTEGER else None
+
+
+def _integers(text: str) -> tuple[int, ...] | None:
+    sizes = [_integer(part, 1) for part in text.split(",")]
+    return None if None in sizes else tuple(size for size in sizes if size)
+
+
+def _between(text: str, low: float, high: float) -> float | None:
+    return float(text) if low < float(text) < high else None
+
+
+def _fraction(text: str) -> float | None:
+    return float(text) if 0.0 <= float(text) < 1.0 else None
+
+
+def _names(text: str) -> list[str] | None:
+    """Split names at commas; a name with a comma stands in double quotes."""
+    (names,) = csv.reader([text], skipinitialspace=True, strict=True)
+    return names if all(names) else None
+
+
+_UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def _bytes(text: str) -> int | None:
+    number = text.upper().removesuffix("B").rstrip("KMGT")
+    size = int(float(number) * _UNITS[text.upper().removesuffix("B")[len(number) :]])
+    return size if 0 < size < 2**62 else None
+
+
+def _size(text: str) -> int | None:
+    try:
+        return _bytes(text)
+    except (KeyError, OverflowError):
+        return None
+
+
+_RANGE = f"or more (up to {LARGEST_INTEGER})"
+TEXT = Checked("TEXT", lambda text: text or None, "a name")
+FILE = Checked("FILE", lambda text: text or None, "the name of a file")
+FOLDER = Checked("FOLDER", lambda text: text or None, "the name of a folder")
+COLUMN = Checked("COLUMN", lambda text: text or None, "the name of a column")
+COLUMNS = Checked("COLUMNS", _names, "names of columns with commas between them, e.g. age,height")
+COUNT = Checked("N", lambda text: _integer(text, 1), f"a whole number, 1 {_RANGE}")
+SEED = Checked("N", lambda text: _integer(text, 0), f"a whole number, 0 {_RANGE}")
+POSITIVE = Checked(
+    "NUMBER", lambda text: _between(text, 0.0, float("inf")), "a finite number above 0"
+)
+SHARE = Checked("SHARE", lambda text: _between(text, 0.0, 1.0), "a number between 0 and 1")
+SHARE_OR_0 = Checked("SHARE", _fraction, "a number in [0, 1)")
+SIZES = Checked("128,64", _integers, "numbers of units, e.g. 128,64")
+BYTES = Checked("SIZE", _size, "a number of bytes, e.g. 500M or 4G")
+DELIMITER = Checked(
+    "CHARACTER",
+    lambda text: {"tab": "\t", "\\t": "\t"}.get(text, text if len(text) == 1 else None),
+    "one character, or tab",
+)
+
+
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how tables are written and how much memory they may take."""
+    for option in reversed(
+        [
+            click.option(
+                "--delimiter", type=DELIMITER, help="Character between cells.  [default: guessed]"
+            ),
+            click.option(
+                "--decimal",
+                type=click.Choice([".", ","]),
+                help="Decimal sign of numbers.  [default: guessed]",
+            ),
+            click.option("--encoding", type=TEXT, default="utf-8", help="Encoding of text files."),
+            click.option(
+                "--no-header",
+                is_flag=True,
+                help="The first line has no names: columns are called 0, 1, ...",
+            ),
+            click.option(
+                "--memory-limit",
+                type=BYTES,
+                help="The most memory for a table; more is kept in a temporary file.  "
+                "[default: half of what is free]",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+DEVICE = click.option(
+    "--device", default="cpu", metavar="DEVICE", help="cpu, cuda, cuda:N or auto."
+)
+QUIET = click.option("--quiet", is_flag=True, help="Print results alone.")

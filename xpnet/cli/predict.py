@@ -1,0 +1,216 @@
+"""``xpnet predict`` and ``xpnet evaluate``: a saved network and a table, some rows at a time."""
+
+import csv
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from types import SimpleNamespace
+from typing import IO, Any
+
+import numpy as np
+
+from .. import Dataset, Heads, NeuralNetwork, load
+from ..backends import to_host
+from ..common.replacing import replacing
+from ..training.classes import check_is_of_classes, classes_of, probabilities_of
+from ..training.known import Known
+from .files import check_output_file
+from .messages import print_message
+from .tables import STANDARD_INPUT, check_finite, read_table
+
+_ROWS = 1 << 15
+"""How many rows are predicted at a time."""
+
+
+def load_network(options: SimpleNamespace) -> NeuralNetwork:
+    """Return the network of --model; refuse arguments in the wrong order."""
+    if _is_network_file(options.source) and not _is_network_file(options.model):
+        command = shlex.join(["xpnet", options.command, options.source, options.model])
+        raise ValueError(
+            f"{options.source} is a network and {options.model} is not: expected the network "
+            f"first, {command}"
+        )
+    if _is_network_file(options.source):
+        raise ValueError(f"{options.source} is a network: expected a table after the network")
+    return load(options.model, device=options.device)
+
+
+def _is_network_file(path: str) -> bool:
+    """Whether a file begins as safetensors files do: the length of a JSON header, then its "{"."""
+    with suppress(OSError, ValueError), open(path, "rb") as file:
+        return file.read(9)[8:] == b"{"
+    return False
+
+
+def read_rows(
+    network: NeuralNetwork, options: SimpleNamespace, label: str | None = None
+) -> Dataset:
+    """Read the columns that a network was trained on.
+
+    Missing cells are kept if the network fills them or drops their rows, or has a category for
+    them; otherwise they are refused.
+    """
+    takes_missing = (
+        network.fill_values
+        or network.drops_missing
+        or any(None in names for names in network.categories.values())
+    )
+    data = read_table(
+        options.source,
+        options,
+        label=label,
+        columns=Known.of(network).raw_names,
+        id=options.id,
+        missing="keep" if takes_missing else "error",
+    )
+    if not takes_missing:
+        check_finite(data, options.source)
+    return data
+
+
+def run_predict(options: SimpleNamespace) -> None:
+    """Write one row of CSV for each row of a table: its class and probability, or its value."""
+    network = load_network(options)
+    if options.output:
+        taken = {os.path.realpath(options.model): "the network"}
+        if options.source != STANDARD_INPUT:
+            taken[os.path.realpath(options.source)] = "the table"
+        check_output_file("--output", options.output, taken)
+    data = read_rows(network, options)
+    skipped = 0
+    with _opened(options.output) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for start in range(0, len(data), _ROWS):
+            part = data[start : start + _ROWS]
+            columns, n_skipped = _predictions(network, part, start, options)
+            skipped += n_skipped
+            if start == 0:
+                writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+    if skipped:
+        print_message(
+            f"warning: {skipped} of {len(data)} rows have missing cells and no prediction, since "
+            "the network was trained with --missing drop"
+        )
+
+
+@contextmanager
+def _opened(path: str | None) -> Iterator[IO[str]]:
+    """Yield a text file to write to: a new file that replaces the old one, or standard output."""
+    if path:
+        with replacing(path) as binary:
+            file = TextIOWrapper(binary, encoding="utf-8", newline="", write_through=True)
+            yield file
+            file.detach()
+        return
+    if sys.stdout is None:
+        raise OSError("there is no standard output to write predictions to: give --output FILE")
+    yield sys.stdout
+
+
+def _predictions(
+    network: NeuralNetwork, part: Dataset, first_row: int, options: SimpleNamespace
+) -> tuple[dict[str, Sequence[Any]], int]:
+    """Return the columns to write for some rows, and how many of them have no prediction."""
+    known = part.is_complete() if network.drops_missing else np.ones(len(part), bool)
+    columns: dict[str, Sequence[Any]] = {}
+    if options.id:
+        columns[options.id] = [] if part.ids is None else part.ids.tolist()
+    rows = part if known.all() else part.rows(np.flatnonzero(known))
+    output = to_host(network.predict(rows))
+    if not np.isfinite(output).all():
+        wrong = int(np.argmin(np.isfinite(output).all(axis=1)))
+        row = first_row + int(np.flatnonzero(known)[wrong])
+        raise ValueError(
+            f"{options.source}: the network's output for row {row} (from 0) is "
+            f"{output[wrong].tolist()}: check whether its numbers are far from the training data"
+        )
+    for name, values in _columns(network, output, options.proba).items():
+        column = columns[name] = np.full(len(part), "", object)
+        column[known] = values
+    return columns, int(len(part) - known.sum())
+
+
+def _columns(network: NeuralNetwork, output: np.ndarray, proba: bool) -> dict[str, list[Any]]:
+    """Return the columns of predictions by their names, for a network's outputs."""
+    loss, names = network.loss, network.class_names
+    kind = network.layers[-1].output_kind
+    if not isinstance(loss, Heads):
+        label = network.label_name
+        name = label if isinstance(label, str) else "prediction"
+        classes, chances = _classes(output, loss, kind, names)
+        labels = label if isinstance(label, list) else None
+        return _one_target(name, output, classes, chances, names, proba, labels)
+    by_head = loss.split(output)
+    classes = classes_of(output, loss, names)
+    chances = probabilities_of(output, loss, kind, names)
+    columns: dict[str, list[Any]] = {}
+    for head in loss.heads:
+        own = (names or {}).get(head)
+        values = by_head[head]
+        columns |= _one_target(
+            head, values, classes.get(head), chances.get(head), own, proba, None, f"{head}_"
+        )
+    return columns
+
+
+def _classes(output: np.ndarray, loss: Any, kind: str | None, names: Any) -> tuple[Any, Any]:
+    """Return the classes and their probabilities; None for what the loss does not give."""
+    try:
+        check_is_of_classes(loss, kind, names)
+    except ValueError:  # a loss for numbers
+        return None, None
+    classes = classes_of(output, loss, names)
+    try:
+        return classes, probabilities_of(output, loss, kind)
+    except ValueError:  # such as the hinge loss
+        return classes, None
+
+
+def _one_target(
+    name: str,
+    output: np.ndarray,
+    classes: Any,
+    chances: Any,
+    class_names: list[str] | None,
+    proba: bool,
+    labels: list[str] | None = None,
+    prefix: str = "",
+) -> dict[str, list[Any]]:
+    """Return the columns of one target: numbers, or a class and probabilities."""
+    if classes is None:
+        if proba:
+            raise ValueError(f"--proba: {name!r} is a number, and has no probabilities")
+        n = output.shape[1]
+        several = labels if labels and len(labels) == n else [f"{name}_{k}" for k in range(n)]
+        # As few digits as possible that still give the same number when read back.
+        return {
+            each: [str(value) for value in output[:, k]]
+            for k, each in enumerate(several if n > 1 else [name])
+        }
+    classes = to_host(classes)
+    if classes.ndim == 2:  # a sample can have several classes
+        several = labels or class_names or [f"{name}_{k}" for k in range(classes.shape[1])]
+        columns = {each: classes[:, k].tolist() for k, each in enumerate(several)}
+        if proba:
+            columns |= {f"probability_{each}": _texts(chances[:, k]) for k, each in enumerate(several)}
+        return columns
+    columns = {name: classes.tolist()}
+    if chances is None:
+        if proba:
+            raise ValueError("--proba: the network's loss gives no probabilities")
+        return columns
+    chances = to_host(chances)
+    if not proba:
+        return columns | {f"{prefix}probability": _texts(chances.max(axis=1))}
+    shown = class_names or range(chances.shape[1])
+    return columns | {
+        f"{prefix}probability_{each}": _texts(chances[:, k]) for k, each in enumerate(shown)
+    }
+
+
+def _texts(chances: np.ndarray) -> list[str]:
+    return [f"{p:.4f}" for p in to_host(chances)]
