@@ -17,12 +17,11 @@ from .categories import (
     with_names,
 )
 from .classes import check_class_names, read_y
-from .encoding import WithCategories
 from .features import Features, kind_of
+from .filling import FillValues, WithMissing
 from .finite import check_finite
 from .from_tables import FromTables
 from .ids import check_ids
-from .selecting import Selecting
 from .stored import type_name
 from .tables.table import Table
 from .tables.typed.frame_types import column_names
@@ -30,7 +29,7 @@ from .tables.typed.frame_types import column_names
 __all__ = ["Dataset", "as_dataset", "take_rows"]
 
 
-class Dataset(FromTables, WithCategories, Selecting):
+class Dataset(FromTables, WithMissing):
     """Samples in rows, with their labels, weights and names.
 
     Arrays are not copied, and keep their library, device and type. ``dataset[:100]`` and other
@@ -88,6 +87,9 @@ class Dataset(FromTables, WithCategories, Selecting):
     encoded : dict of str to list of str
         The categories that :meth:`one_hot` has turned into columns, by the name of the feature
         that the columns replace; {} if there are none.
+    fill_values : dict of str to float or str
+        What :meth:`fill_missing` has put, or would put, in place of missing cells, by feature; by
+        position, without ``feature_names``. {} if it was not called.
     features : DenseRows, SparseRows or StoredRows
         ``X`` as rows of its kind.
 
@@ -120,6 +122,7 @@ class Dataset(FromTables, WithCategories, Selecting):
     has_text_labels: bool = False
     ids: np.ndarray | None
     encoded: Categories
+    fill_values: FillValues
 
     def __init__(
         self,
@@ -151,7 +154,7 @@ class Dataset(FromTables, WithCategories, Selecting):
             new = check_texts("label_name", [self.label_name] if one else self.label_name)
             names = {name: names[own] for own, name in zip(label, new, strict=True) if own in names}
         self.class_names = names
-        self.encoded = {}
+        self.encoded, self.fill_values = {}, {}
         coded = with_names(found, self.feature_names)
         given = joined_categories(coded, categories)
         self.categories = check_categories(given, self.feature_names, self._features)
