@@ -23,6 +23,7 @@ from .finite import check_finite
 from .from_tables import FromTables
 from .ids import check_ids
 from .stored import type_name
+from .tables.selection import keeps_missing
 from .tables.table import Table
 from .tables.typed.frame_types import column_names
 
@@ -75,6 +76,8 @@ class Dataset(FromTables, WithMissing):
     ids : array-like of shape (n_samples,), optional
         What identifies each sample: texts or integers. They stay with their samples, and have no
         other use.
+    missing : {"error", "keep"}, default "error"
+        Whether missing cells of a data frame with features are refused or kept, as by `from_frame`.
 
     Attributes
     ----------
@@ -134,8 +137,9 @@ class Dataset(FromTables, WithMissing):
         class_names: Sequence[str] | None = None,
         categories: Mapping[str, Sequence[str | None]] | None = None,
         ids: Any = None,
+        missing: str = "error",
     ) -> None:
-        self._features, columns, found = reading.read_features(X)
+        self._features, columns, found = reading.read_features(X, keeps_missing(missing))
         self.y, label = None, list[str]()
         names: Any = check_class_names(class_names)
         if y is not None:
@@ -248,8 +252,10 @@ def _are_texts(names: Any) -> bool:
     return names is not None and not are_flags
 
 
-def as_dataset(data: Any) -> Dataset:
+def as_dataset(data: Any, missing: str = "error") -> Dataset:
     """Return a data set from one, or from a tuple ``(X, y)`` or ``(X, y, sample_weight)``.
+
+    ``missing`` is that of the data set which is made from a tuple.
 
     Raises
     ------
@@ -264,7 +270,8 @@ def as_dataset(data: Any) -> Dataset:
     if isinstance(data, Dataset):
         return data
     if isinstance(data, tuple) and len(data) in (2, 3):
-        return Dataset(data[0], data[1], sample_weight=data[2] if len(data) == 3 else None)
+        weight = data[2] if len(data) == 3 else None
+        return Dataset(data[0], data[1], sample_weight=weight, missing=missing)
     given = f"a tuple of {len(data)}" if isinstance(data, tuple) else type(data).__name__
     if isinstance(data, (str, Path)):
         advice = "to read a CSV file, give Dataset.from_csv(path, label=...)"
