@@ -244,7 +244,7 @@ def test_how_to_leave_out_rows_with_missing_cells_is_said(tmp_path):
         lambda: Dataset.from_frame(frame, missing="drop"),
         lambda: Dataset.from_csv(tmp_path / "t.csv", missing="drop"),
     ):
-        with pytest.raises(ValueError, match=r"Dataset\.from_frame\(frame\.dropna\(\)\)"):
+        with pytest.raises(ValueError, match=r"data\.drop_missing\(\)"):
             call()
-    assert len(Dataset.from_frame(frame.dropna())) == 1
-    assert len(Dataset.from_frame(pl.from_pandas(frame).drop_nulls())) == 1
+    assert len(Dataset.from_frame(frame, missing="keep").drop_missing()) == 1
+    assert len(Dataset.from_frame(pl.from_pandas(frame), missing="keep").drop_missing()) == 1

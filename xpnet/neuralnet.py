@@ -149,6 +149,9 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         The categories in the training data, by feature, also those that
         :meth:`~xpnet.Dataset.one_hot` has turned into columns; {} if there are none. Data that have
         these features as text or categories are encoded in the same way.
+    fill_values : dict of str or int to float or str
+        What :meth:`~xpnet.Dataset.fill_missing` put in place of missing cells of the training data;
+        {} if it was not called. It replaces missing cells of all other data.
 
     Raises
     ------

@@ -141,6 +141,23 @@ class NoSuchMethods:
     partial_fit = Elsewhere("write fit(X, y, epochs=1), which goes on with the training")
 
 
+_FILL, _DROP = "write fill_missing()", "write drop_missing()"
+
+
+class NoSuchDataMethods:
+    """Base of data sets: methods of other libraries, and what to write instead."""
+
+    fillna = Elsewhere(_FILL)
+    fill_null = Elsewhere(_FILL)
+    fill_na = Elsewhere(_FILL)
+    impute = Elsewhere(_FILL)
+    dropna = Elsewhere(_DROP)
+    drop_nulls = Elsewhere(_DROP)
+    drop_na = Elsewhere(_DROP)
+    isna = Elsewhere("write ~is_complete() for the rows with missing cells")
+    isnull = Elsewhere("write ~is_complete() for the rows with missing cells")
+
+
 _NO_WIDTH = "the layer takes the width of its input: leave it out"
 _STOPPING = "EarlyStopping is a callback: fit(X, y, callbacks=EarlyStopping(...))"
 _LAYERS = "add them one by one, as in net.add(DenseLayer(10, input_shape=(4,)))"
@@ -273,6 +290,10 @@ FIT: dict[str, Any] = {
     "initial_epoch": "training goes on where the last call of fit ended",
     **dict.fromkeys(["optimizer", "learning_rate"], "it is an argument of NeuralNetwork"),
     "lr": "write NeuralNetwork(learning_rate=...)",
+    **dict.fromkeys(
+        ["imputer", "impute", "fill_missing", "fill_values", "missing"],
+        "give fit(dataset.fill_missing()); the network remembers the values",
+    ),
 }
 """For ``NeuralNetwork.fit``: names of Keras's arguments, and what to do instead."""
 
@@ -350,9 +371,26 @@ FRAME: dict[str, Any] = {
     "drop": "write exclude=",
     "index": "write id=",
     "sep": "from_csv has delimiter=",
+    **dict.fromkeys(
+        ["impute", "imputer", "fillna", "fill_missing"],
+        "write missing='keep', and then fill_missing() of the data set",
+    ),
+    **dict.fromkeys(
+        ["dropna", "drop_missing"], "write missing='keep', and then drop_missing() of the data set"
+    ),
     "na_values": "empty cells and texts such as NA and NaN are missing cells; see missing=",
 }
 """For the constructors of ``Dataset`` that read tables, as :data:`MODEL`."""
+
+FILL: dict[str, Any] = {
+    **dict.fromkeys(["value", "fill_values", "fill_value"], "write values=, a dict by feature"),
+    **dict.fromkeys(
+        ["method", "strategy"],
+        "medians and the most frequent categories are filled in, or what values= says",
+    ),
+    "inplace": "it returns a new data set: data = data.fill_missing()",
+}
+"""For ``Dataset.fill_missing``, as :data:`MODEL`."""
 
 SEARCH: dict[str, Any] = {
     "n_trials": "write n_iter=",
@@ -378,6 +416,7 @@ PACKAGE: dict[str, str] = {
     "BatchNorm1d": "xpnet.BatchNormalization",
     "LayerNorm": "xpnet.LayerNormalization",
     "StandardScaler": "xpnet.Normalization.adapt",
+    **dict.fromkeys(["SimpleImputer", "Imputer"], "xpnet.Dataset.fill_missing"),
     "Input": "input_shape=(n,) in the first layer",
     "CrossEntropyLoss": "xpnet.SoftmaxCrossEntropy",
     "NLLLoss": "xpnet.SoftmaxCrossEntropy",

@@ -17,20 +17,20 @@ from .categories import (
     with_names,
 )
 from .classes import check_class_names, read_y
-from .encoding import WithCategories
 from .features import Features, kind_of
+from .filling import FillValues, WithMissing
 from .finite import check_finite
 from .from_tables import FromTables
 from .ids import check_ids
-from .selecting import Selecting
 from .stored import type_name
+from .tables.selection import keeps_missing
 from .tables.table import Table
 from .tables.typed.frame_types import column_names
 
 __all__ = ["Dataset", "as_dataset", "take_rows"]
 
 
-class Dataset(FromTables, WithCategories, Selecting):
+class Dataset(FromTables, WithMissing):
     """Samples in rows, with their labels, weights and names.
 
     Arrays are not copied, and keep their library, device and type. ``dataset[:100]`` and other
@@ -76,6 +76,8 @@ class Dataset(FromTables, WithCategories, Selecting):
     ids : array-like of shape (n_samples,), optional
         What identifies each sample: texts or integers. They stay with their samples, and have no
         other use.
+    missing : {"error", "keep"}, default "error"
+        Whether missing cells of a data frame with features are refused or kept, as by `from_frame`.
 
     Attributes
     ----------
@@ -88,6 +90,9 @@ class Dataset(FromTables, WithCategories, Selecting):
     encoded : dict of str to list of str
         The categories that :meth:`one_hot` has turned into columns, by the name of the feature
         that the columns replace; {} if there are none.
+    fill_values : dict of str to float or str
+        What :meth:`fill_missing` has put, or would put, in place of missing cells, by feature; by
+        position, without ``feature_names``. {} if it was not called.
     features : DenseRows, SparseRows or StoredRows
         ``X`` as rows of its kind.
 
@@ -120,6 +125,7 @@ class Dataset(FromTables, WithCategories, Selecting):
     has_text_labels: bool = False
     ids: np.ndarray | None
     encoded: Categories
+    fill_values: FillValues
 
     def __init__(
         self,
@@ -131,8 +137,9 @@ class Dataset(FromTables, WithCategories, Selecting):
         class_names: Sequence[str] | None = None,
         categories: Mapping[str, Sequence[str | None]] | None = None,
         ids: Any = None,
+        missing: str = "error",
     ) -> None:
-        self._features, columns, found = reading.read_features(X)
+        self._features, columns, found = reading.read_features(X, keeps_missing(missing))
         self.y, label = None, list[str]()
         names: Any = check_class_names(class_names)
         if y is not None:
@@ -151,7 +158,7 @@ class Dataset(FromTables, WithCategories, Selecting):
             new = check_texts("label_name", [self.label_name] if one else self.label_name)
             names = {name: names[own] for own, name in zip(label, new, strict=True) if own in names}
         self.class_names = names
-        self.encoded = {}
+        self.encoded, self.fill_values = {}, {}
         coded = with_names(found, self.feature_names)
         given = joined_categories(coded, categories)
         self.categories = check_categories(given, self.feature_names, self._features)
@@ -245,8 +252,10 @@ def _are_texts(names: Any) -> bool:
     return names is not None and not are_flags
 
 
-def as_dataset(data: Any) -> Dataset:
+def as_dataset(data: Any, missing: str = "error") -> Dataset:
     """Return a data set from one, or from a tuple ``(X, y)`` or ``(X, y, sample_weight)``.
+
+    ``missing`` is that of the data set which is made from a tuple.
 
     Raises
     ------
@@ -261,7 +270,8 @@ def as_dataset(data: Any) -> Dataset:
     if isinstance(data, Dataset):
         return data
     if isinstance(data, tuple) and len(data) in (2, 3):
-        return Dataset(data[0], data[1], sample_weight=data[2] if len(data) == 3 else None)
+        weight = data[2] if len(data) == 3 else None
+        return Dataset(data[0], data[1], sample_weight=weight, missing=missing)
     given = f"a tuple of {len(data)}" if isinstance(data, tuple) else type(data).__name__
     if isinstance(data, (str, Path)):
         advice = "to read a CSV file, give Dataset.from_csv(path, label=...)"

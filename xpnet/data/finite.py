@@ -49,7 +49,15 @@ def named(column: int, columns: Sequence[str] | None) -> str:
 
 def not_finite(name: str, count: int, value: Any, where: str) -> ValueError:
     """Return the error for numbers that are NaN or infinite."""
+    advice = "drop such rows, or replace the values"
+    if np.isnan(value) and name == "X":
+        advice = (
+            "fill missing cells in with dataset.fill_missing(), those of new data with the values "
+            "of the training data, new.fill_missing(train.fill_values); or drop such rows with "
+            "dataset.drop_missing()"
+        )
+    elif np.isnan(value):
+        advice = "drop such rows, if labels are missing with dataset.drop_missing()"
     return ValueError(
-        f"{name} has {count} value(s) that are not finite, the first ({value}) in {where}: "
-        "drop such rows, or fill in the values, e.g. with the column's mean"
+        f"{name} has {count} value(s) that are not finite, the first ({value}) in {where}: {advice}"
     )

@@ -69,8 +69,11 @@ class FromTables(FromFrames):
         delimiter : str, optional
             One character. By default, a tab if the file's name ends in ``.tsv``; otherwise the one
             among ``, ; | tab`` that splits the first lines into equally many cells.
-        decimal : {".", ","}, default "."
-            The decimal sign.
+        decimal : {".", ",", "infer"}, default "."
+            The decimal sign. With "infer", it is the one in the first rows of the columns that are
+            used: a comma if there are numbers such as ``1,5``, none such as ``1.5``, and the
+            delimiter is not a comma. Where it is not clear, the file is refused: if there are both,
+            or if all commas may separate thousands, as in ``1,234``.
         missing : {"error", "keep"}, default "error"
             Whether missing cells are refused or kept. With "keep", a missing number or label is
             NaN, and a missing category has the last code, whose name is None. In a column of
@@ -78,7 +81,7 @@ class FromTables(FromFrames):
             ``-`` and ``.`` count as missing, in upper or lower case. In a column of text, only
             empty cells, ``NaN``, ``null``, ``<NA>`` and ``#N/A`` do, since ``NA`` may be a name;
             there is a warning that the others have become categories.
-            Networks refuse NaN: fill it in, or select other rows by :meth:`rows`.
+            Networks refuse NaN: see :meth:`fill_missing` and :meth:`drop_missing`.
         encoding : str, default "utf-8"
             The file's encoding. A byte order mark of UTF-16 or UTF-32 overrides "utf-8".
         compression : {"infer", "gzip", "bz2", "xz", "zip", "zstd"} or None, default "infer"
@@ -141,8 +144,8 @@ class FromTables(FromFrames):
 
 
 def _check_delimiter(delimiter: str | None, decimal: str) -> str | None:
-    if decimal not in (".", ","):
-        raise ValueError(f"decimal={shown(decimal)}: expected '.' or ','")
+    if decimal not in (".", ",", "infer"):
+        raise ValueError(f"decimal={shown(decimal)}: expected '.', ',' or 'infer'")
     if delimiter is None:
         return None
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n\0':

@@ -21,14 +21,20 @@ from .tables.typed.frames import read_frame
 from .tables.typed.objects import ENCODE, HINTS, as_numbers, is_number, kind_of_time, missing_cells
 
 _REAL = ("bool", "integral", "real floating")
-_KEEP = "fill them in or drop these rows, or give Dataset.from_frame(frame, missing='keep')"
+_KEEP = (
+    "fill them in or drop these rows, e.g. with data = Dataset.from_frame(frame, missing='keep') "
+    "and data.fill_missing() or data.drop_missing()"
+)
 
 
-def read_features(X: Any) -> tuple[Features, list[str], dict[int, list[str | None]]]:
+def read_features(
+    X: Any, keeps_missing: bool = False
+) -> tuple[Features, list[str], dict[int, list[str | None]]]:
     """Return features as rows of one kind, the names of their columns, and their categories.
 
     The categories are the names of the codes in some columns, by position. There are names and
-    categories only of data frames; otherwise both are empty. Stored data are not read.
+    categories only of data frames; otherwise both are empty. Stored data are not read. Missing
+    cells of a data frame are refused unless ``keeps_missing``.
 
     Raises
     ------
@@ -57,7 +63,8 @@ def read_features(X: Any) -> tuple[Features, list[str], dict[int, list[str | Non
         if len(X.shape) > 2 and math.prod(X.shape[1:]):
             rows = flattened(X)
     elif column_names(X) is not None or is_lazy(X):
-        table = read_frame(X, "X", Request(), advice=_KEEP, may_be_empty=True)
+        request = Request(keeps_missing=keeps_missing)
+        table = read_frame(X, "X", request, advice=_KEEP, may_be_empty=True)
         rows, names = table.X, table.feature_names
         categories = {names.index(name): found for name, found in table.categories.items()}
     else:

@@ -21,7 +21,7 @@ from .schema import HOW_TRAINED
 from .states import StateReader, encode_state
 from .writing import Writer, check_content
 
-_FROM_DATA = ("feature_names", "categories", "label_name", "class_names")
+_FROM_DATA = ("feature_names", "categories", "fill_values", "label_name", "class_names")
 """Attributes of a network that ``fit`` sets from its data."""
 
 _NAME = re.compile(r"checkpoint-(\d{6,})\.safetensors")
@@ -322,6 +322,8 @@ def _other_names(content: dict[str, Any], network: TrainableModel) -> list[str]:
     unnamed = {name for name in then if then[name] is None or getattr(network, name) is None}
     if "feature_names" in unnamed:
         unnamed.add("categories")
+    if not then.get("fill_values") or not network.fill_values:
+        unnamed.add("fill_values")
     if was_text:
         unnamed.discard("class_names")
     return [

@@ -1,9 +1,10 @@
 """The names that a network keeps of its data: of features, categories, classes, the label."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from .forms import ModelFileError, either, flag, list_of, nothing, refuse, text
+from .forms import ModelFileError, either, flag, is_number, list_of, nothing, refuse, text
 
 
 def _name(value: Any, place: str) -> None:
@@ -21,6 +22,17 @@ def _categories(value: Any, place: str) -> None:
         list_of(either(nothing, _name))(names, f"{place}.{feature}")
         if None in names[:-1]:
             refuse(names, f"{place}.{feature}", "None at the end only")
+
+
+def _fill_values(value: Any, place: str) -> None:
+    """Accept numbers and names, by the names or the positions of features."""
+    if type(value) is not dict:
+        refuse(value, place, "numbers and names by feature")
+    for feature, each in value.items():
+        if type(feature) is not int or feature < 0:
+            _name(feature, place)
+        if not (is_number(each) and math.isfinite(each)):
+            _name(each, f"{place}.{feature}")
 
 
 def _names_by_head(value: Any, place: str) -> None:
@@ -41,10 +53,11 @@ NAMES = {
     "class_names": either(nothing, either(list_of(_name), _names_by_head)),
     "has_text_labels": flag,
     "categories": _categories,
+    "fill_values": _fill_values,
 }
 """The checks of the attributes that networks have."""
 
-_MAY_LACK = ("_begins_trained", "_ends_as_trained", "categories", "has_text_labels")
+_MAY_LACK = ("_begins_trained", "_ends_as_trained", "categories", "fill_values", "has_text_labels")
 """Those that only some slices of networks have, and those that older files lack."""
 
 

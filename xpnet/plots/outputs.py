@@ -75,9 +75,11 @@ def plot_layer_outputs(
     """
     network, bins = network_of(network), check_count("bins", bins)
     known = Known.before(network)
+    missing = "error"
     if known is not None:
         known.check_columns(column_names(X))
-    data = X if isinstance(X, Dataset) else Dataset(X)
+        missing = known.missing
+    data = X if isinstance(X, Dataset) else Dataset(X, missing=missing)
     if known is not None:
         data = known.encoded(data)
     check_categories(data, network.layers, None if known is None else known.categories)

@@ -327,6 +327,7 @@ def prepare(
         model.to(backend)
     model.loss, model.label_name = placed.loss, known.label_name
     model.feature_names, model.categories = known.feature_names, dict(known.categories)
+    model.fill_values = dict(known.fill_values)
     model.class_names, model.has_text_labels = known.class_names, known.has_text_labels
     return placed
 

@@ -40,17 +40,17 @@ def read_dataset(data: Any, loss: LossFunction, earlier: Known | None = None) ->
     """
     names: dict[str, list[str]] = {}
     known = classes = None
-    was_text = False
+    was_text, missing = False, "error"
     if earlier is not None:
         known, classes = earlier.names_by_head, earlier.list_of_names
-        was_text = earlier.has_text_labels
+        was_text, missing = earlier.has_text_labels, earlier.missing
     if isinstance(data, tuple) and len(data) in (2, 3):
         columns, names = columns_of(data[1], loss, known, was_text=was_text)
         data = (data[0], columns, *data[2:])
         if (own := known_names(columns, classes)) is not None:
-            weight = data[2] if len(data) == 3 else None
-            data = Dataset(data[0], columns, sample_weight=weight, class_names=own)
-    dataset = as_dataset(data)
+            X, weights = data[0], data[2] if len(data) == 3 else None
+            data = Dataset(X, columns, sample_weight=weights, class_names=own, missing=missing)
+    dataset = as_dataset(data, missing)
     if isinstance(loss, Heads) and isinstance(dataset.class_names, list):
         of_classes = [k for k, each in loss.heads.items() if each[0].targets == "classes"]
         head = [*of_classes, *loss.heads][0]

@@ -82,7 +82,7 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
         features.y = features.sample_weight = None
     else:
         known.check_columns(column_names(X))
-        features = Dataset(X)
+        features = Dataset(X, missing=known.missing)
     if y is not None:
         target = read_dataset((features.X, y, sample_weight), model.loss, known)
         features = copy.copy(features)

@@ -10,6 +10,7 @@ from ..data import Dataset
 from ..data.categories import refuse_numbers
 from ..data.classes import in_classes
 from ..data.encoding import raw_names, with_lost_columns
+from ..data.filling import FillValues, filled, refuse_other_values
 from ..data.reading import move_beside
 
 
@@ -33,6 +34,9 @@ class Known:
         What to do with data that have other columns.
     label_name : str or list of str, optional
         The name of the labels, or those of several targets.
+    fill_values : dict of str or int to float or str
+        What replaces missing cells, by the name of the feature before its categories became
+        columns, or by its position.
     """
 
     feature_names: list[str] | None = None
@@ -42,6 +46,7 @@ class Known:
     are_classes_known: bool = True
     advice: str = ""
     label_name: str | list[str] | None = None
+    fill_values: FillValues = field(default_factory=dict)
 
     @classmethod
     def of(cls, source: Any) -> Self:
@@ -53,6 +58,7 @@ class Known:
             categories,
             source.has_text_labels,
             label_name=source.label_name,
+            fill_values=source.fill_values,
         )
 
     @classmethod
@@ -78,6 +84,8 @@ class Known:
         if earlier is not None and self.feature_names is None:
             own = earlier.feature_names
             known = replace(known, feature_names=own, categories=earlier.categories)
+        if earlier is not None and not self.fill_values:
+            known = replace(known, fill_values=earlier.fill_values)
         if earlier is not None and self.label_name is None:
             known = replace(known, label_name=earlier.label_name)
         if earlier is not None and earlier.class_names is not None:
@@ -89,6 +97,11 @@ class Known:
     def raw_names(self) -> list[str] | None:
         """The names of the features before their categories became columns."""
         return raw_names(self.feature_names, dict(self.categories))
+
+    @property
+    def missing(self) -> str:
+        """Whether data frames may have missing cells, as an argument of :class:`xpnet.Dataset`."""
+        return "keep" if self.fill_values else "error"
 
     @property
     def names_by_head(self) -> dict[str, list[str]] | None:
@@ -139,11 +152,15 @@ class Known:
     def encoded(self, dataset: Dataset) -> Dataset:
         """Return data encoded as the training data were: as codes, or as columns of 0 and 1.
 
+        Missing cells are filled in first.
+
         Raises
         ------
         TypeError, ValueError
-            A sample's category is not among them; the message has its row, column and name.
+            A sample's category is not among them; the message has its row, column and name. Or the
+            data were filled with other values than the training data.
         """
+        dataset = self._filled(dataset)
         names = dataset.feature_names
         if not self.categories or names is None:
             return dataset
@@ -160,6 +177,23 @@ class Known:
             dataset = copy.copy(dataset)
             dataset.encoded = dict(self.categories)
         return dataset
+
+    def _filled(self, dataset: Dataset) -> Dataset:
+        """Return data with the training data's values in place of missing cells."""
+        if not self.fill_values:
+            return dataset
+        try:
+            refuse_other_values(dataset.fill_values, self.fill_values, "the training data")
+        except ValueError as error:
+            hint = ". fit(restart=True) trains anew with other values" if self.advice else ""
+            raise ValueError(
+                f"{error}: write fill_missing(net.fill_values), or give the data as they were "
+                f"read, and they are filled in by themselves{hint}"
+            ) from None
+        names = self.feature_names
+        if names is not None and len(names) != dataset.n_features:
+            names = None
+        return filled(dataset, self.fill_values, names, self.categories)
 
     def in_classes(self, dataset: Dataset) -> Dataset:
         """Return data whose targets are the classes of the training data, matched by name.

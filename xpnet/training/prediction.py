@@ -41,7 +41,7 @@ def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> 
         _check_random(model)
     known = Known.of(model)
     known.check_columns(column_names(dataset))
-    data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
+    data = dataset if isinstance(dataset, Dataset) else Dataset(dataset, missing=known.missing)
     data = check_data(model, data, known, finite=False, targets=False)
     if data.y is not None:  # refused like other targets, though not used
         check_finite(data, model.loss)

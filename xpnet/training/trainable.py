@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 from ..backends import Backend, backend_of, is_array
 from ..common.overrides import remember
 from ..data.categories import Categories
+from ..data.filling import FillValues
 from ..layers import Layer
 from ..losses import Heads, LossFunction
 from ..model import Model
@@ -61,6 +62,8 @@ class TrainableModel(Model):
         Whether the training data had text labels, whose classes the library has numbered.
     categories : dict of str to list
         The categories of the features by name; also those that have become columns.
+    fill_values : dict of str or int to float or str
+        What replaces missing cells, by feature.
     """
 
     epochs: int
@@ -93,6 +96,7 @@ class TrainableModel(Model):
         self.label_name = self.class_names = None
         self.has_text_labels = False
         self.categories: Categories = {}
+        self.fill_values: FillValues = {}
         self._is_fitted = False
         self._ends_as_trained = True
 
@@ -161,7 +165,7 @@ class TrainableModel(Model):
         begins_alike = kept[:1] == self.layers[:1]
         part._begins_trained = self.begins_trained and begins_alike
         if not begins_alike:
-            part.feature_names, part.categories = None, {}
+            part.feature_names, part.categories, part.fill_values = None, {}, {}
         ends_alike = kept[-1:] == self.parameters.layers[-1:]
         if not ends_alike:
             part.label_name = part.class_names = None
@@ -227,7 +231,7 @@ class TrainableModel(Model):
             self.has_text_labels = False
         if self.is_shortened and not self.layers:  # new ones have learned nothing
             self._begins_trained = False
-            self.feature_names, self.categories = None, {}
+            self.feature_names, self.categories, self.fill_values = None, {}, {}
         super().check_layers()
 
     def mark_fitted(self) -> None:

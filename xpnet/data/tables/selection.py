@@ -25,8 +25,8 @@ def keeps_missing(missing: str) -> bool:
     if missing not in ("error", "keep"):
         raise ValueError(
             f"missing={shown(missing)}: expected 'error' or 'keep'. To leave out rows with missing "
-            "cells, read the table with pandas or polars, and give "
-            "Dataset.from_frame(frame.dropna()) or Dataset.from_frame(frame.drop_nulls())"
+            "cells, or to fill these in, give missing='keep', and write data.drop_missing() or "
+            "data.fill_missing()"
         )
     return missing == "keep"
 

@@ -1,17 +1,20 @@
-"""How a CSV file is written: its delimiter and its header."""
+"""How a CSV file is written: its delimiter, its header and its decimal sign."""
 
 import csv
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..cells import number
+from ..cells import is_missing, number
 
 DELIMITERS = ",;\t|"
 """The delimiters that are tried, the most usual first."""
 
 NOT_UTF8 = "not UTF-8 (encoding= names another, e.g. encoding='cp1252')"
+
+_MAY_BE_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 
 _LINES = 50
 """How many lines after the header are looked at."""
@@ -53,7 +56,7 @@ def read_header(
     delimiter : str, optional
         By default, a tab if the file's name ends in ``.tsv``; otherwise it is guessed.
     decimal : str, default "."
-        The decimal sign, which is no delimiter.
+        The decimal sign, which is no delimiter; "infer" if it is not known yet.
     has_header : bool, optional
         Whether the first line has names. If not, the names are "0", "1", ... By default it must
         have names, which may not all be numbers.
@@ -81,9 +84,15 @@ def read_header(
         raise ValueError(f"{path}: the header is {NOT_UTF8}")
     if has_header is False:
         return Header([str(k) for k in range(len(names))], 0, delimiter, guessed)
-    if has_header is None and len(names) == len(numbers := numbers_among(names, decimal)):
-        raise begins_with_numbers(path, numbers)
+    for sign in signs_of(decimal) if has_header is None else ():
+        if len(names) == len(numbers := numbers_among(names, sign)):
+            raise begins_with_numbers(path, numbers)
     return Header(names, reader.line_num, delimiter, guessed)
+
+
+def signs_of(decimal: str) -> tuple[str, ...]:
+    """Return the decimal signs that are possible: both for "infer", otherwise the one given."""
+    return (".", ",") if decimal == "infer" else (decimal,)
 
 
 def numbers_among(names: Sequence[str], decimal: str) -> list[str]:
@@ -147,3 +156,76 @@ def _score(start: str, delimiter: str) -> tuple[bool, int, int]:
         return False, 0, 0
     alike = rows.count(rows[0])
     return alike == len(rows), (rows[0] if alike == len(rows) else alike), rows[0]
+
+
+def infer_decimal(
+    path: Path,
+    delimiter: str,
+    names: Sequence[str],
+    columns: Iterable[int],
+    rows: Sequence[tuple[int, Sequence[str]]],
+) -> str:
+    r"""Return the decimal sign with which the first rows of a file are written.
+
+    It is a comma if at least one cell is a number with a decimal comma, and none is one with a
+    point. Columns with other texts do not count. Without any decimal sign, it is a point.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    delimiter : str
+        If it is a comma, the decimal sign is a point.
+    names : list of str
+        The header.
+    columns : iterable of int
+        The positions of the columns that are features or the label.
+    rows : list of tuple
+        The number of a line, and its cells.
+
+    Raises
+    ------
+    ValueError
+        There are both signs, or commas only where they may separate thousands.
+
+    Examples
+    --------
+    >>> infer_decimal(Path("a.csv"), ";", ["size"], [0], [(2, ["4"]), (3, ["1,5"])])
+    ','
+    """
+    if delimiter == ",":
+        return "."
+    found: dict[str, tuple[str, str]] = {}  # by sign, the first cell and where it is
+    are_thousands = True
+    for place in columns:
+        cells = [(line, row[place].strip()) for line, row in rows]
+        if not all(is_missing(cell) or _is_number(cell) for _, cell in cells):
+            continue
+        for line, cell in cells:
+            for sign in ".,":
+                if sign in cell and number(cell, sign) is not None:
+                    where = f"line {line}, column {names[place]!r}"
+                    found.setdefault(sign, (cell, where))
+                    are_thousands &= sign == "." or bool(_MAY_BE_THOUSANDS.fullmatch(cell))
+    if "," not in found:
+        return "."
+    comma, where = found[","]
+    choose = "give decimal=',' or decimal='.'"
+    if "." in found:
+        point, other = found["."]
+        raise ValueError(
+            f"{path}: the decimal sign is not clear, because {comma!r} ({where}) has a comma and "
+            f"{point!r} ({other}) has a point: {choose}, and leave columns with the other sign out "
+            "with exclude="
+        )
+    if are_thousands:
+        raise ValueError(
+            f"{path}, {where}: the comma in {comma!r} may be a decimal comma or separate "
+            f"thousands, and no other cell shows which: {choose}. Separators of thousands have to "
+            "be removed from the file"
+        )
+    return ","
+
+
+def _is_number(cell: str) -> bool:
+    return number(cell, ".") is not None or number(cell, ",") is not None

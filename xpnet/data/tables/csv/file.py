@@ -19,7 +19,14 @@ from ..table import Table
 from ..texts import CellError
 from .blocks import Block, Lines, blocks, end_of_lines, n_line_ends
 from .columns import Columns
-from .dialect import Header, begins_with_numbers, numbers_among, read_header
+from .dialect import (
+    Header,
+    begins_with_numbers,
+    infer_decimal,
+    numbers_among,
+    read_header,
+    signs_of,
+)
 from .engines import engine_class
 from .engines.base import Content, Engine, Layout
 from .opening import opened
@@ -83,11 +90,15 @@ def _read(
         start = next(pieces, b"")
         some = start.decode("utf-8", "surrogateescape")
         header = read_header(path, some, format.delimiter, format.decimal, format.header)
-        rows = _first_rows(some, header)
-        if format.header is None:
-            _check_header(path, header, rows, request, format.decimal)
-        selection = select(str(path), header.names, request)
-        layout, unsure = _layout(rows, header, selection, format.decimal, request.keeps_missing)
+        numbered = _first_rows(some, header)
+        rows = [row for _, row in numbered]
+        for decimal in signs_of(format.decimal) if format.header is None else ():
+            _check_header(path, header, rows, request, decimal)
+        selection, decimal = select(str(path), header.names, request), format.decimal
+        if decimal == "infer":
+            judged = [place for place in selection.used if place != selection.id]
+            decimal = infer_decimal(path, header.delimiter, header.names, judged, numbered)
+        layout, unsure = _layout(rows, header, selection, decimal, request.keeps_missing)
         if unsure_as_text:
             layout = _with_text(layout, unsure)
         body = start[end_of_lines(start, header.n_lines) :]
@@ -120,14 +131,14 @@ def _read(
     raise _named(path, header, LineError(line, reason, place), request)
 
 
-def _first_rows(start: str, header: Header) -> list[list[str]]:
-    """Return the first rows of the file, without the header."""
+def _first_rows(start: str, header: Header) -> list[tuple[int, list[str]]]:
+    """Return the first rows of the file, without the header, and the lines that they are in."""
     layout = Layout(len(header.names), [], [], header.delimiter, ".", False)
     lines = itertools.islice(io.StringIO(start, newline=""), header.n_lines, None)
     most = min(_SAMPLE_ROWS, max(_SAMPLE_CELLS // layout.n_columns, 2))
-    rows: list[list[str]] = []
+    rows: list[tuple[int, list[str]]] = []
     with suppress(LineError):  # reported when the file is read
-        rows.extend(row for _, row in itertools.islice(rows_of(lines, layout, 1), most))
+        rows.extend(itertools.islice(rows_of(lines, layout, header.n_lines + 1), most))
     return rows
 
 

@@ -126,7 +126,10 @@ def _rules(
     may_be_empty: bool = False,
 ) -> Rules:
     if advice is None:
-        advice = "fill them in or drop these rows, or read them as missing with missing='keep'"
+        advice = (
+            "fill them in or drop these rows, e.g. with data = Dataset.from_...(missing='keep') "
+            "and data.fill_missing() or data.drop_missing()"
+        )
     return Rules(where, request.keeps_missing, advice, is_whole, may_be_empty)
 
 
