@@ -57,7 +57,7 @@ FLOORS = {
         "config",
         "_starting backends",
     ],
-    "xpnet.cli": ["commands", "files"],
+    "xpnet.cli": ["commands", "info report", "files"],
     "xpnet.estimators": [
         "_classifier _regressor",
         "_base",

@@ -31,8 +31,14 @@ from .. import (
     load,
     train_test_split,
 )
-from ..backends import DeviceUnavailableError, available_backends, resolve, to_host
+from ..backends import DeviceUnavailableError, resolve, to_host
 from ..backends._errors import printable
+from ..optimizers import OPTIMIZERS
+from ..training.classes import probabilities_of
+from ..training.errors import DivergedError
+from ..training.interruption import TERMINATED
+from ..training.memory import MemoryPlanError
+from ..training.target_unit import suggested_unit
 from .files import (
     INTERRUPTED,
     StoppedError,
@@ -41,12 +47,7 @@ from .files import (
     save_interrupted,
     sigterm_as_exit,
 )
-from ..optimizers import OPTIMIZERS
-from ..training.classes import probabilities_of
-from ..training.errors import DivergedError
-from ..training.interruption import TERMINATED
-from ..training.memory import MemoryPlanError
-from ..training.target_unit import suggested_unit
+from .info import show
 
 
 @dataclass(frozen=True)
@@ -607,41 +608,8 @@ def is_network_file(path: str) -> bool:
 
 
 def run_info(options: argparse.Namespace) -> None:
-    """Print each backend, whether it works here, its device and its memory."""
-    from platform import platform, python_version
-
-    from tabulate import tabulate
-
-    print(f"xpnet {__version__}, Python {python_version()}, {platform()}")
-    rows = [row for name in available_backends() for row in describe_backend(name)]
-    headers = ["backend", "version", "device", "memory", "state"]
-    print(tabulate(rows, headers=headers, maxcolwidths=[None, None, None, None, 60]))
-
-
-def describe_backend(name: str) -> list[tuple[str, ...]]:
-    """Return a row for each device of a backend, or one row that says what is missing."""
-    rows: list[tuple[str, ...]] = []
-    try:
-        # All CUDA devices are listed, and the default device of other libraries.
-        while name == "cupy" or not rows:
-            backend = resolve(f"cuda:{len(rows)}" if name == "cupy" else "auto", backend=name)
-            memory = backend.memory()
-            shown = memory and f"{memory.free / 1e9:.1f} of {memory.total / 1e9:.1f} GB free"
-            version = _version(backend.xp)
-            rows.append((name, version, backend.device_name, shown or "", "ready"))
-    except DeviceUnavailableError as error:
-        return rows or [(name, "", "", "", str(error).replace("cuda:0", "cuda"))]
-    except (
-        Exception
-    ) as error:  # a third party's backend may raise anything; list the others all the same
-        return [*rows, (name, "", "", "", f"fails: {type(error).__name__}: {error}")]
-    return rows
-
-
-def _version(namespace: Any) -> str:
-    """Return the version of the library behind an array API namespace."""
-    library = namespace.__name__.removeprefix("array_api_compat.")
-    return str(getattr(sys.modules.get(library), "__version__", ""))
+    """Print what this machine has for xpnet."""
+    show()
 
 
 # ---- arguments
