@@ -128,7 +128,7 @@ def make_report(
     content = {
         "command": command,
         "files": dict(files),
-        "data": {what: _described(each, names is None) for what, each in data.items()},
+        "data": {what: _described(each, network.loss.targets) for what, each in data.items()},
         "classes": names,
         **{part: {what: each[part] for what, each in scores.items()} for part in _PARTS},
         "history": _history(network.history) if network.history.epochs else None,
@@ -139,6 +139,9 @@ def make_report(
     }
     return Report(_plain(content), network.history)
 
+
+_NUMBERS = ("values", "counts", "positive")
+"""The kinds of targets that are numbers."""
 
 _PARTS = ("metrics", "by_class", "confusion", "left_out")
 """What is computed of each data set."""
@@ -187,14 +190,19 @@ def _has_classes(network: NeuralNetwork) -> bool:
 def _scores(network: NeuralNetwork, data: Dataset) -> dict[str, Any]:
     """Return the metrics of a data set and, for classes, the confusion matrix."""
     own = [each for each in network.metrics if isinstance(each, metrics.Metric)]
-    if not _has_classes(network):
-        chosen = None
-        if network.loss.targets in ("values", "counts", "positive"):
+    if _has_classes(network):
+        return _scores_of_classes(network, data, own)
+    chosen: list[metrics.Metric] | None = None
+    left_out = []
+    if network.loss.targets in _NUMBERS:
+        try:
+            network.loss.compared_column(metrics.RMSE())
             chosen = [metrics.RMSE(), metrics.MAE(), metrics.R2(), metrics.MaxError()]
             chosen += [each for each in own if each.name not in {one.name for one in chosen}]
-        found = network.evaluate(data, metric=chosen)
-        return {"metrics": found, "by_class": None, "confusion": None, "left_out": []}
-    return _scores_of_classes(network, data, own)
+        except ValueError as error:  # quantiles without the median
+            left_out.append(f"RMSE, MAE, R² and largest error: {error}")
+    found = network.evaluate(data, metric=chosen)
+    return {"metrics": found, "by_class": None, "confusion": None, "left_out": left_out}
 
 
 def _scores_of_classes(
@@ -251,7 +259,7 @@ def _by_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def _described(data: Dataset, is_regression: bool) -> dict[str, Any]:
+def _described(data: Dataset, targets: str | None) -> dict[str, Any]:
     """Return the size and the names of a data set, and the range of its targets."""
     found = {
         "rows": len(data),
@@ -260,7 +268,7 @@ def _described(data: Dataset, is_regression: bool) -> dict[str, Any]:
         "target": data.label_name,
         "feature_names": data.feature_names,
     }
-    if is_regression and data.y is not None:
+    if targets in _NUMBERS and data.y is not None:
         y = to_host(data.y)
         found |= {"least": y.min(axis=0), "largest": y.max(axis=0)}
     return found
@@ -321,7 +329,8 @@ def _sections(content: Mapping[str, Any]) -> Iterator[Section]:
         rows,
         of_numbers=True,
     )
-    yield Section("Settings", "", "", ["setting", "value"], list(content["settings"].items()))
+    if content["settings"]:
+        yield Section("Settings", "", "", ["setting", "value"], list(content["settings"].items()))
     yield Section("Versions", "", "", ["library", "version"], list(content["versions"].items()))
 
 
@@ -337,7 +346,8 @@ def _data_sections(content: Mapping[str, Any]) -> Iterator[Section]:
     hidden = ("target", "feature_names")
     headers = [name for name in one if name not in hidden]
     rows = [[what, *(each[name] for name in headers)] for what, each in data.items()]
-    yield Section("Data", " ".join(remarks), "", ["", *headers], rows, of_numbers=True)
+    if data:
+        yield Section("Data", " ".join(remarks), "", ["", *headers], rows, of_numbers=True)
     if content["files"]:
         yield Section("Files", "", "", ["contents", "path"], list(content["files"].items()), 3)
 
@@ -444,8 +454,8 @@ def _markdown(text: str) -> str:
 def _as_markdown(report: Report) -> str:
     parts = ["# xpnet report", f"    {_text(report.content['command'])}"]
     for section in _sections(report.content):
-        parts.append(f"{'#' * section.level} {_markdown(section.title)}")
-        parts += [_markdown(section.remark), _markdown(section.note)]
+        title, remark, note = (_markdown(_text(each)) for each in section[:3])
+        parts += [f"{'#' * section.level} {title}", remark, note]
         parts.append(_table(section, "github", _markdown) if section.rows else "")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -453,11 +463,10 @@ def _as_markdown(report: Report) -> str:
 def _as_html(report: Report) -> str:
     parts = [f"<pre><code>{html.escape(_text(report.content['command']))}</code></pre>"]
     for section in _sections(report.content):
-        tag = f"h{section.level}"
-        parts.append(f"<{tag}>{html.escape(section.title)}</{tag}>")
+        title, remark, note = (html.escape(_text(each)) for each in section[:3])
+        parts.append(f"<h{section.level}>{title}</h{section.level}>")
         picture = _picture(report.history) if section.title == "Curves" else None
-        texts = [section.remark, "" if picture else section.note]
-        parts += [f"<p>{html.escape(text)}</p>" for text in texts if text]
+        parts += [f"<p>{text}</p>" for text in (remark, "" if picture else note) if text]
         if picture is not None:
             parts.append(f"<figure>{picture}</figure>")
         elif section.rows:
@@ -476,7 +485,7 @@ def _picture(history: History) -> str | None:
     content, n_panels = io.StringIO(), len(quantities_of(history))
     # Names of elements would else be random, and texts depend on the reader's fonts.
     with plt.rc_context({"svg.hashsalt": "xpnet", "svg.fonttype": "path"}):
-        figure = history.plot(figsize=(5.6, 3.6 * n_panels))[0].figure  # one below the other
+        figure = history.plot(figsize=(4.4, 3.4 * n_panels))[0].figure  # one below the other
         try:
             nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
             figure.savefig(content, format="svg", metadata=nothing)
@@ -503,7 +512,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 td, th { padding: 0.2rem 0.6rem; border-bottom: 1px solid #8888; }
 td, th { min-width: 2.5rem; max-width: 16rem; overflow-wrap: break-word; }
 th { text-align: left; }
-figure { margin: 0; padding: 0.5rem; background: #fff; max-width: 42rem; }
+figure { margin: 0; padding: 0.5rem; background: #fff; max-width: 34rem; }
 svg { display: block; width: 100%; height: auto; }
 </style>
 </head>
