@@ -63,7 +63,8 @@ FLOORS = {
         "evaluate train",
         "files tasks predict",
         "tables",
-        "info interruption messages options progress report",
+        "report",
+        "info interruption messages options progress",
     ],
     "xpnet.estimators": [
         "_classifier _regressor",

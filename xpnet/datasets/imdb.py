@@ -98,14 +98,14 @@ def load_imdb(
     named = Path(path) if path is not None else named_folder(None, "imdb")
     counts = cache_folder() / "imdb" if cache else None
     if named:
-        words, train, test = load_bags(_find(named), counts, max_bytes=max_bytes)
+        words, train, test = load_bags(find_reviews(named), counts, max_bytes=max_bytes)
     else:
         words, train, test = _load_cached(counts, max_bytes)
     names = words[:num_words]
     return _part(*train, names), _part(*test, names)
 
 
-def _find(path: Path) -> Path:
+def find_reviews(path: Path) -> Path:
     """Return the archive, or the folder with ``train`` and ``test`` in it."""
     if path.is_file():
         return path

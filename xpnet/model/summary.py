@@ -15,11 +15,7 @@ def summary(layers: Sequence[Layer], dtype: str) -> str:
     """
     from tabulate import tabulate
 
-    rows = []
-    for depth, layer in _with_depths(layers):
-        n, still = layer.parameters(), _frozen(layer)
-        words = "" if not still else "frozen" if still == n else "partly frozen"
-        rows.append(("- " * depth + layer.layer_name(), layer.output_shape(), n, words))
+    rows = layer_rows(layers)
     frozen = sum(map(_frozen, layers))
     if not frozen:
         rows = [row[:3] for row in rows]  # type: ignore[misc]
@@ -28,6 +24,16 @@ def summary(layers: Sequence[Layer], dtype: str) -> str:
     n = sum(layer.parameters() for layer in layers)
     kinds = f" ({n - frozen:,} trainable, {frozen:,} frozen)" if frozen else ""
     return f"{table}\n{n:,} parameters{kinds}, {dtype}"
+
+
+def layer_rows(layers: Iterable[Layer]) -> list[tuple[str, tuple[int, ...], int, str]]:
+    """Return name, output shape, number of parameters of each layer, and whether it is frozen."""
+    rows = []
+    for depth, layer in _with_depths(layers):
+        n, still = layer.parameters(), _frozen(layer)
+        words = "" if not still else "frozen" if still == n else "partly frozen"
+        rows.append(("- " * depth + layer.layer_name(), layer.output_shape(), n, words))
+    return rows
 
 
 def _with_depths(layers: Iterable[Layer], depth: int = 0) -> Iterator[tuple[int, Layer]]:
