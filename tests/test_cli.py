@@ -85,7 +85,7 @@ def test_python_m_xpnet_shows_layers_progress_and_result():
     assert "DenseLayer" in done.stdout
     assert "1348 samples to train on, 449 to test on, numpy on cpu" in done.stdout
     assert "test accuracy: 0." in done.stdout
-    assert "loss=" in done.stderr
+    assert re.fullmatch(r"(Epoch \d/2 - loss: .* s\n){2}", done.stderr)  # there is no terminal
     assert "Warning" not in done.stderr
 
 
@@ -202,14 +202,14 @@ def test_version(capsys):
 # ---- misuse
 
 BAD = {
-    "no command": ([], "the following arguments are required"),
-    "unknown command": (["trian"], "invalid choice: 'trian'"),
+    "no command": ([], "Missing command (see xpnet --help)"),
+    "unknown command": (["trian"], "unknown command 'trian': did you mean 'train'?"),
     "unknown data": (
         ["train", "digit"],
-        "a file that ends in .csv or .tsv",
+        "a file that ends in .csv, .tsv, .txt",
     ),
     "no such file": (["train", "none.csv", "--target", "y"], "none.csv: there is no such file"),
-    "no target": (["train", "none.csv"], "a CSV file needs --target COLUMN"),
+    "no target": (["train", "none.csv"], "a table needs --target COLUMN"),
     "epochs 0": (["train", "digits", "--epochs", "0"], "'0': expected a whole number, 1 or more"),
     "epochs x": (["train", "digits", "--epochs", "x"], "'x': expected a whole number, 1 or more"),
     "rate -1": (
@@ -219,14 +219,14 @@ BAD = {
     "hidden": (["train", "digits", "--hidden", "8,x"], "numbers of units, e.g. 128,64"),
     "dropout": (["train", "digits", "--dropout", "1"], r"'1': expected a number in [0, 1)"),
     "seed": (["train", "digits", "--seed", "-1"], "'-1': expected a whole number, 0 or more"),
-    "test size": (["train", "digits", "--test-size", "2"], "expected a number between 0 and 1"),
-    "optimizer": (["train", "digits", "--optimizer", "adm"], "invalid choice: 'adm'"),
+    "test size": (["train", "digits", "--test-size", "2"], "expected a number in [0, 1)"),
+    "optimizer": (["train", "digits", "--optimizer", "adm"], "'adm' is not one of"),
     "device": (
         ["train", "digits", "--device", "gpu"],
         "unknown device 'gpu': did you mean 'cuda'?",
     ),
     "no model": (["predict", "none.safetensors", "x.csv"], "there is no such file"),
-    "unknown option": (["info", "--fast"], "unrecognized arguments: --fast"),
+    "unknown option": (["info", "--fast"], "No such option: --fast (see xpnet info --help)"),
 }
 
 
@@ -250,7 +250,6 @@ def test_bad_files_are_one_line_and_status_2(flowers, capsys, tmp_path):
             ["train", str(flowers), "--target", "kimd"],
             "unknown column 'kimd': did you mean 'kind'?",
         ),
-        (["train", str(flowers), "--target", "leaf"], "'aster' is not a number"),
         (
             ["train", str(flowers), "--target", "kind", "--task", "regression"],
             "the column 'kind' has text",
@@ -328,30 +327,6 @@ def test_what_would_fail_or_do_nothing_is_refused_before_training(
     status, output, errors = run(capsys, "train", "digits", *arguments)
     assert (status, output, len(errors.splitlines())) == (2, "", 1)
     assert message in errors
-
-
-def test_info_lists_every_cuda_device(monkeypatch):
-    from xpnet.backends import DeviceUnavailableError, Memory
-    from xpnet.cli import describe_backend
-
-    class Gpu:
-        xp = np
-
-        def __init__(self, device):
-            self.device_name = device
-
-        def memory(self):
-            return Memory(3_000_000_000, 8_000_000_000)
-
-    def resolve(device, backend):
-        if device == "cuda:2":
-            raise DeviceUnavailableError("this machine has 2 CUDA device(s)")
-        return Gpu(device)
-
-    monkeypatch.setattr("xpnet.cli.resolve", resolve)
-    rows = describe_backend("cupy")
-    assert [row[2] for row in rows] == ["cuda:0", "cuda:1"]
-    assert rows[0][1:] == (np.__version__, "cuda:0", "3.0 of 8.0 GB free", "ready")
 
 
 # ---- a regression keeps its digits
@@ -628,18 +603,11 @@ def test_messages_name_options_instead_of_arguments():
         "give --target x or --batch-size 12, not --dtype float64"
     )
     assert with_option_names('give label="it\'s": so') == "give --target 'it'\"'\"'s': so"
-    assert with_option_names("fill it in (missing='keep' reads it)") == "fill it in"
+    assert with_option_names("fill it in (missing='keep' reads it as NaN)") == (
+        "fill it in (--missing median fills it in, --missing drop drops it)"
+    )
+    assert with_option_names("device='cuda', decimal= and id=") == "--device cuda, --decimal and --id"
     assert with_option_names("mislabel='x' and labels=3") == "mislabel='x' and labels=3"
-
-
-def test_a_text_column_is_suggested_as_the_target_only_to_train(tmp_path):
-    path, model = write_column(tmp_path / "d.csv", ["x", "z"] * 20), tmp_path / "m.xpnet"
-    _, _, errors = in_process("train", path, "--target", "a")
-    assert errors.endswith("give --target y\n")
-    in_process("train", path, "--target", "y", "--epochs", 1, "--quiet", "--save", model)
-    path.write_text("a,b\n1,x\n")
-    _, _, errors = in_process("predict", model, path)
-    assert errors.endswith("'x' is not a number: encode categories as numbers\n")
 
 
 def test_training_that_diverges_is_one_line_with_an_option(tmp_path):
@@ -656,7 +624,7 @@ def test_training_that_diverges_is_one_line_with_an_option(tmp_path):
         (MemoryError("Unable to allocate 1. PiB"), 1, "out of memory (Unable to allocate 1. PiB)"),
         (MemoryError(), 1, "out of memory: give a smaller --hidden"),
         (PermissionError(13, "Permission denied", "x"), 1, "Permission denied: 'x'"),
-        (NotADirectoryError(20, "Not a directory"), 1, "Not a directory"),
+        (NotADirectoryError(20, "Not a directory"), 2, "Not a directory"),
         (RecursionError("too deep"), 1, "a bug in xpnet, please report it: RecursionError"),
         (KeyError("x"), 1, "a bug in xpnet, please report it: KeyError: 'x'"),
         (UnicodeEncodeError("ascii", "ä", 0, 1, "no such character"), 2, "no such character"),
@@ -734,7 +702,7 @@ def test_a_full_disk_and_a_closed_output_are_one_line(small_model):
     assert (status, errors) == (1, "xpnet: [Errno 28] No space left on device\n")
     status, errors = in_shell("predict m.xpnet d.csv >&-")
     assert (status, errors) == (
-        1, "xpnet: there is no standard output to write predictions to\n"
+        1, "xpnet: there is no standard output to write predictions to: give --output FILE\n"
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def run_evaluate(options: SimpleNamespace) -> None:
             "training"
         )
     report = make_report(network, {"data": data}, {}, {"data": options.source}, "xpnet evaluate")
-    for name, value in report.metrics["data"].items():
+    for name, value in report.content["metrics"]["data"].items():
         print(f"{name}: {value:.6g}")
     if options.report:
         write_report(options.report, report)

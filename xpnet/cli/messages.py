@@ -49,10 +49,11 @@ _OPTIONS = {
 """Maps the names of the library's arguments to options."""
 
 _ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS)})=('[^']*'|\"[^\"]*\"|[^\s,:;()]+)")
-_BARE = re.compile(rf"\b({'|'.join(_OPTIONS)})=(?=\s)")
+_BARE = re.compile(rf"\b({'|'.join(_OPTIONS)})=(?=[\s,;.)]|$)")
 
 _PHRASES = {
     "give Dataset.from_frame(frame)": "save it as a new CSV file",
+    "missing='keep' reads it as NaN": "--missing median fills it in, --missing drop drops it",
     "missing='keep'": "--missing median",
     "header=False": "--no-header",
     " (header=True takes the first line as names)": "",

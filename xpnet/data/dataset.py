@@ -93,6 +93,8 @@ class Dataset(FromTables, WithMissing):
     fill_values : dict of str to float or str
         What :meth:`fill_missing` has put, or would put, in place of missing cells, by feature; by
         position, without ``feature_names``. {} if it was not called.
+    drops_missing : bool
+        Whether :meth:`drop_missing` made this data set.
     features : DenseRows, SparseRows or StoredRows
         ``X`` as rows of its kind.
 

@@ -29,6 +29,7 @@ class WithMissing(WithCategories, Selecting, NoSuchDataMethods):
     """The methods for missing cells; a base of :class:`xpnet.Dataset`."""
 
     fill_values: FillValues
+    drops_missing: bool = False
 
     @with_hints(**FILL)
     def fill_missing(self, values: Mapping[Any, Any] | None = None) -> Self:
@@ -122,7 +123,7 @@ class WithMissing(WithCategories, Selecting, NoSuchDataMethods):
         Returns
         -------
         Dataset
-            With the same names, but without the category None. Stored features are read as by
+            With ``drops_missing``, and without the category None. Stored features are read as by
             :meth:`rows`; if no row is dropped, ``X`` is the same.
 
         Raises
@@ -147,6 +148,7 @@ class WithMissing(WithCategories, Selecting, NoSuchDataMethods):
             )
         kept = copy.copy(self) if complete.all() else self.rows(np.flatnonzero(complete))
         kept.categories = {name: _named(names) for name, names in self.categories.items()}
+        kept.drops_missing = True
         return kept
 
 

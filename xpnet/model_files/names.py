@@ -54,10 +54,14 @@ NAMES = {
     "has_text_labels": flag,
     "categories": _categories,
     "fill_values": _fill_values,
+    "drops_missing": flag,
 }
 """The checks of the attributes that networks have."""
 
-_MAY_LACK = ("_begins_trained", "_ends_as_trained", "categories", "fill_values", "has_text_labels")
+_MAY_LACK = (
+    "_begins_trained", "_ends_as_trained", "categories", "drops_missing", "fill_values",
+    "has_text_labels",
+)  # fmt: skip
 """Those that only some slices of networks have, and those that older files lack."""
 
 

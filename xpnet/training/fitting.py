@@ -50,7 +50,7 @@ from .weighing import check_total_weight, refuse_balanced
 
 _SET_FROM_DATA = (
     "loss", "_ends_as_trained", "feature_names", "label_name", "class_names", "has_text_labels",
-    "categories",
+    "categories", "drops_missing", "fill_values",
 )  # fmt: skip
 """Attributes that :func:`fit` sets from its data set before it trains."""
 
@@ -327,7 +327,7 @@ def prepare(
         model.to(backend)
     model.loss, model.label_name = placed.loss, known.label_name
     model.feature_names, model.categories = known.feature_names, dict(known.categories)
-    model.fill_values = dict(known.fill_values)
+    model.fill_values, model.drops_missing = dict(known.fill_values), known.drops_missing
     model.class_names, model.has_text_labels = known.class_names, known.has_text_labels
     return placed
 

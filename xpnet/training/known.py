@@ -37,6 +37,8 @@ class Known:
     fill_values : dict of str or int to float or str
         What replaces missing cells, by the name of the feature before its categories became
         columns, or by its position.
+    drops_missing : bool
+        Whether rows with missing cells were dropped from the training data.
     """
 
     feature_names: list[str] | None = None
@@ -47,6 +49,7 @@ class Known:
     advice: str = ""
     label_name: str | list[str] | None = None
     fill_values: FillValues = field(default_factory=dict)
+    drops_missing: bool = False
 
     @classmethod
     def of(cls, source: Any) -> Self:
@@ -59,6 +62,7 @@ class Known:
             source.has_text_labels,
             label_name=source.label_name,
             fill_values=source.fill_values,
+            drops_missing=source.drops_missing,
         )
 
     @classmethod

@@ -64,6 +64,8 @@ class TrainableModel(Model):
         The categories of the features by name; also those that have become columns.
     fill_values : dict of str or int to float or str
         What replaces missing cells, by feature.
+    drops_missing : bool
+        Whether rows with missing cells were dropped from the training data.
     """
 
     epochs: int
@@ -97,6 +99,7 @@ class TrainableModel(Model):
         self.has_text_labels = False
         self.categories: Categories = {}
         self.fill_values: FillValues = {}
+        self.drops_missing = False
         self._is_fitted = False
         self._ends_as_trained = True
 
