@@ -184,15 +184,6 @@ def test_few_whole_numbers_are_classes_unless_told_otherwise(task, expected, tmp
     assert output.startswith(f"test {expected}")
 
 
-def test_info_tells_backends_and_what_is_missing(capsys):
-    status, output, _ = run(capsys, "info")
-    assert status == 0
-    assert output.startswith(f"xpnet {xpnet.__version__}, Python 3.")
-    assert "numpy" in output
-    assert "ready" in output
-    assert "cupy" in output
-
-
 def test_version(capsys):
     assert run(capsys, "--version")[:2] == (0, f"xpnet {xpnet.__version__}\n")
 
@@ -326,30 +317,6 @@ def test_what_would_fail_or_do_nothing_is_refused_before_training(
     status, output, errors = run(capsys, "train", "digits", *arguments)
     assert (status, output, len(errors.splitlines())) == (2, "", 1)
     assert message in errors
-
-
-def test_info_lists_every_cuda_device(monkeypatch):
-    from xpnet.backends import DeviceUnavailableError, Memory
-    from xpnet.cli import describe_backend
-
-    class Gpu:
-        xp = np
-
-        def __init__(self, device):
-            self.device_name = device
-
-        def memory(self):
-            return Memory(3_000_000_000, 8_000_000_000)
-
-    def resolve(device, backend):
-        if device == "cuda:2":
-            raise DeviceUnavailableError("this machine has 2 CUDA device(s)")
-        return Gpu(device)
-
-    monkeypatch.setattr("xpnet.cli.resolve", resolve)
-    rows = describe_backend("cupy")
-    assert [row[2] for row in rows] == ["cuda:0", "cuda:1"]
-    assert rows[0][1:] == (np.__version__, "cuda:0", "3.0 of 8.0 GB free", "ready")
 
 
 # ---- a regression keeps its digits
