@@ -186,15 +186,6 @@ def test_few_whole_numbers_are_classes_unless_told_otherwise(task, expected, tmp
     assert output.startswith(f"test {expected}")
 
 
-def test_info_tells_backends_and_what_is_missing(capsys):
-    status, output, _ = run(capsys, "info")
-    assert status == 0
-    assert output.startswith(f"xpnet {xpnet.__version__}, Python 3.")
-    assert "numpy" in output
-    assert "ready" in output
-    assert "cupy" in output
-
-
 def test_version(capsys):
     assert run(capsys, "--version")[:2] == (0, f"xpnet {xpnet.__version__}\n")
 

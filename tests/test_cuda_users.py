@@ -183,7 +183,7 @@ def test_the_command_line_trains_and_predicts(tmp_path, capsys):
 def test_the_command_line_lists_the_gpu(capsys):
     assert main(["info"]) == 0
     # PyTorch has a row of its own, which names the same device.
-    row, *_ = (line for line in capsys.readouterr().out.splitlines() if line.startswith("cupy"))
+    row, *_ = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  cupy"))
     assert "cuda:0" in row
     assert "ready" in row
     assert "GB free" in row

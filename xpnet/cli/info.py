@@ -27,8 +27,8 @@ from ..training.steps.compiled import cores
 WIDTH = 80
 """The most columns of a line."""
 
-_LONGEST = 400
-"""The most characters of a name or a reason that are shown."""
+_MOST_LINES = 8
+"""The most lines of an entry; longer ones are cut."""
 
 _LABEL = 20
 """The columns of labels."""
@@ -275,14 +275,21 @@ def _size(memory: Mapping[str, Any] | None) -> str:
 def _wrapped(label: str, text: str, plain: bool) -> list[str]:
     """Return lines of a label and a text, which goes on below itself; ASCII if ``plain``."""
     start = "\n" * label.startswith("\n")
-    label = "  " * label.startswith("  ") + printable(label, _LONGEST)
-    whole = f"{label.ljust(_LABEL - 1)} {printable(text, _LONGEST)}" if label and text else ""
-    whole = whole or label or printable(text, _LONGEST)
+    label = "  " * label.startswith("  ") + printable(label, 50)
+    whole = f"{label.ljust(_LABEL - 1)} {printable(text)}" if label and text else label
+    whole = whole or printable(text)
     if plain:
         whole = whole.encode("ascii", "backslashreplace").decode("ascii")
     # A filler after each character that takes two columns, and room for one cut off from it.
     counted = "".join(c + "\0" * (unicodedata.east_asian_width(c) in "WF") for c in whole)
     below = " " * (_LABEL if label and text else 2)
     width = WIDTH - ("\0" in counted)
-    lines = textwrap.wrap(counted, width, subsequent_indent=below, break_on_hyphens=False)
+    lines = textwrap.wrap(
+        counted,
+        width,
+        subsequent_indent=below,
+        break_on_hyphens=False,
+        max_lines=_MOST_LINES,
+        placeholder=" ...",
+    )
     return [start + lines[0].replace("\0", ""), *(line.replace("\0", "") for line in lines[1:])]
