@@ -597,7 +597,9 @@ def test_messages_name_options_instead_of_arguments():
     assert with_option_names("fill it in (missing='keep' reads it as NaN)") == (
         "fill it in (--missing median fills it in, --missing drop drops it)"
     )
-    assert with_option_names("device='cuda', decimal= and id=") == "--device cuda, --decimal and --id"
+    assert (
+        with_option_names("device='cuda', decimal= and id=") == "--device cuda, --decimal and --id"
+    )
     assert with_option_names("mislabel='x' and labels=3") == "mislabel='x' and labels=3"
 
 

@@ -1,13 +1,15 @@
 """The command line under Ctrl-C and SIGTERM: what was asked for is saved, in one line."""
 
+import json
 import os
+import random
 import re
 import signal
 import stat
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +31,18 @@ def default_ctrl_c():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def started(*arguments, folder):
-    """Start the command line as a shell does."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "xpnet", *map(str, arguments)],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=default_ctrl_c if os.name == "posix" else None,
-    )
+def started(*arguments, folder, errors=None):
+    """Start the command line as a shell does; its errors go to a pipe or to a file."""
+    with nullcontext(subprocess.PIPE) if errors is None else errors.open("wb") as stderr:
+        return subprocess.Popen(
+            [sys.executable, "-m", "xpnet", *map(str, arguments)],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            preexec_fn=default_ctrl_c if os.name == "posix" else None,
+        )
 
 
 def interrupt(monkeypatch, error, where="fit", epochs=2):
@@ -149,7 +152,7 @@ def test_ctrl_c_in_a_process_saves_and_exits_130(tmp_path):
         "train", "digits", "--epochs", 10**6, "--hidden", 8, "--save", "m", folder=tmp_path
     )
     shown = ""
-    while "loss=" not in shown:  # the progress bar, after the first epoch
+    while "loss: " not in shown:  # the line after the first epoch
         piece = process.stderr.read(1)
         assert piece, shown
         shown += piece
@@ -168,6 +171,42 @@ def test_ctrl_c_in_a_process_saves_and_exits_130(tmp_path):
 
 
 @posix
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))]
+)
+def test_a_signal_at_any_moment_saves_everything_that_was_asked_for(seed, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    rng = random.Random(seed)
+    number, wait = rng.choice([signal.SIGINT, signal.SIGTERM]), rng.uniform(0, 0.6)
+    files = "--save m --plot c.png --report r.json --log l.jsonl --checkpoint ck --every 3".split()
+    process = started(
+        "train", "digits", "--epochs", 10**6, "--hidden", 8, "--dtype", "float64", *files,
+        folder=tmp_path, errors=tmp_path / "errors",
+    )  # fmt: skip
+    while "Epoch 1/" not in (tmp_path / "errors").read_text():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(wait)
+    process.send_signal(number)
+    process.communicate()
+    last = (tmp_path / "errors").read_text().splitlines()[-1]
+    assert process.returncode == STATUS[number], last
+    assert "the network was saved to m" in last
+    assert "--resume ck goes on with the training" in last
+    history = xpnet.load(tmp_path / "m").history
+    whole = history.epochs - len(history.incomplete)
+    assert whole >= 1
+    lines = (tmp_path / "l.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == list(range(1, whole + 1))
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert len(report["history"]["columns"]["loss"]) == history.epochs
+    newest = max((tmp_path / "ck").iterdir())
+    assert xpnet.load(newest).history.epochs == whole
+    assert not [each for each in tmp_path.rglob("*") if each.name.endswith(".part")]
+
+
+@posix
 @pytest.mark.parametrize("after", [0.15, 0.3, 0.5, 0.8])
 def test_ctrl_c_while_the_command_starts_is_no_traceback(after, tmp_path):
     process = started(*SHORT[:2], "--epochs", 10**6, "--quiet", folder=tmp_path)
@@ -175,7 +214,7 @@ def test_ctrl_c_while_the_command_starts_is_no_traceback(after, tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     if "Traceback" in errors:  # while Python itself started, before it looked for xpnet
-        assert "xpnet" not in errors
+        assert str(ROOT / "xpnet") not in errors
     else:
         assert process.returncode in (-signal.SIGINT, 130)
         assert re.fullmatch(r"(xpnet: interrupted.*\n)?", errors)

@@ -1,5 +1,6 @@
 """``fit(resume=...)``: a training that was broken off comes to the same result, bit for bit."""
 
+import copy
 import os
 import signal
 import subprocess

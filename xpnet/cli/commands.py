@@ -11,7 +11,6 @@ from ..optimizers import OPTIMIZERS
 from .evaluate import run_evaluate
 from .info import show
 from .options import (
-    BYTES,
     COLUMN,
     COLUMNS,
     COUNT,
@@ -21,7 +20,6 @@ from .options import (
     POSITIVE,
     QUIET,
     SEED,
-    SHARE,
     SHARE_OR_0,
     SIZES,
     table_options,
@@ -66,9 +64,7 @@ def cli() -> None:
     help="auto classifies if the target is text or has at most 20 different whole numbers.  "
     "[default: auto]",
 )
-@click.option(
-    "--features", type=COLUMNS, help="The columns to learn from.  [default: all others]"
-)
+@click.option("--features", type=COLUMNS, help="The columns to learn from.  [default: all others]")
 @click.option("--exclude", type=COLUMNS, help="Columns to leave out.")
 @click.option("--id", type=COLUMN, help="A column that identifies rows, not a feature.")
 @click.option(
@@ -157,7 +153,9 @@ _TABLE = click.argument("source", metavar="FILE", type=FILE)
 @cli.command("evaluate")
 @_MODEL
 @_TABLE
-@click.option("--target", type=COLUMN, help="The column to compare with.  [default: as in training]")
+@click.option(
+    "--target", type=COLUMN, help="The column to compare with.  [default: as in training]"
+)
 @click.option("--report", type=FILE, help="Write the results to a .json, .md or .html file.")
 @table_options
 @DEVICE

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from .files import check_output_files
 from .predict import load_network, read_rows
 from .report import make_report, write_report
-from .tasks import with_class_codes
+from .tasks import warn_of_dropped, with_class_codes
 
 
 def run_evaluate(options: SimpleNamespace) -> None:
@@ -19,7 +19,9 @@ def run_evaluate(options: SimpleNamespace) -> None:
         raise ValueError(f"{options.model} {what}: {hint}")
     data = read_rows(network, options, label=target)
     if network.drops_missing:
+        n_rows = len(data)
         data = data.drop_missing()
+        warn_of_dropped(options.source, n_rows - len(data), n_rows)
     if isinstance(network.class_names, list):
         data = with_class_codes(data)
     elif data.class_names is not None:

@@ -52,6 +52,7 @@ _ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS)})=('[^']*'|\"[^\"]*\"|[^\s,:;()
 _BARE = re.compile(rf"\b({'|'.join(_OPTIONS)})=(?=[\s,;.)]|$)")
 
 _PHRASES = {
+    "path='": "'",
     "give Dataset.from_frame(frame)": "save it as a new CSV file",
     "missing='keep' reads it as NaN": "--missing median fills it in, --missing drop drops it",
     "missing='keep'": "--missing median",

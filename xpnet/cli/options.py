@@ -26,9 +26,7 @@ class Checked(click.ParamType):
     def __init__(self, name: str, check: Callable[[str], Any], expected: str) -> None:
         self.name, self._check, self._expected = name, check, expected
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the checked value; a default that is no text is valid."""
         if not isinstance(value, str):
             return value
@@ -61,7 +59,7 @@ def _fraction(text: str) -> float | None:
 def _names(text: str) -> list[str] | None:
     """Split names at commas; a name with a comma stands in double quotes."""
     (names,) = csv.reader([text], skipinitialspace=True, strict=True)
-    return names if all(names) else None
+    return names if names and all(names) else None
 
 
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

@@ -196,7 +196,9 @@ def _one_target(
         several = labels or class_names or [f"{name}_{k}" for k in range(classes.shape[1])]
         columns = {each: classes[:, k].tolist() for k, each in enumerate(several)}
         if proba:
-            columns |= {f"probability_{each}": _texts(chances[:, k]) for k, each in enumerate(several)}
+            columns |= {
+                f"probability_{each}": _texts(chances[:, k]) for k, each in enumerate(several)
+            }
         return columns
     columns = {name: classes.tolist()}
     if chances is None:

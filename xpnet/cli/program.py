@@ -1,5 +1,6 @@
 """The process: arguments in, messages and an exit status out."""
 
+import errno
 import os
 import sys
 import warnings
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(error, 1)
         except OSError as error:
             give_up_output()
-            return _fail(error, 1)
+            return _fail(error, 2 if error.errno == errno.ENAMETOOLONG else 1)
         except MemoryError as error:
             reason = f" ({error})" if str(error) else ""
             return _fail(f"out of memory{reason}: give a smaller --hidden or --batch-size", 1)

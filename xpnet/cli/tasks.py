@@ -146,14 +146,21 @@ def _read(source: str, options: SimpleNamespace, **request: Any) -> Dataset:
     n_rows = len(data)
     if options.missing == "drop":
         data = data.drop_missing()
+        warn_of_dropped(source, n_rows - len(data), n_rows)
     elif options.missing == "median":
         data = _without_missing_labels(data)
+        warn_of_dropped(source, n_rows - len(data), n_rows, f"without {options.target!r}")
     else:
         check_finite(data, source)
-    if left_out := n_rows - len(data):
-        what = "with missing cells" if options.missing == "drop" else f"without {options.target!r}"
-        print_message(f"warning: {source}: {left_out} of {n_rows} rows are left out, {what}")
     return data
+
+
+def warn_of_dropped(
+    source: str, n_dropped: int, n_rows: int, what: str = "with missing cells"
+) -> None:
+    """Say on standard error how many rows of a table are left out, unless none are."""
+    if n_dropped:
+        print_message(f"warning: {source}: {n_dropped} of {n_rows} rows are left out, {what}")
 
 
 def _without_missing_labels(data: Dataset) -> Dataset:

@@ -98,8 +98,25 @@ def _check_checkpoints(options: SimpleNamespace) -> None:
             f"--checkpoint {options.checkpoint} and --resume {options.resume}: expected one folder;"
             " --resume also writes checkpoints"
         )
+    if folder := options.checkpoint or options.resume:
+        _check_folder("--checkpoint" if options.checkpoint else "--resume", Path(folder))
+    if options.checkpoint and not options.resume and checkpoints_in(Path(options.checkpoint)):
+        raise ValueError(
+            f"--checkpoint {options.checkpoint}: the folder has checkpoints of another training: "
+            f"give another folder, or --resume {options.checkpoint} to go on with that training"
+        )
     if options.patience is not None and not options.early_stopping:
         raise ValueError("--patience needs --early-stopping")
+
+
+def _check_folder(option: str, folder: Path) -> None:
+    """Refuse a folder that cannot be made, because it or one above it is a file."""
+    try:
+        existing = next((each for each in (folder, *folder.parents) if each.exists()), None)
+    except OSError as error:
+        raise ValueError(f"{option} {folder}: {error.strerror}") from error
+    if existing is not None and not existing.is_dir():
+        raise ValueError(f"{option} {folder}: {existing} is a file: give a folder")
 
 
 def _callbacks(options: SimpleNamespace) -> list[Callback]:
@@ -116,7 +133,7 @@ def _callbacks(options: SimpleNamespace) -> list[Callback]:
 
 def _fit(network: NeuralNetwork, task: Task, options: SimpleNamespace) -> None:
     """Train a network; a message about divergence names an option."""
-    if options.resume and not _has_checkpoints(options.resume):
+    if options.resume and not checkpoints_in(Path(options.resume)):
         print_message(f"{options.resume} has no checkpoints yet: training starts at epoch 1")
     try:
         with epoch_lines(not options.quiet and not network.progress):
@@ -135,11 +152,6 @@ def _fit(network: NeuralNetwork, task: Task, options: SimpleNamespace) -> None:
             f"{_first_of(error.differences)}): give the data and options of the first run, or "
             "another folder"
         ) from None
-    except FileExistsError as error:
-        raise ValueError(
-            f"--checkpoint {options.checkpoint}: the folder has checkpoints of another training: "
-            f"give another folder, or --resume {options.checkpoint} to go on with that training"
-        ) from error
 
 
 def _first_of(differences: list[str]) -> str:
@@ -151,11 +163,6 @@ def _first_of(differences: list[str]) -> str:
 
 
 _MOST_DIFFERENCES, _MOST_OF_A_DIFFERENCE = 3, 80
-
-
-def _has_checkpoints(folder: str) -> bool:
-    """Whether a folder has checkpoints."""
-    return bool(checkpoints_in(Path(folder)))
 
 
 def _batch_size(n_samples: int, least: int) -> int:

@@ -1,0 +1,419 @@
+"""The command line and tables: columns, categories, missing cells, formats of files, pipes."""
+
+import csv
+import gzip
+import io
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xpnet
+from tests.cli import ROOT, run
+from xpnet import Dataset
+
+QUICK = ["--epochs", "12", "--hidden", "16", "--quiet"]
+SHADE = {"red": 50.0, "green": 10.0, "blue": 0.0}
+
+
+def table(n=200, missing=0.0, seed=0):
+    """Return rows of a table whose price depends on the size and the colour."""
+    rng = np.random.default_rng(seed)
+    rows = [["name", "colour", "size", "weight, kg", "price"]]
+    for k in range(n):
+        colour, size = rng.choice(list(SHADE)), round(float(rng.uniform(0, 10)), 3)
+        price = round(20 * size + SHADE[colour] + float(rng.normal(0, 2)), 2)
+        cells = [colour, size, round(float(rng.uniform(0, 3)), 3)]
+        cells = ["" if rng.uniform() < missing else each for each in cells]
+        rows.append([f"n{k}", *cells, price])
+    return rows
+
+
+def text(rows, delimiter=",", decimal="."):
+    """Return rows as the content of a CSV file."""
+    file = io.StringIO()
+    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+    for row in rows:
+        cells = [
+            str(each).replace(".", decimal) if isinstance(each, float) else each for each in row
+        ]
+        writer.writerow(cells)
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Go to an empty folder with the tables prices.csv and gaps.csv."""
+    monkeypatch.chdir(tmp_path)
+    Path("prices.csv").write_text(text(table()))
+    Path("gaps.csv").write_text(text(table(missing=0.1)))
+    return tmp_path
+
+
+def train(*arguments, source="prices.csv", target="price"):
+    """Train quickly, without the column of names; return what was printed."""
+    status, output, errors = run(
+        "train", source, "--target", target, "--id", "name", *QUICK, *arguments
+    )
+    assert status == 0, errors
+    return output, errors
+
+
+def score(output):
+    """Return the last score on a line such as "test rmse: 2, test r2: 0.9"."""
+    return float(output.rsplit(": ", 1)[1])
+
+
+def predict(*arguments):
+    """Return the rows that ``xpnet predict`` writes."""
+    status, output, errors = run("predict", *arguments)
+    assert status == 0, errors
+    return list(csv.reader(io.StringIO(output)))
+
+
+# ---- columns and categories
+
+
+@pytest.mark.parametrize("how", ["one-hot", "embedding"])
+def test_categories_are_learned_and_kept_in_the_model(how, folder):
+    output, _ = train("--categories", how, "--epochs", "40", "--save", "m.st")
+    assert score(output) > 0.9
+    rows = predict("m.st", "prices.csv", "--id", "name")
+    assert rows[0] == ["name", "price"]
+    assert [row[0] for row in rows[1:]] == [row[0] for row in table()[1:]]
+    net = xpnet.load("m.st")  # in Python, too
+    columns = ["colour", "size", "weight, kg"]
+    expected = net.predict(Dataset.from_csv("prices.csv", columns=columns))[:, 0]
+    np.testing.assert_array_equal([float(row[1]) for row in rows[1:]], expected)
+    kinds = {type(layer).__name__ for layer in net.layers}
+    assert ("CategoricalEmbeddings" in kinds) == (how == "embedding")
+
+
+def test_a_category_that_training_did_not_have_is_refused_with_its_row(folder):
+    train("--save", "m.st")
+    Path("new.csv").write_text('name,colour,size,"weight, kg"\na,red,1,2\nb,pink,1,2\n')
+    status, output, errors = run("predict", "m.st", "new.csv")
+    assert (status, output, len(errors.splitlines())) == (2, "", 1)
+    assert "row 1, column 'colour': 'pink' is not among" in errors
+
+
+def test_features_are_named_or_excluded(folder):
+    train("--features", 'size,"weight, kg"', "--save", "named.st")
+    train("--exclude", "colour", "--save", "excluded.st")
+    assert xpnet.load("named.st").feature_names == ["size", "weight, kg"]
+    assert Path("named.st").read_bytes() == Path("excluded.st").read_bytes()
+    status, _, errors = run("train", "prices.csv", "--target", "price", "--features", "size,weihgt")
+    assert (status, "unknown column 'weihgt'" in errors) == (2, True)
+
+
+def test_a_column_that_identifies_the_rows_is_not_learned_by_mistake(folder):
+    arguments = ["train", "prices.csv", "--target", "price", *QUICK]
+    status, _, errors = run(*arguments)
+    assert status == 2
+    assert (
+        "column 'name': 200 different strings in 200 rows, e.g. 'n0': give --exclude name" in errors
+    )
+    assert run(*arguments, "--features", "name,size")[0] == 0
+
+
+# ---- missing cells
+
+
+def test_missing_cells_are_refused_unless_told_otherwise(folder):
+    status, output, errors = run(
+        "train", "gaps.csv", "--target", "price", "--id", "name", *QUICK, "--save", "m.st"
+    )
+    assert (status, output, len(errors.splitlines())) == (2, "", 1)
+    assert "gaps.csv, line " in errors
+    assert "--missing median" in errors
+    assert not Path("m.st").exists()
+
+
+@pytest.mark.parametrize("how", ["one-hot", "embedding"])
+def test_medians_of_the_training_rows_are_kept_in_the_model(how, folder):
+    output, errors = train(
+        "--missing", "median", "--categories", how, "--save", "m.st", source="gaps.csv"
+    )
+    net = xpnet.load("m.st")
+    data = Dataset.from_csv("gaps.csv", label="price", id="name", missing="keep")
+    training, _ = xpnet.train_test_split(data, test_size=0.25, random_state=0)
+    assert net.fill_values == training.fill_missing().fill_values
+    assert net.fill_values != data.fill_missing().fill_values
+    Path("new.csv").write_text('colour,size,"weight, kg"\n,,\nred,1,2\n')
+    filled = [net.fill_values[name] for name in ("colour", "size", "weight, kg")]
+    Path("filled.csv").write_text(text([["colour", "size", "weight, kg"], filled, ["red", 1, 2]]))
+    rows = predict("m.st", "new.csv")
+    assert rows == predict("m.st", "filled.csv")
+    assert len(rows) == 3
+
+
+def test_dropped_rows_are_counted_and_get_no_prediction(folder):
+    _, errors = train("--missing", "drop", "--save", "m.st", source="gaps.csv")
+    complete = ["" not in row for row in table(missing=0.1)[1:]]
+    left_out = complete.count(False)
+    assert errors == (
+        f"xpnet: warning: gaps.csv: {left_out} of 200 rows are left out, with missing cells\n"
+    )
+    status, output, errors = run("predict", "m.st", "gaps.csv", "--id", "name")
+    rows = list(csv.reader(io.StringIO(output)))[1:]
+    assert status == 0
+    assert f"{left_out} of 200 rows have missing cells and no prediction" in errors
+    assert [row[1] != "" for row in rows] == complete
+    Path("whole.csv").write_text(text([row for row in table(missing=0.1) if "" not in row]))
+    whole = predict("m.st", "whole.csv")[1:]
+    assert [row[1] for row in rows if row[1]] == [row[0] for row in whole]
+    status, evaluated, errors = run("evaluate", "m.st", "gaps.csv")
+    assert (status, evaluated) == (0, run("evaluate", "m.st", "whole.csv")[1])
+    assert f"{left_out} of 200 rows are left out" in errors
+
+
+def test_rows_without_a_target_are_left_out_with_a_warning(folder):
+    rows = table()
+    rows[3][4] = rows[7][4] = ""
+    Path("t.csv").write_text(text(rows))
+    _, errors = train("--missing", "median", source="t.csv")
+    assert errors == "xpnet: warning: t.csv: 2 of 200 rows are left out, without 'price'\n"
+    for row in rows[1:]:
+        row[4] = ""
+    Path("t.csv").write_text(text(rows))
+    status, _, errors = run("train", "t.csv", "--target", "price", "--missing", "median")
+    assert (status, len(errors.splitlines())) == (2, 1)
+
+
+def test_classes_without_a_target_are_left_out(folder):
+    rows = table()
+    rows[3][1] = ""
+    Path("t.csv").write_text(text(rows))
+    output, errors = train("--missing", "median", "--save", "m.st", source="t.csv", target="colour")
+    assert "1 of 200 rows are left out, without 'colour'" in errors
+    assert xpnet.load("m.st").class_names == ["blue", "green", "red"]
+
+
+# ---- files
+
+
+def write(path):
+    """Write the table of prices in the format of a file's ending."""
+    if path.endswith(".parquet"):
+        pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+        pandas.read_csv("prices.csv").to_parquet(path)
+    elif path.endswith(".gz"):
+        Path(path).write_bytes(gzip.compress(Path("prices.csv").read_bytes()))
+    elif path.endswith(".tsv"):
+        Path(path).write_text(text(table(), "\t"))
+    else:
+        delimiter, decimal = (";", ",") if path == "comma.csv" else ("|", ".")
+        Path(path).write_text(text(table(), delimiter, decimal))
+
+
+FORMATS = ["p.tsv", "p.csv.gz", "p.parquet", "comma.csv", "bar.txt"]
+
+
+@pytest.mark.parametrize("path", FORMATS)
+def test_all_formats_give_the_same_network(path, folder):
+    write(path)
+    train("--save", "m.st")
+    train("--save", "other.st", source=path)
+    one, other = xpnet.load("m.st"), xpnet.load("other.st")
+    data = Dataset.from_csv("prices.csv", columns=["colour", "size", "weight, kg"])
+    np.testing.assert_array_equal(one.predict(data), other.predict(data))
+    assert predict("m.st", path) == predict("m.st", "prices.csv")
+    assert run("evaluate", "m.st", path) == run("evaluate", "m.st", "prices.csv")
+
+
+@pytest.mark.parametrize("path", ["prices.csv", "p.csv.gz", "p.parquet"])
+def test_standard_input_is_read_like_the_file(path, folder):
+    if path != "prices.csv":
+        write(path)
+    train("--save", "m.st")
+    for arguments in (
+        ["predict", "m.st"],
+        ["evaluate", "m.st"],
+        ["train", "--target", "price", "--id", "name", *QUICK],
+    ):
+        command, *others = arguments
+        done = [
+            subprocess.run(
+                [sys.executable, "-m", "xpnet", command, *others, *source],
+                stdin=Path(path).open("rb"),
+                capture_output=True,
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                check=True,
+            ).stdout
+            for source in (["-"], [path])
+        ]
+        assert done[0] == done[1] != b""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_read_once(folder):
+    train("--save", "m.st")
+    os.mkfifo("pipe")
+    writer = threading.Thread(
+        target=Path("pipe").write_bytes, args=(Path("prices.csv").read_bytes(),)
+    )
+    writer.start()
+    rows = predict("m.st", "pipe")
+    writer.join()
+    assert rows == predict("m.st", "prices.csv")
+
+
+def test_messages_name_standard_input(folder):
+    train("--save", "m.st")
+    done = subprocess.run(
+        [sys.executable, "-m", "xpnet", "predict", "m.st", "-"],
+        input=b"a,b\n1,2\n",
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"unknown column 'colour'" in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "xpnet", "train", "-", "--target", "b"],
+        input=b"a,b\n1,2\n3\n",
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert b"xpnet: standard input, line 3: " in done.stderr
+
+
+def test_a_comma_that_may_separate_thousands_needs_an_option(folder):
+    rows = ["a;b", *[f"{k},500;{k % 2},000" for k in range(1, 60)]]
+    Path("t.csv").write_text("\n".join(rows))
+    arguments = ["train", "t.csv", "--target", "b", *QUICK]
+    status, _, errors = run(*arguments)
+    assert (status, len(errors.splitlines())) == (2, 1)
+    assert "give --decimal , or --decimal ." in errors
+    assert run(*arguments, "--decimal", ",")[0] == 0
+
+
+def test_a_table_without_a_header(folder):
+    Path("t.csv").write_text("\n".join(f"{k % 7},{k % 2}" for k in range(60)))
+    status, _, errors = run("train", "t.csv", "--target", "1", *QUICK)
+    assert (status, "--no-header" in errors) == (2, True)
+    assert run("train", "t.csv", "--target", "1", "--no-header", *QUICK)[0] == 0
+
+
+def test_options_of_text_files_do_not_go_with_parquet(folder):
+    write("p.parquet")
+    status, _, errors = run("train", "p.parquet", "--target", "price", "--decimal", ",")
+    assert (status, "--decimal is for text files" in errors) == (2, True)
+
+
+# ---- test and validation files
+
+
+def test_a_test_file_leaves_all_rows_to_training(folder):
+    Path("test.csv").write_text(text(table(50, seed=1)))
+    arguments = ["train", "prices.csv", "--target", "price", "--id", "name", "--epochs", "12"]
+    status, output, _ = run(*arguments, "--test", "test.csv", "--save", "m.st")
+    assert status == 0
+    assert "200 samples to train on, 50 to test on" in output
+    evaluated = run("evaluate", "m.st", "test.csv")[1]
+    assert f"rmse: {float(output.split('rmse: ')[1].split(',')[0]):.6g}\n" in evaluated
+
+
+def test_a_validation_file_is_evaluated_after_each_epoch(folder):
+    Path("v.csv").write_text(text(table(60, seed=1)))
+    train("--validation", "v.csv", "--save", "m.st")
+    net = xpnet.load("m.st")
+    data = Dataset.from_csv("v.csv", label="price", columns=["colour", "size", "weight, kg"])
+    assert net.history["val_r2"][-1] == pytest.approx(net.score(data, metric="r2"), rel=1e-6)
+
+
+def test_without_test_rows_the_training_rows_are_scored(folder):
+    output, _ = train("--test-size", "0", "--save", "m.st")
+    assert output.startswith("training rmse: ")
+    assert "val_loss" not in xpnet.load("m.st").history
+
+
+@pytest.mark.parametrize("option", ["--test", "--validation"])
+def test_a_second_file_must_have_the_columns_of_the_first(option, folder):
+    Path("other.csv").write_text("name,size,price\na,1,2\n")
+    status, _, errors = run(
+        "train", "prices.csv", "--target", "price", "--id", "name", option, "other.csv", *QUICK
+    )
+    assert (status, len(errors.splitlines())) == (2, 1)
+    assert "unknown column 'colour'" in errors
+
+
+def test_numbers_as_classes_are_matched_by_their_names(folder):
+    rows = ["a,b", *[f"{k % 3}.{k % 5},{(2, 5, 9)[k % 3]}" for k in range(90)]]
+    Path("t.csv").write_text("\n".join(rows))
+    only = ["a,b", *[f"2.{k % 5},9" for k in range(9)]]  # whose one class is not the first
+    Path("test.csv").write_text("\n".join(only))
+    status, output, errors = run(
+        "train", "t.csv", "--target", "b", "--test", "test.csv", "--epochs", "60", "--quiet",
+        "--save", "m.st",
+    )  # fmt: skip
+    assert (status, score(output)) == (0, 1.0), errors
+    assert "accuracy: 1\n" in run("evaluate", "m.st", "test.csv")[1]
+    assert {row[0] for row in predict("m.st", "test.csv")[1:]} == {"9"}
+
+
+# ---- predictions
+
+
+def test_probabilities_of_all_classes(folder):
+    train("--save", "m.st", target="colour")
+    rows = predict("m.st", "prices.csv", "--proba")
+    assert rows[0] == ["colour", "probability_blue", "probability_green", "probability_red"]
+    names = ["blue", "green", "red"]
+    for row in rows[1:]:
+        chances = [float(each) for each in row[1:]]
+        assert sum(chances) == pytest.approx(1.0, abs=2e-4)
+        assert names[int(np.argmax(chances))] == row[0]
+    train("--save", "r.st")
+    status, _, errors = run("predict", "r.st", "prices.csv", "--proba")
+    assert (status, "--proba: 'price' is a number" in errors) == (2, True)
+
+
+def test_predictions_are_written_to_a_file(folder):
+    train("--save", "m.st")
+    assert run("predict", "m.st", "prices.csv", "--output", "out.csv") == (0, "", "")
+    assert list(csv.reader(Path("out.csv").read_text().splitlines())) == predict(
+        "m.st", "prices.csv"
+    )
+    for path in ("prices.csv", "m.st"):
+        before = Path(path).read_bytes()
+        assert run("predict", "m.st", "prices.csv", "--output", path)[0] == 2
+        assert Path(path).read_bytes() == before
+
+
+def test_heads_have_a_column_for_each_target(folder):
+    net = xpnet.NeuralNetwork(
+        5, 20, "adam", loss={"kind": ("softmax_cross_entropy", 2), "size": ("mse", 1)}, seed=0
+    )
+    X = np.arange(40.0)[:, None]
+    kinds = np.where(X[:, 0] > 20, "big", "small")
+    net.add(xpnet.Normalization.adapt(X)).add(xpnet.DenseLayer(3))
+    net.fit(Dataset(X, {"kind": kinds, "size": X[:, 0]}, ["x"])).save("heads.st")
+    Path("x.csv").write_text("x\n1\n39\n")
+    rows = predict("heads.st", "x.csv", "--proba")
+    assert rows[0] == ["kind", "kind_probability_big", "kind_probability_small", "size"]
+    assert predict("heads.st", "x.csv")[0] == ["kind", "kind_probability", "size"]
+    outputs = net.predict([[1.0], [39.0]])
+    np.testing.assert_array_equal([float(row[3]) for row in rows[1:]], outputs[:, 2])
+    assert [row[0] for row in rows[1:]] == net.predict_classes([[1.0], [39.0]])["kind"].tolist()
+
+
+def test_a_table_larger_than_the_limit_gives_the_same(folder, monkeypatch):
+    monkeypatch.setattr("xpnet.cli.predict._ROWS", 32)
+    train("--save", "m.st", "--categories", "embedding")
+    train("--save", "stored.st", "--categories", "embedding", "--memory-limit", "2K")
+    limited = ["--memory-limit", "1K"]
+    assert predict("m.st", "prices.csv", *limited) == predict("m.st", "prices.csv")
+    assert (
+        run("evaluate", "m.st", "prices.csv", *limited)[1]
+        == run("evaluate", "m.st", "prices.csv")[1]
+    )
+    expected = [float(row[0]) for row in predict("m.st", "prices.csv")[1:]]
+    found = [float(row[0]) for row in predict("stored.st", "prices.csv", *limited)[1:]]
+    assert np.corrcoef(found, expected)[0, 1] > 0.99

@@ -1,0 +1,217 @@
+"""``xpnet train``: early stopping, checkpoints, logs, reports, progress, and the same file again."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xpnet
+from tests.cli import ROOT, run
+
+ROWS = 90
+TRAIN = ["train", "t.csv", "--target", "y", "--hidden", "8", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Go to a folder with the table t.csv, whose target is a class."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{k % 3 + rng.normal(0, 0.3):.3f},{rng.normal():.3f},{'xyz'[k % 3]}" for k in range(ROWS)
+    ]
+    Path("t.csv").write_text("\n".join(["a,b,y", *rows]))
+    return tmp_path
+
+
+def train(*arguments):
+    """Train on the table; return the output and the errors."""
+    status, output, errors = run(*TRAIN, *arguments)
+    assert status == 0, errors
+    return output, errors
+
+
+# ---- early stopping
+
+
+def test_early_stopping_holds_out_training_rows_and_keeps_the_best_epoch():
+    train(
+        "--early-stopping",
+        "--patience",
+        "3",
+        "--epochs",
+        "500",
+        "--learning-rate",
+        "0.05",
+        "--save",
+        "m.st",
+    )
+    net = xpnet.load("m.st")
+    assert net.history.epochs < 500
+    assert net.history.kept_epoch == int(np.argmin(net.history["val_loss"])) + 1
+    status, output, _ = run(*TRAIN[:-1], "--early-stopping", "--epochs", "1")
+    assert "to validate on" in output
+    assert "23 to test on" in output
+    numbers = [int(each) for each in re.findall(r"(\d+) (?:samples )?to", output)]
+    assert sum(numbers) == ROWS
+
+
+def test_patience_belongs_to_early_stopping():
+    status, _, errors = run(*TRAIN, "--patience", "3")
+    assert (status, errors) == (2, "xpnet: --patience needs --early-stopping\n")
+
+
+# ---- the same again
+
+
+@pytest.mark.parametrize("more", [[], ["--early-stopping"], ["--checkpoint", "ck"]])
+def test_the_same_seed_gives_the_same_bytes(more, tmp_path, monkeypatch):
+    files = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        Path("t.csv").write_bytes((tmp_path / "t.csv").read_bytes())
+        train("--epochs", "5", "--save", "m.st", "--report", "r.json", "--seed", "3", *more)
+        files.append([Path(each).read_bytes() for each in ("m.st", "r.json")])
+    assert files[0] == files[1]
+
+
+# ---- checkpoints
+
+
+def test_a_resumed_training_gives_the_bytes_of_a_whole_one():
+    train("--epochs", "9", "--save", "whole.st")
+    train("--epochs", "4", "--checkpoint", "ck", "--every", "3")
+    assert sorted(os.listdir("ck")) == [
+        "checkpoint-000003.safetensors",
+        "checkpoint-000004.safetensors",
+    ]
+    for _ in range(2):  # the second time, there is nothing left to train
+        train("--epochs", "9", "--resume", "ck", "--save", "resumed.st")
+        assert Path("resumed.st").read_bytes() == Path("whole.st").read_bytes()
+
+
+def test_a_job_may_be_started_with_resume_before_there_is_a_checkpoint():
+    _, errors = train("--epochs", "6", "--resume", "ck", "--save", "m.st")
+    assert errors == "xpnet: ck has no checkpoints yet: training starts at epoch 1\n"
+    _, errors = train("--epochs", "9", "--resume", "ck", "--save", "m.st")
+    assert errors == ""
+    assert xpnet.load("m.st").history.epochs == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--resume", "ck", "--batch-size", "7"], "batch_size: 16, now 7"),
+        (["--resume", "ck", "--seed", "5"], "give the data and options of the first run"),
+        (["--checkpoint", "ck"], "--resume ck to go on with that training"),
+        (["--checkpoint", "a", "--resume", "b"], "expected one folder"),
+        (["--every", "3"], "--every needs --checkpoint FOLDER"),
+        (["--checkpoint", "t.csv"], "--checkpoint t.csv: t.csv is a file: give a folder"),
+    ],
+)
+def test_what_cannot_be_resumed_is_refused_in_one_line(options, said):
+    train("--epochs", "2", "--checkpoint", "ck")
+    status, output, errors = run(*TRAIN, "--epochs", "4", *options)
+    assert (status, output, len(errors.splitlines())) == (2, "", 1)
+    assert said in errors
+    assert len(errors) < 500
+
+
+# ---- logs
+
+
+@pytest.mark.parametrize("path", ["log.csv", "log.jsonl"])
+def test_a_log_has_a_row_for_each_epoch_also_of_a_resumed_training(path):
+    train("--epochs", "6", "--checkpoint", "ck", "--log", path)
+    train("--epochs", "8", "--resume", "ck", "--log", path, "--save", "m.st")
+    lines = Path(path).read_text().splitlines()
+    rows = (
+        list(csv.DictReader(lines)) if path == "log.csv" else [json.loads(line) for line in lines]
+    )
+    history = xpnet.load("m.st").history
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4, 5, 6, 7, 8]
+    for name in ("loss", "val_accuracy"):
+        assert [float(row[name]) for row in rows] == history[name]
+    assert all(float(row["seconds"]) > 0 for row in rows)
+
+
+def test_a_log_of_another_kind_is_refused():
+    status, _, errors = run(*TRAIN, "--log", "log.txt")
+    assert (status, errors) == (
+        2, "xpnet: --log log.txt: expected a name that ends in .csv or .jsonl\n"
+    )  # fmt: skip
+
+
+# ---- reports
+
+
+@pytest.mark.parametrize("path", ["r.json", "r.md", "r.html"])
+def test_a_report_has_the_printed_score(path):
+    output, _ = train("--epochs", "20", "--report", path, "--save", "m.st")
+    report = Path(path).read_text()
+    accuracy = float(output.split(": ")[1])
+    if path == "r.json":
+        content = json.loads(report)
+        assert content["metrics"]["test"]["accuracy"] == pytest.approx(accuracy, abs=5e-5)
+        assert content["settings"]["epochs"] == 20
+        assert content["settings"]["seed"] == 0
+    for part in ("accuracy", "t.csv", "numpy", "epochs"):
+        assert part in report
+    assert run("evaluate", "m.st", "t.csv", "--report", path)[0] == 0
+    assert "t.csv" in Path(path).read_text()
+
+
+# ---- progress
+
+
+def test_a_pipe_gets_a_line_for_each_epoch_and_no_bar():
+    status, output, errors = run(*TRAIN[:-1], "--epochs", "3")
+    assert status == 0
+    assert "\r" not in output + errors
+    lines = errors.splitlines()
+    assert [line.split(" - ")[0] for line in lines] == ["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"]
+    assert all("val_accuracy: " in line for line in lines)
+    assert train("--epochs", "3")[1] == ""  # --quiet
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are those of POSIX systems")
+@pytest.mark.parametrize("columns", [80, 60])
+def test_a_terminal_gets_a_bar_that_fits(columns):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "", "TERM": "xterm"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xpnet", *TRAIN[:-1], "--epochs", "40"],
+        stdin=slave, stdout=slave, stderr=slave, env=environment,
+    )  # fmt: skip
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(master, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(master)
+    assert process.wait() == 0
+    states = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown.decode()).replace("\n", "\r").split("\r")
+    assert max(map(len, states)) <= columns
+    bars = [each for each in states if "%|" in each]
+    assert re.match(r"epoch \d+/40 +\d+%\|", bars[-1])
+    if columns == 80:
+        assert "val_accuracy=" in bars[-1]
+    assert any(each.startswith("test accuracy: ") for each in states)
