@@ -1,4 +1,4 @@
-"""Loading networks; :mod:`xpnet.model_files` describes the files."""
+"""Loading networks; see :mod:`xpnet.model_files` for the format of the files."""
 
 import os
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ def load(
 ) -> NeuralNetwork:
     """Read a network from a file that ``save`` wrote, on any device.
 
-    Files from strangers are safe to load: nothing in a file is run or imported, and time and memory
-    are in proportion to its size. But your own classes get arguments from the file.
+    Files from untrusted sources are safe to load: nothing in a file is run or imported, and time
+    and memory are in proportion to its size. But your own classes get arguments from the file.
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ def load(
     ModelFileError
         The file was truncated or altered, was not written by :meth:`NeuralNetwork.save
         <xpnet.NeuralNetwork.save>`, or by a version of xpnet with another format. Or a tensor is
-        missing, belongs to no part of the network, has the wrong shape or type, or numbers that
-        training cannot leave, such as NaN. Or a part's class is not found, or its constructor
+        missing, belongs to no part of the network, has the wrong shape or type, or has values that
+        training cannot produce, such as NaN. Or a part's class is not found, or its constructor
         raised an error. The message begins with the path.
     DeviceUnavailableError, UnknownNameError, TypeError
         The device, the backend, the metric or a class in ``custom`` is unknown or not available.
     MemoryError
-        There is no room for the network.
+        The network does not fit in memory.
 
     Examples
     --------
@@ -117,7 +117,7 @@ class NetworkLoader(PartLoader):
     Parameters
     ----------
     content : dict
-        As :data:`xpnet.model_files.schema.FILE` describes it.
+        In the form of :data:`xpnet.model_files.schema.FILE`.
     tensors : Tensors
     """
 
@@ -137,9 +137,9 @@ class NetworkLoader(PartLoader):
         network._new_optimizer = fresh
         for name in ("loss", "regularizer", "optimizer"):
             self._set_part_state(getattr(network, name), content[name], name, network)
-        measures = self._part(content["metric"])
-        self._set_part_state(measures, content["metric"], "metric", network)
-        network.metric = measures  # with their states, of which their names may be part
+        metric_parts = self._part(content["metric"])
+        self._set_part_state(metric_parts, content["metric"], "metric", network)
+        network.metric = metric_parts  # after their states, on which their names may depend
         # A restart begins with this one, which may differ from the current optimizer.
         name = "new_optimizer"
         self._set_part_state(network._new_optimizer, content[name], name, network)
@@ -152,7 +152,7 @@ class NetworkLoader(PartLoader):
             function.loading = False
         if metric is not None:
             if any(isinstance(each, UnsavedFunction) for each in network.metrics):
-                network.metric = None  # the functions that are given take their places
+                network.metric = None  # the given functions replace them
             network.metric = metric
         return network
 

@@ -17,9 +17,9 @@ def summary(layers: Sequence[Layer], dtype: str) -> str:
 
     rows = []
     for depth, layer in _with_depths(layers):
-        n, still = layer.parameters(), _frozen(layer)
-        words = "" if not still else "frozen" if still == n else "partly frozen"
-        rows.append(("- " * depth + layer.layer_name(), layer.output_shape(), n, words))
+        n, n_frozen = layer.parameters(), _frozen(layer)
+        note = "" if not n_frozen else "frozen" if n_frozen == n else "partly frozen"
+        rows.append(("- " * depth + layer.layer_name(), layer.output_shape(), n, note))
     frozen = sum(map(_frozen, layers))
     if not frozen:
         rows = [row[:3] for row in rows]  # type: ignore[misc]
@@ -38,7 +38,7 @@ def _with_depths(layers: Iterable[Layer], depth: int = 0) -> Iterator[tuple[int,
 
 
 def _frozen(layer: Layer) -> int:
-    """Return how many numbers in a layer, and in those inside it, are frozen."""
+    """Return the number of frozen values in a layer and the layers inside it."""
     if not layer.inner_layers:
         return 0 if layer.trainable else layer.parameters()
     frozen = (each for each in all_layers([layer]) if not each.trainable)
