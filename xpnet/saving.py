@@ -11,7 +11,7 @@ from .common.checks import check_path
 from .model.randomness import Randomness
 from .model_files import ModelFileError, save
 from .model_files.describing import Tensors, UnsavedFunction
-from .model_files.forms import MOST_TOLD, is_of_machine
+from .model_files.forms import MAX_MESSAGE, is_environment_error
 from .model_files.kinds import Classes, Custom
 from .model_files.loading import TRAINING, PartLoader
 from .model_files.reading import read
@@ -94,11 +94,11 @@ def load(
         tensors = Tensors(home, arrays, classes)
         network = NetworkLoader(content, tensors).network(device, backend, metric)
     except ModelFileError as error:
-        raise ModelFileError(f"{path}: {printable(error, MOST_TOLD)}") from error
+        raise ModelFileError(f"{path}: {printable(error, MAX_MESSAGE)}") from error
     except Exception as error:
-        if is_of_machine(error):
+        if is_environment_error(error):
             raise
-        reason = f"{type(error).__name__}: {printable(error, MOST_TOLD)}"
+        reason = f"{type(error).__name__}: {printable(error, MAX_MESSAGE)}"
         raise ModelFileError(f"{path}: the network cannot be built: {reason}") from error
     lost = [each.name for each in network.metrics if isinstance(each, UnsavedFunction)]
     if lost:
@@ -146,7 +146,7 @@ class NetworkLoader(PartLoader):
         self._set_history(network.history, content)
         self._set_attributes(network, content["network"]["attributes"])
         if TRAINING in content:  # of a checkpoint, which only fit(resume=...) needs
-            self._tensors.pass_over(TRAINING)
+            self._tensors.mark_used(TRAINING)
         self._tensors.check_used()
         for function in self._tensors.functions:
             function.loading = False

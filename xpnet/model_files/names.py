@@ -1,4 +1,4 @@
-"""The names that a network keeps of its data: of features, categories, classes, the label."""
+"""The names in the training data that a network keeps: features, categories, classes, label."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from .forms import ModelFileError, either, flag, list_of, nothing, refuse, text
 
 
 def _name(value: Any, place: str) -> None:
-    """Accept any text, even an empty one."""
+    """Accept any string, even an empty one."""
     if value != "":
         text(value, place)
 
@@ -45,7 +45,7 @@ NAMES = {
 """The checks of the attributes that networks have."""
 
 _MAY_LACK = ("_begins_trained", "_ends_as_trained", "categories", "has_text_labels")
-"""Those that only some slices of networks have, and those that older files lack."""
+"""Attributes that only slices of networks have, and attributes that older files lack."""
 
 
 def check_names(attributes: Mapping[str, Any], input_shape: tuple[int, ...]) -> None:
