@@ -57,7 +57,7 @@ class Dropout(Layer):
         self.mask: Array = None
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
-        """Draw the key of the random masks, and begin with the first mask."""
+        """Draw the key of the random masks, and start with the first mask."""
         self.key = random_key(self.rng)
         self.n_masks = 0
         return super().initialize(optimizer)
@@ -105,7 +105,7 @@ class Dropout(Layer):
         return ops.rowwise(output_error, self.mask, function=operator.mul, out=out)
 
     def check_state(self) -> None:
-        """Refuse a number of masks that is not an integer, 0 or more, and a key out of range."""
+        """Refuse an invalid number of masks, and a key out of range."""
         check_count("n_masks", self.n_masks, least=0)
         if self.key is not None and check_count("key", self.key, least=0) >= 2**63:
             raise ValueError(f"key={self.key}: expected a whole number below 2**63")

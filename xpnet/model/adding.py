@@ -68,7 +68,7 @@ def connect(layer: Layer, earlier: Sequence[Layer], may_change: bool) -> None:
     ValueError, TypeError
         The layer does not fit, or a setting is invalid.
     """
-    if isinstance(layer, Normalization) and layer._is_of_data:
+    if isinstance(layer, Normalization) and layer._is_adapted:
         _refuse_outputs(layer, earlier)
     if earlier:
         before = earlier[-1]
