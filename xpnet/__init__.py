@@ -2,7 +2,7 @@
 
 The same code trains on NumPy and, with ``device="cuda"``, on CuPy.
 
-``help(xpnet)`` goes on with the help of every class, for thousands of lines. Read these instead:
+``help(xpnet)`` continues with thousands of lines, on every class. Read these instead:
 
 - ``help(xpnet.NeuralNetwork)``: building, training, predicting; the names of losses, metrics, ...
 - ``help(xpnet.DenseLayer)``, or of another class or function: its arguments and an example.

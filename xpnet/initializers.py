@@ -258,7 +258,7 @@ def draw(
     rng: np.random.Generator | None,
     what: str = "a parameter",
 ) -> np.ndarray:
-    """Call an initializer and check its result; return zeros where a file has the values.
+    """Call an initializer and check its result; return zeros if a file has the values.
 
     ``what`` is the name of the parameter, for messages.
 

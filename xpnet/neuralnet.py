@@ -53,8 +53,8 @@ class NeuralNetwork(NoSuchMethods, Predictor):
     momentum : float, optional
         By default, the optimizer's default.
     verbose : bool, default False
-        Whether to print a line after each epoch. Python's logger ``xpnet`` always gets it, at the
-        level INFO; it is silent until the program configures logging.
+        Whether to print a line after each epoch. Python's logger ``xpnet`` always gets the line, at
+        level INFO, and is silent until the program configures logging.
     loss : str, LossFunction, subclass, function or dict, default MeanSquaredError
         A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
         changed: for a ``class_weight`` that is "balanced" or a dict by class name, ``fit`` sets
@@ -64,9 +64,9 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         Metrics, each a column of the history under its own name; :meth:`score` computes the first.
         By default, none. A function gets all samples of an epoch at once: the targets, of shape
         (n,) for class indices and otherwise of the outputs' shape, the outputs, and the sample
-        weights if there are any. Names are those below and, if scikit-learn is installed, those of
-        its scorers, such as "neg_log_loss". If ``loss`` is a dict, ``metric`` is one too, with a
-        metric or a list of metrics by name: ``{"colour": "accuracy"}``.
+        weights if there are any. Names are listed below; with scikit-learn installed, the names of
+        its scorers, such as "neg_log_loss", work too. If ``loss`` is a dict, so is ``metric``, with
+        a metric or a list of metrics by name: ``{"colour": "accuracy"}``.
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: the device to which the network and its
         data are moved. By default, the network moves to the device of the arrays it is given.
@@ -84,12 +84,12 @@ class NeuralNetwork(NoSuchMethods, Predictor):
     progress : bool, default False
         Whether to show a progress bar with the loss.
     memory_limit : int, optional
-        Bytes that training may take on the device; by default, the free memory there. Data that do
+        Bytes that training may use on the device; by default, the free memory there. Data that do
         not fit are streamed in chunks, made of blocks of rows from all over the data. Data in a
         file are read into memory once if they fit; with a limit they are always streamed. A batch
-        that does not fit is split into pieces whose gradients are summed. The update is the same,
-        except with :class:`~xpnet.BatchNormalization`, which takes the moments of each piece, and
-        with :class:`~xpnet.Dropout` and :class:`~xpnet.GaussianNoise`, which draw anew for each.
+        that does not fit is split into micro-batches whose gradients are summed. The update is the
+        same, except with :class:`~xpnet.BatchNormalization`, which uses each micro-batch's moments,
+        and with :class:`~xpnet.Dropout` and :class:`~xpnet.GaussianNoise`, which draw anew for it.
     regularizer : str, Regularizer or function of the weights, optional
         Adds a penalty on the weights of each dense layer for which no regularizer is given
         (:mod:`xpnet.regularizers`). The history's loss includes the penalty, and its column
@@ -135,7 +135,7 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         ``net.loss = "mse"`` to predict them. With a ``target_unit``, take ``net[:-1]``, because
         after ``pop`` the network must be trained first.
     history : History
-        For each epoch: loss and metrics, also those of validation data, learning rate, seconds.
+        Per epoch: loss and metrics of training and validation data, learning rate, seconds.
     metrics : tuple of Metric or function
         The metrics, after the loss of each head if ``loss`` is a dict; empty if there are none.
     last_plan : MemoryPlan or None

@@ -314,7 +314,7 @@ remember(*REGULARIZERS.values())  # not FunctionPenalty, whose function may chan
 
 
 def find_regularizer(given: Any) -> Regularizer | None:
-    """Return a regularizer from a name, an object or a function of each weight; None for None.
+    """Return a regularizer from a name, an instance or a function; None for None.
 
     Examples
     --------

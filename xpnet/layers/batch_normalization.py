@@ -27,8 +27,8 @@ class BatchNormalization(Layer):
     divisor n - 1. Prediction uses the running moments.
 
     A batch of one sample has no spread. Its output is always β, so no layer before this one learns
-    from it, and the running moments are not updated. Therefore ``fit`` refuses batches, or pieces
-    of batches, of one sample. If only the last batch of an epoch has one sample, it warns.
+    from it, and the running moments are not updated. Therefore ``fit`` refuses batches, or
+    micro-batches, of one sample. If only the last batch of an epoch has one sample, it warns.
 
     With ``trainable = False``, training uses the running moments too, and leaves them as they are:
     the layer is then the same function as in prediction.

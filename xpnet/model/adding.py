@@ -59,9 +59,9 @@ def connect(layer: Layer, earlier: Sequence[Layer], may_change: bool) -> None:
     ----------
     layer : Layer
     earlier : sequence of Layer
-        The layers before it. The first layer has none, and needs an input shape of its own.
+        The layers before it. The first layer has none, and must have an input shape already.
     may_change : bool
-        Whether a layer that is initialised may get another input shape: it has no parameters.
+        Whether an initialised layer may get another input shape, since it has learned nothing.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from ..optimizers import Optimizer
 
 
 def find_backend(given: Backend | str, dtype: str) -> Backend:
-    """Return the given backend, or the backend of a device or an array library that is named.
+    """Return the Backend for a Backend or the name of a device or an array library.
 
     Raises
     ------

@@ -29,7 +29,7 @@ class Parameters:
     layers : sequence of Layer
         Initialised layers.
     regularizer : Regularizer, optional
-        The network's, for the weights of layers without a regularizer.
+        The network's regularizer, for the weights of layers without one.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class Parameters:
     # ---- freezing
 
     def refresh(self) -> None:
-        """Update which layers are trained, and with which factors, if that has changed.
+        """Read again which layers are trained, and at which rates, if settings have changed.
 
         Raises
         ------

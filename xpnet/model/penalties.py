@@ -15,7 +15,7 @@ class Penalties:
     Parameters
     ----------
     regularizer : Regularizer, optional
-        The network's, for the weights of layers without a regularizer.
+        The network's regularizer, for the weights of layers without one.
     """
 
     def __init__(self, regularizer: Regularizer | None = None) -> None:
@@ -27,7 +27,7 @@ class Penalties:
         self._terms += [each for each in self._of(layer) if each[0].trainable]
 
     def _of(self, layer: Layer) -> Iterator[tuple[Layer, str, Regularizer]]:
-        """Yield the penalties on a layer's parameters, also on frozen ones."""
+        """Yield the penalties on a layer's parameters, including frozen parameters."""
         for each in all_layers([layer]):
             own = each.regularizers()
             for name in each.parameter_names:

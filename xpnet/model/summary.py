@@ -31,7 +31,7 @@ def summary(layers: Sequence[Layer], dtype: str) -> str:
 
 
 def _with_depths(layers: Iterable[Layer], depth: int = 0) -> Iterator[tuple[int, Layer]]:
-    """Yield layers, each followed by those inside it, with their depth."""
+    """Yield each layer with its depth, followed by the layers inside it."""
     for layer in layers:
         yield depth, layer
         yield from _with_depths(layer.inner_layers, depth + 1)

@@ -71,7 +71,7 @@ def refusal_of_factors(optimizer: Optimizer) -> str | None:
     """Return why layers cannot have a learning rate factor, or None if they can."""
     if optimizer.no_factors is not None:
         return optimizer.no_factors
-    return "has an update of its own instead of a rule" if has_own_update(optimizer) else None
+    return "overrides update instead of defining a rule" if has_own_update(optimizer) else None
 
 
 def _copied(value: Array) -> Array:

@@ -16,7 +16,7 @@ MAX_DIGITS = 1000
 
 
 def parse(text: str, what: str) -> Any:
-    """Return the value of a JSON text; NaN and infinity are accepted as numbers.
+    """Return the value of a JSON string; NaN and infinity are accepted as numbers.
 
     The result takes at most some 20 times the memory of the text.
 
@@ -55,7 +55,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _integer(digits: str) -> int:
     n = len(digits.lstrip("-"))
     if n > MAX_DIGITS:
-        raise ValueError(f"a whole number has {n:,} digits: expected at most {MAX_DIGITS:,}")
+        raise ValueError(f"an integer has {n:,} digits: expected at most {MAX_DIGITS:,}")
     return int(digits)
 
 

@@ -247,7 +247,7 @@ class Writer:
     def _other_attributes(self, part: Any, again: Any, name: str) -> dict[str, Any]:
         """Return a part's attributes that differ from those of a new one, encoded."""
         mine, new = attributes(part), attributes(again)
-        # State and schedule have entries of their own in the file.
+        # State and schedule have separate entries in the file.
         names = {**mine, **new}.keys() - {*names_of_state(part)}
         if isinstance(part, Optimizer):
             names -= {"schedule"}
