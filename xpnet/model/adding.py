@@ -125,8 +125,8 @@ def restore(learned: dict[tuple[Layer, str], Array], backend: Backend) -> None:
         new: Any = getattr(layer, name, None)
         if is_array(new) and tuple(new.shape) != tuple(array.shape):
             raise ValueError(
-                f"the {name} of this {layer.layer_name()} has shape {tuple(array.shape)}, but in "
-                f"this network, with inputs of shape {layer.input_shape()}, it needs "
-                f"{tuple(new.shape)}: add a new layer"
+                f"{layer.layer_name()}.{name} has shape {tuple(array.shape)}, but needs "
+                f"{tuple(new.shape)} in this network, where the layer's inputs have shape "
+                f"{layer.input_shape()}: add a new layer"
             )
         setattr(layer, name, move_state(array, backend, name in layer.wide_names))

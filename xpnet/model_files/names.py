@@ -45,7 +45,7 @@ NAMES = {
 """The checks of the attributes that networks have."""
 
 _MAY_LACK = ("_begins_trained", "_ends_as_trained", "categories", "has_text_labels")
-"""Attributes that only slices of networks have, and attributes that older files lack."""
+"""Attributes that a file may lack: only some slices have them, or the file is older."""
 
 
 def check_names(attributes: Mapping[str, Any], input_shape: tuple[int, ...]) -> None:
