@@ -200,9 +200,7 @@ class L1L2(ElementwisePenalty):
 
 def _absent(name: str, value: Any) -> float:
     if value != 0.0:
-        raise ValueError(
-            f"{name}={shown(value)}: this penalty has no {name}, expected an L1L2(l1, l2)"
-        )
+        raise ValueError(f"{name}={shown(value)}, but this penalty has no {name}: use L1L2(l1, l2)")
     return 0.0
 
 

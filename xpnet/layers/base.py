@@ -10,8 +10,8 @@ from ..backends import Array, Backend, resolve
 from ..common.checks import check_flag, check_non_negative, check_shape
 from ..common.readable import Readable
 from ..initializers import InitializerFunction, draw, find_initializer
-from .as_in_prediction import AsInPrediction
-from .passes import KeepsPasses
+from .passes import TrainingPasses
+from .prediction import PredictionPasses
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..regularizers import Regularizer
 
 
-class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
+class Layer(PredictionPasses, TrainingPasses, Readable, ABC):
     """Base of all layers, each of which defines a forward pass and a backward pass.
 
     Shapes are those of one sample, without the batch: ``(784,)`` for rows of 784 numbers.

@@ -11,13 +11,13 @@ from ..common.checks import check_flag, check_non_negative
 from ..common.overrides import remember
 from .base import Layer
 from .checks import check_batch, check_output
-from .rewiring import AsInPredictionInside
+from .rewiring import CompositePrediction
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
 
 
-class Composite(AsInPredictionInside):
+class Composite(CompositePrediction):
     """Several layers as one: each gets the output of the layer before it.
 
     It is the base of :class:`~xpnet.Residual` and :class:`~xpnet.Branches`, and of your own layers

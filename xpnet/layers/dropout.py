@@ -8,9 +8,9 @@ from ..backends import Array, ops
 from ..common.checks import check_count, check_fraction
 from ..common.overrides import has_methods_of, remember
 from ..initializers import random_key
-from .as_in_prediction import check_own_sampling
 from .base import Layer
 from .checks import check_batch
+from .prediction import check_sampling_defined
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -86,7 +86,7 @@ class Dropout(Layer):
     def sample_propagation(self, input: Array, rng: "Generator") -> Array:
         """Return ``input`` times a random mask, which ``rng`` determines."""
         check_batch(self, input)
-        check_own_sampling(self, Dropout)
+        check_sampling_defined(self, Dropout)
         if not self.is_random:
             return input
         return input * ops.dropout_mask(input, self.rate, random_key(rng), 0)

@@ -8,9 +8,9 @@ from ..backends import Array, ops
 from ..common.checks import check_count, check_non_negative
 from ..common.overrides import has_methods_of, remember
 from ..initializers import random_key
-from .as_in_prediction import check_own_sampling
 from .base import Layer
 from .checks import check_batch
+from .prediction import check_sampling_defined
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -88,7 +88,7 @@ class GaussianNoise(Layer):
     def sample_propagation(self, input: Array, rng: "Generator") -> Array:
         """Return ``input`` plus random noise, which ``rng`` determines."""
         check_batch(self, input)
-        check_own_sampling(self, GaussianNoise)
+        check_sampling_defined(self, GaussianNoise)
         if not self.is_random:
             return input
         noise = ops.normal(input.shape, random_key(rng), 0, like=input)

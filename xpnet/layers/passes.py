@@ -6,7 +6,7 @@ from ..backends import Array
 from .workspace import Workspace
 
 
-class KeepsPasses:
+class TrainingPasses:
     """The part of a layer that keeps arrays of the last training pass.
 
     Attributes

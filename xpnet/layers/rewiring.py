@@ -61,7 +61,7 @@ def _forward(function: InnerPass, layer: Layer, input: Array, training: bool = T
     return function(layer, input)
 
 
-class AsInPredictionInside(Layer):
+class CompositePrediction(Layer):
     """The part of a composite that ``predict(samples=...)`` and ``input_gradient`` use."""
 
     @property

@@ -103,16 +103,16 @@ def _refuse_outputs(layer: Normalization, earlier: Sequence[Layer]) -> None:
         )
 
 
-def learned_by(layer: Layer) -> dict[tuple[Layer, str], Array]:
+def learned_arrays(layer: Layer) -> dict[tuple[Layer, str], Array]:
     """Return the parameters and state arrays of a layer that was initialised before.
 
     The parameters and state arrays of the layers inside it are included.
     """
     ready = (each for each in all_layers([layer]) if vars(each).get("_ready", False))
-    return {key: array for each in ready for key, array in held_by(each).items()}
+    return {key: array for each in ready for key, array in arrays_of(each).items()}
 
 
-def held_by(layer: Layer) -> dict[tuple[Layer, str], Array]:
+def arrays_of(layer: Layer) -> dict[tuple[Layer, str], Array]:
     """Return the parameters and state arrays of a layer, without those of layers inside it."""
     names = (*layer.parameter_names, *layer.state_names)
     held = {(layer, name): getattr(layer, name, None) for name in names}

@@ -11,7 +11,7 @@ from ..layers.checks import check_output_shape
 from ..layers.composite import all_layers, unchanged_on_failure
 from ..optimizers import Optimizer
 from ..regularizers import Regularizer
-from .adding import check_new, connect, held_by, learned_by, restore
+from .adding import arrays_of, check_new, connect, learned_arrays, restore
 from .parameters import Parameters
 from .randomness import Randomness
 from .updating import refusal_of_factors
@@ -60,7 +60,7 @@ class Layered(Versioned):
 
     def _append(self, layer: Layer) -> None:
         """Connect a layer to the last one, and update everything that depends on the layers."""
-        learned = learned_by(layer)
+        learned = learned_arrays(layer)
         connect(layer, self.layers, may_change=not learned)
         self._initialize(layer, len(self.layers))
         check_output_shape(layer)
@@ -94,7 +94,7 @@ class Layered(Versioned):
             self.randomness = Randomness()
         for index, layer in enumerate(self.layers):
             frozen = [each for each in all_layers([layer]) if not each.trainable]
-            kept = {key: array for each in frozen for key, array in held_by(each).items()}
+            kept = {key: array for each in frozen for key, array in arrays_of(each).items()}
             self._initialize(layer, index)
             for (each, name), array in kept.items():
                 setattr(each, name, array)

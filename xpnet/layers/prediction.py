@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 
-class AsInPrediction:
+class PredictionPasses:
     """The part of a layer that ``predict(samples=...)`` and ``input_gradient`` use.
 
     Attributes
@@ -80,7 +80,7 @@ class AsInPrediction:
         return error
 
 
-def check_own_sampling(layer: Any, base: type) -> None:
+def check_sampling_defined(layer: Any, base: type) -> None:
     """Refuse a subclass of a random layer that overrides the forward pass, but not sampling."""
     if not has_methods_of(base, layer, "forward_propagation"):
         raise ValueError(
