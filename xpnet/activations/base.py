@@ -16,7 +16,7 @@ class ActivationLayer(Traceable, Layer):
 
     The rest is derived from it. See :class:`~xpnet.common.traceable.Traceable` for what the formula
     may use. An activation of whole rows, such as a softmax, defines :meth:`backward_propagation`
-    too. It is saved with a network if its attributes have the names of its constructor's arguments.
+    too. To be saved, its attributes must have the names of its constructor's arguments.
 
     Attributes
     ----------

@@ -38,8 +38,8 @@ class DenseLayer(Layer):
         Penalties on the weights and on the biases (:mod:`xpnet.regularizers`). By default, the
         network's regularizer applies to the weights, and none to the biases.
     max_norm : float, optional
-        The maximum norm :math:`\|w_j\|_2` of each unit's weights, which are scaled down to it after
-        each update. Srebro et al. 2004; together with dropout, Srivastava et al. 2014.
+        The maximum norm :math:`\|w_j\|_2` of each unit's weights. If it is exceeded, the weights
+        are scaled down after the update. Srebro et al. 2004; with dropout, Srivastava et al. 2014.
     bias_initializer : str, Initializer, function or array, default "zeros"
         As ``initializer``, for the biases; an array has the shape (n_units,).
     use_bias : bool, default True

@@ -91,7 +91,7 @@ class Residual(Composite):
         return ops.rowwise(input, change, function=operator.add, out=out)
 
     def backward_propagation(self, output_error: Array) -> Array:
-        """Return the derivative through the layers plus that through the skip connection."""
+        """Return the sum of the derivatives through the layers and the skip connection."""
         error = self.backward_through(self.layers, output_error)
         skipped = output_error
         if self.projection is not None:

@@ -84,7 +84,7 @@ class CompositePrediction(Layer):
         return output
 
     def input_derivative(self, input: Array, output_error: Array) -> Array:
-        """Return the derivative of the predicted output, by those of the inner layers.
+        """Return the derivative of the predicted output, from the derivatives of the inner layers.
 
         Raises
         ------
