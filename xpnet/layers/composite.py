@@ -121,9 +121,9 @@ class Composite(CompositePrediction):
 
     @property
     def learning_rate_factor(self) -> float:
-        """The factor of all inner layers, or 1 if they differ. Setting it sets it for all of them.
+        """The factor of the composite's own parameters or, without any, of all inner layers.
 
-        For a composite that has parameters itself: the factor of these.
+        It is 1 if the inner layers' factors differ. Setting it sets it for all inner layers, too.
         """
         if self.parameter_names:
             return self.own_factor
@@ -175,10 +175,7 @@ class Composite(CompositePrediction):
         return input
 
     def backward_through(self, layers: Sequence[Layer], output_error: Array) -> Array:
-        """Propagate a derivative back through layers in sequence.
-
-        Return the derivative with respect to their input, or None if it is not needed.
-        """
+        """Propagate a derivative back through layers in sequence; return None if not needed."""
         needed = self.needs_input_error
         for each, follows_trained in reversed([*zip(layers, _follow_trained(layers), strict=True)]):
             each.needs_input_error = needed or follows_trained

@@ -124,7 +124,7 @@ class DenseLayer(Layer):
         if len(shape) != 1:
             raise ValueError(
                 f"DenseLayer got input_shape={input_shape!r}: expected (n_inputs,). Reshape the "
-                "data to one row per sample first"
+                "data to one row for each sample first"
             )
         self._input_shape = shape
 
