@@ -134,7 +134,7 @@ def test_new_weights_are_no_number(steps, result):
 
 @pytest.mark.parametrize(("kind", "other"), [(L1, "l2"), (L2, "l1")])
 def test_a_penalty_has_no_factor_that_its_formula_leaves_out(kind, other):
-    with pytest.raises(ValueError, match=f"{other}=0.7 for a penalty without it: expected an L1L2"):
+    with pytest.raises(ValueError, match=f"{other}=0.7, but this penalty has no {other}"):
         setattr(kind(0.1), other, 0.7)
 
 

@@ -110,7 +110,7 @@ def test_a_job_may_be_started_with_resume_before_there_is_a_checkpoint():
     [
         (["--resume", "ck", "--batch-size", "7"], "batch_size: 16, now 7"),
         (["--resume", "ck", "--seed", "5"], "give the data and options of the first run"),
-        (["--checkpoint", "ck"], "--resume ck to go on with that training"),
+        (["--checkpoint", "ck"], "--resume ck to continue it"),
         (["--checkpoint", "a", "--resume", "b"], "expected one folder"),
         (["--every", "3"], "--every needs --checkpoint FOLDER"),
         (["--checkpoint", "t.csv"], "--checkpoint t.csv: t.csv is a file: give a folder"),

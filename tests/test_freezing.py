@@ -539,7 +539,7 @@ def test_an_optimizer_with_an_update_of_its_own(data):
     assert not net.optimizer.velocity[:n].any()
     assert net.optimizer.velocity[n:].all()
     net[2].learning_rate_factor = 0.5
-    with pytest.raises(ValueError, match="an update of its own instead of a rule"):
+    with pytest.raises(ValueError, match="overrides update instead of defining a rule"):
         net.fit(data)
 
 

@@ -49,7 +49,7 @@ from xpnet import (
 from xpnet.activations import ActivationLayer, FunctionActivation
 from xpnet.backends import array_namespace, resolve, to_host
 from xpnet.layers import Layer
-from xpnet.layers.rewiring import AsInPredictionInside
+from xpnet.layers.rewiring import CompositePrediction
 from xpnet.testing import check_layer
 
 N_INPUTS = 4
@@ -194,7 +194,7 @@ def cls(request):
 
 
 def test_every_layer_of_the_library_is_in_the_table():
-    bases = ActivationLayer, AsInPredictionInside
+    bases = ActivationLayer, CompositePrediction
     concrete = {cls for cls in _subclasses(Layer) if cls not in bases}
     of_codes = {Embedding, CategoricalEmbeddings}  # in test_embeddings.py
     assert concrete == {*CASES, *of_codes}

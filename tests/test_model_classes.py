@@ -224,7 +224,7 @@ def test_a_part_beside_the_network_that_has_learned_is_not_lost_without_a_word(k
         net.aside = WithNamedLayers(5).layers[0]
     else:
         net.schedule.observe(1.0)
-    with pytest.raises(TypeError, match="that has learned something"):
+    with pytest.raises(TypeError, match="holds a trained layer or another part with state"):
         net.save(tmp_path / "net")
 
 

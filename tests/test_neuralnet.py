@@ -876,7 +876,7 @@ def test_a_layer_without_its_parameter_is_refused():
             return self
 
     net = classifier()
-    with pytest.raises(ValueError, match="Empty has no array 'factor', which its parameter_names"):
+    with pytest.raises(ValueError, match="Empty has no array 'factor', which is in its"):
         net.add(Empty())
     assert len(net.layers) == 5
     assert net.parameters.gather().shape == (135,)

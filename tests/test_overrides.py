@@ -23,7 +23,7 @@ from xpnet import (
 from xpnet.activations import ActivationLayer
 from xpnet.common.overrides import has_methods_of, replaced
 from xpnet.layers import Layer
-from xpnet.layers.rewiring import AsInPredictionInside
+from xpnet.layers.rewiring import CompositePrediction
 from xpnet.losses import LOSSES, MeanLoss
 from xpnet.model.parameters import Parameters
 from xpnet.optimizers import OPTIMIZERS
@@ -361,9 +361,9 @@ def test_a_layer_whose_backward_pass_was_replaced_gets_dense_rows():
 def test_layers_of_ours_are_all_remembered():
     kinds = [
         kind
-        for base in (Layer, AsInPredictionInside)
+        for base in (Layer, CompositePrediction)
         for kind in base.__subclasses__()
-        if kind.__module__.startswith("xpnet.layers") and kind is not AsInPredictionInside
+        if kind.__module__.startswith("xpnet.layers") and kind is not CompositePrediction
     ]
     assert len(kinds) >= 4
     assert all(replaced(object.__new__(kind)) is None for kind in kinds)

@@ -425,7 +425,7 @@ OTHERS = {
     "other epochs": (
         lambda: plain().fit((X32[::-1], Y[::-1]), epochs=2),
         unlike(),
-        "has been trained otherwise",
+        "has been trained differently",
     ),
 }
 
@@ -440,7 +440,8 @@ def test_another_training_is_refused_before_anything_changes(what, tmp_path):
     if what not in ("optimizer", "rate"):
         net.optimizer = SGD(0.1) if net.history.epochs == 0 else net.optimizer
     before, epochs = parameters(net), net.history.epochs
-    with pytest.raises(ValueError, match=rf"is of another training .*{message}.*give fit what"):
+    refusal = rf"is of another training run .*{message}.*give fit the same"
+    with pytest.raises(ValueError, match=refusal):
         net.fit(**{"callbacks": callbacks} | arguments, resume=tmp_path)
     np.testing.assert_array_equal(parameters(net), before)
     assert net.history.epochs == epochs
@@ -487,7 +488,7 @@ def test_other_names_in_the_data_are_refused(what, in_batches, tmp_path):
     fit(small(), named(), 2)
     net, (data, message) = small(), OTHER_NAMES[what]
     before = parameters(net)
-    with pytest.raises(ValueError, match=rf"is of another training \(.*{message}"):
+    with pytest.raises(ValueError, match=rf"is of another training run \(.*{message}"):
         fit(net, data, 4)
     np.testing.assert_array_equal(parameters(net), before)
     assert (net.feature_names, net.label_name, net.class_names) == (None, None, None)

@@ -155,7 +155,7 @@ def test_a_layer_with_weights_for_other_inputs_is_refused(data):
         new.add(old[1].copy())
     free = old[1].copy()
     free.set_input_shape((5,))
-    with pytest.raises(ValueError, match=r"brings weights of shape \(4, 6\).*needs \(5, 6\)"):
+    with pytest.raises(ValueError, match=r"weights has shape \(4, 6\).*needs \(5, 6\)"):
         new.add(free)
     assert len(new) == 1
     assert free.weights.shape == (4, 6)

@@ -168,7 +168,7 @@ FLOORS = {
         "normalization prelu row_normalization",
         "checks codes tables",
         "base",
-        "as_in_prediction passes workspace",
+        "prediction passes workspace",
     ],
     "xpnet.activations": ["function rectified rows sigmoidal smooth", "base"],
     "xpnet.metrics": [

@@ -2,12 +2,12 @@
 
 The same code trains on NumPy and, with ``device="cuda"``, on CuPy.
 
-``help(xpnet)`` goes on with the help of every class, for thousands of lines. Read these instead:
+``help(xpnet)`` continues with thousands of lines, on every class. Read these instead:
 
 - ``help(xpnet.NeuralNetwork)``: building, training, predicting; the names of losses, metrics, ...
 - ``help(xpnet.DenseLayer)``, or of another class or function: its arguments and an example.
-- ``dir(xpnet)``, ``dir(xpnet.losses)``, ...: all names of a module. ``xpnet`` itself has the names
-  that are used most, also those of its modules.
+- ``dir(xpnet)``, ``dir(xpnet.losses)``, ...: all names of a module. ``xpnet`` itself also has the
+  most used names of its modules.
 - ``help(xpnet.Layer)``, ``ActivationLayer``, ``ElementwiseLoss``, ``Optimizer``, ``Callback``, ...:
   how to write your own, with an example.
 
@@ -19,7 +19,7 @@ Modules:
   own.
 - ``callbacks``: early stopping, checkpoints, logs.
 - ``data``: data sets, from arrays, tables and files. ``datasets``: MNIST, IMDb, digits.
-- ``intervals``: the share of targets that prediction intervals contain.
+- ``intervals``: the fraction of targets that lie in their prediction intervals.
 - ``saving``, ``inspection``: loading networks from files; statistics of each layer for some data.
 - ``search``: random search over settings, a range test for learning rates.
 - ``plots``: figures, with matplotlib.
@@ -42,7 +42,7 @@ if (_Path(__file__).parent / "backends").is_file():
         "run git config core.symlinks true and git checkout -- xpnet/backends, or pip install ."
     )
 
-from . import _starting, config  # noqa: F401 - _starting before what takes time
+from . import _starting, config  # noqa: F401 - _starting before slow imports
 from .activations import (
     ActivationLayer,
     CELUActivation,
@@ -375,6 +375,6 @@ if not TYPE_CHECKING:  # a type checker would find any name here
 
 
 def __dir__() -> list[str]:
-    # What looks at every name, as help does, must not meet estimators that cannot be imported.
-    there = [name for name in _LATER if name != "estimators" or _find_spec("sklearn")]
-    return sorted([*__all__, *there, "__doc__", "__name__", "__path__", "__version__"])
+    # help() imports every module listed here, and estimators needs scikit-learn.
+    later = [name for name in _LATER if name != "estimators" or _find_spec("sklearn")]
+    return sorted([*__all__, *later, "__doc__", "__name__", "__path__", "__version__"])

@@ -21,7 +21,7 @@ def is_command() -> bool:
 
 
 def end_at_ctrl_c() -> bool:
-    """Let Ctrl-C end the process as the system does; return whether that is a change."""
+    """Let Ctrl-C end the process without a traceback; return whether this changes anything."""
     if (
         threading.current_thread() is not threading.main_thread()
         or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
@@ -32,7 +32,7 @@ def end_at_ctrl_c() -> bool:
 
 
 def started() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt, as it does in Python."""
+    """Let Ctrl-C raise KeyboardInterrupt again, once the command has started."""
     global _is_starting
     if _is_starting:
         _is_starting = False

@@ -1,8 +1,8 @@
-"""How the first weights are drawn.
+"""Initializers, which draw the initial parameters of layers.
 
 An initializer is called with the shape of the weights, ``(n_inputs, n_units)``, and a NumPy random
 generator, and returns a NumPy array of that shape. Numbers are drawn on the host, so that one seed
-gives the same first weights on every backend. Any function of the same two arguments will do.
+gives the same initial weights on every backend. Any function of these two arguments works, too.
 """
 
 import math
@@ -57,7 +57,7 @@ class Initializer(Readable, ABC):
 
 
 class Zeros(Initializer):
-    """All zeros: right for biases; units whose weights start equal stay equal.
+    """All zeros: for biases. It does not suit weights, since units that start equal stay equal.
 
     Examples
     --------
@@ -78,8 +78,8 @@ class Normal(Initializer):
     Parameters
     ----------
     scale : float, default 0.05
-        The standard deviation. Some texts print Glorot's *variance* 2 / (n_in + n_out) where a
-        standard deviation belongs; ``Normal(2 / (n_in + n_out))`` gives theirs.
+        The standard deviation. Some texts use Glorot's *variance*, 2 / (n_in + n_out), as the
+        standard deviation; to reproduce them, give ``Normal(2 / (n_in + n_out))``.
 
     Examples
     --------
@@ -182,14 +182,14 @@ class HeUniform(Initializer):
 
 
 class FromArray(Initializer):
-    """The numbers of an array, e.g. weights that another network or library has learned.
+    """The values of an array, e.g. weights that were trained elsewhere.
 
     ``DenseLayer(4, initializer=array)`` makes one.
 
     Parameters
     ----------
     values : array or nested list
-        Of the shape of the parameter. It is copied.
+        The values, in the shape of the parameter. They are copied.
 
     Raises
     ------
@@ -200,7 +200,7 @@ class FromArray(Initializer):
     def __init__(self, values: Array) -> None:
         found = np.array(to_host(values))
         if found.dtype.kind not in "biuf":
-            raise TypeError(f"an array of the type {found.dtype}: expected real numbers")
+            raise TypeError(f"an array of type {found.dtype}: expected real numbers")
         if not np.isfinite(found).all():
             raise ValueError("an array with numbers that are not finite: expected finite numbers")
         self.values = found
@@ -227,14 +227,14 @@ def find_initializer(
 ) -> InitializerFunction:
     """Return an initializer from a name, a class, an instance, a function or an array.
 
-    ``name`` is that of the argument, for messages.
+    ``name`` is the argument's name, for messages.
 
     Raises
     ------
     UnknownNameError
         The name is not known.
     TypeError
-        ``given`` is something else.
+        ``given`` is none of these.
 
     Examples
     --------
@@ -258,7 +258,7 @@ def draw(
     rng: np.random.Generator | None,
     what: str = "a parameter",
 ) -> np.ndarray:
-    """Call an initializer and check what it returns; return zeros if nothing is to be drawn.
+    """Call an initializer and check its result; return zeros if a file has the values.
 
     ``what`` is the name of the parameter, for messages.
 
@@ -267,7 +267,7 @@ def draw(
     ValueError
         The array has another shape, or a value that is not finite.
     MemoryError
-        There is no room for it.
+        The array does not fit in memory.
     """
     rng = np.random.default_rng() if rng is None else rng
     with room_for("a parameter", shape):
@@ -286,12 +286,12 @@ def draw(
 
 
 def random_key(rng: np.random.Generator | None) -> int:
-    """Return a random number in [0, 2**63), the name of a stream of random numbers."""
+    """Return a random integer in [0, 2**63), the key of a stream of random numbers."""
     return int((np.random.default_rng() if rng is None else rng).integers(2**63))
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return how many inputs and outputs a weight matrix connects."""
+    """Return the number of inputs and of outputs of a weight matrix."""
     return shape[0], shape[-1]
 
 

@@ -39,7 +39,7 @@ class LayerReport:
     mean, deviation : float
         Mean and standard deviation of its outputs.
     zeros : float
-        Share of its outputs that are 0.
+        Fraction of its outputs that are 0.
     dead : int
         Number of units whose output is 0 for every sample of the batch.
     units : int
@@ -47,7 +47,7 @@ class LayerReport:
     weights, gradient : float
         Norm of all its parameters, and of their gradients; 0 for a layer without parameters.
     inner : tuple of LayerReport
-        The reports of the layers inside it, in their order.
+        The reports of the layers inside it, in order.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class Inspection:
     ----------
     loss : float
     layers : list of LayerReport
-        One for each layer, in their order; ``inner`` of each has those of the layers inside it.
+        One per layer, in order. The reports of the layers inside a layer are in its ``inner``.
 
     Examples
     --------
@@ -115,14 +115,14 @@ class Inspection:
 def _with_inner(
     reports: Iterable[LayerReport], depth: int = 0
 ) -> Iterator[tuple[int, LayerReport]]:
-    """Yield reports, each followed by those of the layers inside it, with their depth."""
+    """Yield each report with its depth, followed by the reports of the layers inside it."""
     for each in reports:
         yield depth, each
         yield from _with_inner(each.inner, depth + 1)
 
 
 def inspect(model: TrainableModel, dataset: Any) -> Inspection:
-    """Return what each layer does with some samples; see :meth:`xpnet.NeuralNetwork.inspect`.
+    """Return statistics of each layer for some samples; see :meth:`xpnet.NeuralNetwork.inspect`.
 
     Examples
     --------
@@ -143,7 +143,7 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
     names = Known.of(data).completed(known).class_names
     loss = balanced_loss(model.loss, *given, anew=False, class_names=names)
     data = data.rows(np.arange(min(len(data), EVALUATION_ROWS)))
-    check_categories(data, model.layers)  # of stored data, only now in memory
+    check_categories(data, model.layers)  # stored data are in memory only now
     y = y[: len(data), ...]
     check_total_weight("data set", loss, y, data.sample_weight, n_outputs, model.backend.dtype)
     backend = model.backend_for(data.X)
@@ -172,9 +172,9 @@ def _inspect_batch(model: Model, batch: Batch, loss: LossFunction) -> Inspection
 
 
 def _inner_outputs(outer: Layer, x: Any) -> dict[int, np.ndarray]:
-    """Return the outputs of the layers inside ``outer``, by their ids, in training on input ``x``.
+    """Return the outputs of the layers inside ``outer``, by id, in a training pass with ``x``.
 
-    Copies of the layers compute them, with the same random numbers as the pass that follows.
+    They are computed by copies of the layers, with the random numbers of the pass that follows.
     """
     outputs: dict[int, np.ndarray] = {}
 
@@ -199,7 +199,7 @@ def _report(layer: Any, outputs: Mapping[int, np.ndarray]) -> LayerReport:
     output = outputs[id(layer)]
     is_zero = output.reshape(len(output), -1) == 0
     named = [(each, name) for each in all_layers([layer]) for name in each.parameter_names]
-    lengths = [
+    norms = [
         np.sqrt(sum(float(np.sum(to_host(each).astype(float) ** 2)) for each in arrays))
         for arrays in (
             [getattr(each, name) for each, name in named],
@@ -213,8 +213,8 @@ def _report(layer: Any, outputs: Mapping[int, np.ndarray]) -> LayerReport:
         float(is_zero.mean()),
         int(is_zero.all(axis=0).sum()),
         is_zero.shape[1],
-        float(lengths[0]),
-        float(lengths[1]),
+        float(norms[0]),
+        float(norms[1]),
         tuple(_report(each, outputs) for each in layer.inner_layers if id(each) in outputs),
     )
 

@@ -1,4 +1,4 @@
-"""How many targets prediction intervals contain."""
+"""The coverage of prediction intervals."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from .data.reading import check_weights, read_numbers
 
 
 def interval_coverage(y: Any, lower: Any, upper: Any, sample_weight: Any = None) -> float:
-    """Return the share of targets that lie in their intervals, ends included.
+    """Return the fraction of targets that lie in their intervals, ends included.
 
     For intervals that should contain a target with probability 0.9, it should be about 0.9 on data
     that the network was not trained on.
@@ -20,7 +20,7 @@ def interval_coverage(y: Any, lower: Any, upper: Any, sample_weight: Any = None)
     lower, upper : array-like of shape (n,) or (n, n_targets)
         The ends of the intervals, as :meth:`~xpnet.NeuralNetwork.predict_interval` returns them.
     sample_weight : array-like of shape (n,), optional
-        The weight of each sample; by default, all are equal.
+        By default, all samples have the same weight.
 
     Returns
     -------

@@ -53,8 +53,8 @@ class NeuralNetwork(NoSuchMethods, Predictor):
     momentum : float, optional
         By default, the optimizer's default.
     verbose : bool, default False
-        Whether to print a line after each epoch. Python's logger ``xpnet`` always gets it, at the
-        level INFO; it is silent until the program configures logging.
+        Whether to print a line after each epoch. Python's logger ``xpnet`` always gets the line, at
+        level INFO, and is silent until the program configures logging.
     loss : str, LossFunction, subclass, function or dict, default MeanSquaredError
         A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
         changed: for a ``class_weight`` that is "balanced" or a dict by class name, ``fit`` sets
@@ -64,9 +64,9 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         Metrics, each a column of the history under its own name; :meth:`score` computes the first.
         By default, none. A function gets all samples of an epoch at once: the targets, of shape
         (n,) for class indices and otherwise of the outputs' shape, the outputs, and the sample
-        weights if there are any. Names are those below and, if scikit-learn is installed, those of
-        its scorers, such as "neg_log_loss". If ``loss`` is a dict, ``metric`` is one too, with a
-        metric or a list of metrics by name: ``{"colour": "accuracy"}``.
+        weights if there are any. Names are listed below; with scikit-learn installed, the names of
+        its scorers, such as "neg_log_loss", work too. If ``loss`` is a dict, so is ``metric``, with
+        a metric or a list of metrics by name: ``{"colour": "accuracy"}``.
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: the device to which the network and its
         data are moved. By default, the network moves to the device of the arrays it is given.
@@ -84,12 +84,12 @@ class NeuralNetwork(NoSuchMethods, Predictor):
     progress : bool, default False
         Whether to show a progress bar with the loss.
     memory_limit : int, optional
-        Bytes that training may take on the device; by default, the free memory there. Data that do
+        Bytes that training may use on the device; by default, the free memory there. Data that do
         not fit are streamed in chunks, made of blocks of rows from all over the data. Data in a
         file are read into memory once if they fit; with a limit they are always streamed. A batch
-        that does not fit is split into pieces whose gradients are summed. The update is the same,
-        except with :class:`~xpnet.BatchNormalization`, which takes the moments of each piece, and
-        with :class:`~xpnet.Dropout` and :class:`~xpnet.GaussianNoise`, which draw anew for each.
+        that does not fit is split into micro-batches whose gradients are summed. The update is the
+        same, except with :class:`~xpnet.BatchNormalization`, which uses each micro-batch's moments,
+        and with :class:`~xpnet.Dropout` and :class:`~xpnet.GaussianNoise`, which draw anew for it.
     regularizer : str, Regularizer or function of the weights, optional
         Adds a penalty on the weights of each dense layer for which no regularizer is given
         (:mod:`xpnet.regularizers`). The history's loss includes the penalty, and its column
@@ -101,12 +101,12 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         is scaled, so that small derivatives are not lost.
     steps : {"auto", "formulas", "compiled", "captured"}, optional
         How training steps are taken. "auto" takes the fastest way that works: captured in graphs
-        on CUDA; on NumPy, if the extra ``numba`` is installed, compiled. "formulas" calls the
+        on CUDA; on NumPy, if Numba is installed, compiled. "formulas" calls the
         methods of layers and losses. "compiled" and "captured" are refused, with the reason, where
         they do not work. By default the environment variable ``XPNET_STEPS``, or "auto". See
-        :meth:`explain_steps`. A network with a method that a user has replaced is trained by its
-        formulas. Whatever way is taken, inputs, outputs and gradients do not stay on the layers; a
-        callback can ask for the gradients with ``needs_gradients``.
+        :meth:`explain_steps`. A network with a method that a user has replaced is trained by
+        formulas. In every case, layers do not keep their inputs, outputs and gradients; a callback
+        can ask for the gradients with ``needs_gradients``.
     accumulate : int, default 1
         The number n of batches after which the parameters are updated, with the mean gradient of
         all their samples: the update of a batch n times as large, in the memory of one batch. It is
@@ -135,16 +135,16 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         ``net.loss = "mse"`` to predict them. With a ``target_unit``, take ``net[:-1]``, because
         after ``pop`` the network must be trained first.
     history : History
-        For each epoch: loss and metrics, also those of validation data, learning rate, seconds.
+        Per epoch: loss and metrics of training and validation data, learning rate, seconds.
     metrics : tuple of Metric or function
         The metrics, after the loss of each head if ``loss`` is a dict; empty if there are none.
     last_plan : MemoryPlan or None
         The memory that the last ``fit`` needed; see :meth:`memory_plan`.
     feature_names, class_names, label_name
-        The names in the training data, or None. They stay if ``fit`` goes on with data without
-        names. With several heads, ``class_names`` is a dict with the names for each head whose
-        labels are text. If labels were text, later ones must be text, too: numbers are refused,
-        since they may be in another order.
+        The names in the training data, or None. They are kept if ``fit`` continues with data
+        without names. With several heads, ``class_names`` is a dict with the names for each head
+        whose labels are text. If labels were text, later ones must be text, too: numbers are
+        refused, since they may be in another order.
     categories : dict of str to list
         The categories in the training data, by feature, also those that
         :meth:`~xpnet.Dataset.one_hot` has turned into columns; {} if there are none. Data that have
@@ -235,7 +235,7 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         eval_every: int = 1,
         resume: str | os.PathLike[str] | None = None,
     ) -> Self:
-        """Train on data, or on batches that are made as training goes on.
+        """Train on data, or on batches that are made during training.
 
         Parameters
         ----------
@@ -251,7 +251,7 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         sample_weight : array-like of shape (n,), optional
             The weight of each sample.
         validation : Dataset, (X, y) or (X, y, sample_weight), optional
-            Data whose loss and metrics are recorded after each epoch; nothing is learned from them.
+            Data whose loss and metrics are recorded after each epoch, without training on them.
         validation_split : float, optional
             In place of ``validation``: the proportion of the samples, in (0, 1), that are held out
             of training for validation. They are chosen at random by the network's seed, and are the
@@ -278,21 +278,21 @@ class NeuralNetwork(NoSuchMethods, Predictor):
             Epochs between evaluations of the validation data, which are always evaluated after the
             last epoch; for the other epochs the history has NaN.
         resume : str or path-like, optional
-            A folder of a :class:`~xpnet.callbacks.Checkpoint`. If it has checkpoints, ``fit`` goes
-            on from the newest, and ``epochs`` counts from where the first call began. Otherwise
-            training starts as without it. To write checkpoints, give a ``Checkpoint`` too.
+            A folder of a :class:`~xpnet.callbacks.Checkpoint`. If it has checkpoints, ``fit``
+            continues from the newest, and ``epochs`` counts from where the first call began.
+            Otherwise it has no effect. To write checkpoints, give a ``Checkpoint`` too.
 
         Returns
         -------
         NeuralNetwork
-            Itself.
+            The network itself.
 
         Raises
         ------
         ValueError, TypeError
-            The data do not fit the network or the loss, nothing can be learned from them, or
-            ``resume`` holds another training. The network is unchanged; if a later batch is wrong,
-            or ``batches`` ends too early, it is as it was before that epoch.
+            The data do not fit the network or the loss, nothing can be learned from them, or the
+            checkpoints in ``resume`` are of another training. The network is unchanged; if a later
+            batch is wrong, or ``batches`` ends too early, it is as it was before that epoch.
         DivergedError, OSError
             The loss, or the total weight of a batch, became NaN or infinite; or stored data cannot
             be read. The network is as it was before that epoch.
@@ -301,15 +301,15 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         RuntimeError
             The network is being trained already, by another thread or by a callback.
         KeyboardInterrupt, SystemExit
-            Ctrl-C was pressed, or SIGTERM came (status 143): training ended after the step. The
-            network keeps what it has learned, and ``history.incomplete`` has the epoch.
+            Ctrl-C was pressed, or SIGTERM arrived (exit status 143): training ended after the step.
+            The network keeps what it has learned; ``history.incomplete`` describes the last epoch.
 
         Warns
         -----
         UserWarning
             The network's type has too few digits for the targets or a feature; batch normalization
             learns nothing from the last batch of an epoch, which has one sample; the network has no
-            parameters; the last layer cannot give what the loss or the targets ask for, such as a
+            parameters; the last layer cannot output what the loss or the targets need, such as a
             ReLU for scores of classes or for negative targets; the schedule ended with a rate of
             almost 0 in an earlier ``fit``, or spans another number of epochs than are trained; or
             the network learned little from targets that need a ``target_unit``.
@@ -331,9 +331,9 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         sample_weight: Any = None,
         callbacks: Callback | Iterable[Callback] | None = None,
     ) -> Explanation:
-        """Return which way ``fit`` would take training steps, and why not a faster one.
+        """Return how ``fit`` would take training steps, and why it would not take faster ones.
 
-        A copy of the network prepares training and takes no step. What ``fit`` refuses is refused.
+        A copy of the network prepares training and takes no step. It raises what ``fit`` raises.
 
         Parameters
         ----------
@@ -341,19 +341,19 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         y, sample_weight : array-like, optional
             Targets and weights, if ``X`` has only features.
         callbacks : Callback or iterable of Callback, optional
-            Those for ``fit``. With ``on_batch_end`` or ``needs_gradients``, they need formulas.
+            As for ``fit``. A callback with ``on_batch_end`` or ``needs_gradients`` needs formulas.
 
         Returns
         -------
         Explanation
-            ``chosen`` is "formulas", "compiled" or "captured". ``reasons`` is a dict of the reason
-            for each faster way that is not taken. ``print`` shows both.
+            ``chosen`` is "formulas", "compiled" or "captured". ``reasons`` is a dict with the
+            reason against each faster way. ``print`` shows both.
         """
         given, called = fitting.joined(X, y, sample_weight), check_callbacks(callbacks)
         return fitting.explain_steps(self, given, callbacks=called)
 
     def inspect(self, dataset: Dataset | tuple[Any, ...]) -> Inspection:
-        """Return what each layer does with some samples: outputs, gradients, dead units.
+        """Return statistics of each layer for some samples: outputs, gradients, dead units.
 
         Parameters
         ----------
@@ -364,12 +364,12 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         Returns
         -------
         Inspection
-            ``print`` shows it as a table. The network stays as it is.
+            ``print`` shows it as a table. The network is unchanged.
         """
         return inspect(self, dataset)
 
     def save(self, path: Any) -> None:
-        """Write the network to a file, for :func:`xpnet.load`; it has no code and no callbacks.
+        """Write the network to a file, for :func:`xpnet.load`; code and callbacks are left out.
 
         Parameters
         ----------
@@ -386,10 +386,10 @@ class NeuralNetwork(NoSuchMethods, Predictor):
 
         Notes
         -----
-        ``save`` makes each part again from its arguments and compares, so each constructor and each
-        layer's ``initialize`` run once more. Your own layers only have to keep their arguments,
-        including ``*args`` and ``**kwargs``, as attributes of the same names. Other attributes that
-        have changed since are saved as well, except those that a training pass leaves behind.
+        ``save`` makes each part again from its arguments and compares the two, so it calls each
+        constructor and each layer's ``initialize`` once more. Your own layers only have to keep
+        their arguments, including ``*args`` and ``**kwargs``, as attributes of the same names.
+        Other changed attributes are saved as well, except those that a training pass leaves behind.
         """
         self.check_layers()
         save(self, check_new_path("path", path), NeuralNetwork)

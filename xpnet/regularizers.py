@@ -5,8 +5,8 @@ derivative to the gradient. Decoupled weight decay (:class:`xpnet.AdamW`) is dif
 the weights separately from the gradient, so that Adam does not divide it by the gradient's size.
 For gradient descent without momentum, the two are the same.
 
-A new one that is a sum over weights is a subclass of :class:`ElementwisePenalty` with
-``element_penalty``; all else follows. Any other is a subclass of :class:`Regularizer`.
+For a new penalty that is a sum over weights, subclass :class:`ElementwisePenalty` and define
+``element_penalty``; the rest is derived from it. For any other, subclass :class:`Regularizer`.
 """
 
 from abc import ABC, abstractmethod
@@ -39,7 +39,7 @@ class Regularizer(Readable, ABC):
     ----------
     per_sample : bool
         Whether the penalty is divided by the total weight of the batch's samples, or by their
-        number if they have no weights. So it counts for less in a large batch.
+        number if they have no weights. It then counts for less in a large batch.
 
     Examples
     --------
@@ -90,11 +90,11 @@ class Regularizer(Readable, ABC):
 
 
 class ElementwisePenalty(Traceable, Regularizer):
-    """A penalty that is the sum of a formula of each weight.
+    """A penalty that is a sum over the weights, each by the same formula.
 
-    Your own defines :meth:`element_penalty`; all else follows. What the formula may use is said in
-    :class:`~xpnet.common.traceable.Traceable`. It is saved with a network if its attributes have
-    the names of its constructor's arguments.
+    A subclass defines :meth:`element_penalty`; the rest is derived from it. See
+    :class:`~xpnet.common.traceable.Traceable` for what the formula may use. The penalty is saved
+    with a network if its attributes have the names of its constructor's arguments.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ class ElementwisePenalty(Traceable, Regularizer):
         return array_namespace(w).sum(values_of(self.element_penalty, w))
 
     def derivative(self, w: Array) -> Array:
-        """Return the derivative of the penalty on each weight; by default derived from it.
+        """Return the derivative of the penalty on each weight; by default from its formula.
 
         Raises
         ------
@@ -194,15 +194,13 @@ class L1L2(ElementwisePenalty):
         return self.l1 * array_namespace(w).abs(w) + self.l2 * (w * w)
 
     def derivative(self, w: Array) -> Array:
-        """Return λ₁ sign(w) + 2 λ₂ w; of |w| it is taken as 0 at 0."""
+        """Return λ₁ sign(w) + 2 λ₂ w; the derivative of |w| at 0 is taken as 0."""
         return self.l1 * array_namespace(w).sign(w) + (2.0 * self.l2) * w
 
 
 def _absent(name: str, value: Any) -> float:
     if value != 0.0:
-        raise ValueError(
-            f"{name}={shown(value)} for a penalty without it: expected an L1L2(l1, l2)"
-        )
+        raise ValueError(f"{name}={shown(value)}, but this penalty has no {name}: use L1L2(l1, l2)")
     return 0.0
 
 
@@ -235,7 +233,7 @@ class L1(L1L2):
         return self.l1 * array_namespace(w).abs(w)
 
     def derivative(self, w: Array) -> Array:
-        """Return λ sign(w), which is taken as 0 at 0."""
+        """Return λ sign(w), with sign(0) = 0."""
         return self.l1 * array_namespace(w).sign(w)
 
 
@@ -297,7 +295,7 @@ class FunctionPenalty(ElementwisePenalty):
     FunctionPenalty(quartic)
     """
 
-    # For the error message of saving.
+    # For the error message of ``save``.
     instead = "define a subclass of ElementwisePenalty with element_penalty(w)"
 
     def __init__(self, function: Callable[[Array], Array]) -> None:
@@ -314,7 +312,7 @@ remember(*REGULARIZERS.values())  # not FunctionPenalty, whose function may chan
 
 
 def find_regularizer(given: Any) -> Regularizer | None:
-    """Return a regularizer from a name, an object or a function of each weight; None is none.
+    """Return a regularizer from a name, an instance or a function; None for None.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Loading networks; :mod:`xpnet.model_files` describes the files."""
+"""Loading networks; see :mod:`xpnet.model_files` for the format of the files."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from .common.checks import check_path
 from .model.randomness import Randomness
 from .model_files import ModelFileError, save
 from .model_files.describing import Tensors, UnsavedFunction
-from .model_files.forms import MOST_TOLD, is_of_machine
+from .model_files.forms import MAX_MESSAGE, is_environment_error
 from .model_files.kinds import Classes, Custom
 from .model_files.loading import TRAINING, PartLoader
 from .model_files.reading import read
@@ -31,8 +31,8 @@ def load(
 ) -> NeuralNetwork:
     """Read a network from a file that ``save`` wrote, on any device.
 
-    Files from strangers are safe to load: nothing in a file is run or imported, and time and memory
-    are in proportion to its size. But your own classes get arguments from the file.
+    Files from untrusted sources are safe to load: nothing in a file is run or imported, and time
+    and memory are in proportion to its size. But your own classes get arguments from the file.
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ def load(
     ModelFileError
         The file was truncated or altered, was not written by :meth:`NeuralNetwork.save
         <xpnet.NeuralNetwork.save>`, or by a version of xpnet with another format. Or a tensor is
-        missing, belongs to no part of the network, has the wrong shape or type, or numbers that
-        training cannot leave, such as NaN. Or a part's class is not found, or its constructor
+        missing, belongs to no part of the network, has the wrong shape or type, or has values that
+        training cannot produce, such as NaN. Or a part's class is not found, or its constructor
         raised an error. The message begins with the path.
     DeviceUnavailableError, UnknownNameError, TypeError
         The device, the backend, the metric or a class in ``custom`` is unknown or not available.
     MemoryError
-        There is no room for the network.
+        The network does not fit in memory.
 
     Examples
     --------
@@ -94,11 +94,11 @@ def load(
         tensors = Tensors(home, arrays, classes)
         network = NetworkLoader(content, tensors).network(device, backend, metric)
     except ModelFileError as error:
-        raise ModelFileError(f"{path}: {printable(error, MOST_TOLD)}") from error
+        raise ModelFileError(f"{path}: {printable(error, MAX_MESSAGE)}") from error
     except Exception as error:
-        if is_of_machine(error):
+        if is_environment_error(error):
             raise
-        reason = f"{type(error).__name__}: {printable(error, MOST_TOLD)}"
+        reason = f"{type(error).__name__}: {printable(error, MAX_MESSAGE)}"
         raise ModelFileError(f"{path}: the network cannot be built: {reason}") from error
     lost = [each.name for each in network.metrics if isinstance(each, UnsavedFunction)]
     if lost:
@@ -117,7 +117,7 @@ class NetworkLoader(PartLoader):
     Parameters
     ----------
     content : dict
-        As :data:`xpnet.model_files.schema.FILE` describes it.
+        In the form of :data:`xpnet.model_files.schema.FILE`.
     tensors : Tensors
     """
 
@@ -137,22 +137,22 @@ class NetworkLoader(PartLoader):
         network._new_optimizer = fresh
         for name in ("loss", "regularizer", "optimizer"):
             self._set_part_state(getattr(network, name), content[name], name, network)
-        measures = self._part(content["metric"])
-        self._set_part_state(measures, content["metric"], "metric", network)
-        network.metric = measures  # with their states, of which their names may be part
+        metric_parts = self._part(content["metric"])
+        self._set_part_state(metric_parts, content["metric"], "metric", network)
+        network.metric = metric_parts  # after their states, on which their names may depend
         # A restart begins with this one, which may differ from the current optimizer.
         name = "new_optimizer"
         self._set_part_state(network._new_optimizer, content[name], name, network)
         self._set_history(network.history, content)
         self._set_attributes(network, content["network"]["attributes"])
         if TRAINING in content:  # of a checkpoint, which only fit(resume=...) needs
-            self._tensors.pass_over(TRAINING)
+            self._tensors.mark_used(TRAINING)
         self._tensors.check_used()
         for function in self._tensors.functions:
             function.loading = False
         if metric is not None:
             if any(isinstance(each, UnsavedFunction) for each in network.metrics):
-                network.metric = None  # the functions that are given take their places
+                network.metric = None  # the given functions replace them
             network.metric = metric
         return network
 

@@ -1,7 +1,7 @@
-"""Checks for your own layers and losses: compare derivatives with finite differences.
+"""Checks of your own layers and losses: derivatives are compared with finite differences.
 
-They work in float64 and along one random direction, so that a check takes only two evaluations,
-however many arguments there are.
+They work in float64 and along one random direction, so a check takes only two evaluations, however
+many values there are.
 """
 
 import copy
@@ -117,7 +117,7 @@ def _compare(
 
 
 _MOST_COMPARED = 200
-"""The most numbers of a wrong gradient that are compared one by one."""
+"""The maximum size of a wrong gradient that is then compared value by value."""
 
 
 def check_layer(
@@ -129,16 +129,15 @@ def check_layer(
 ) -> None:
     """Check a layer's backward pass: the gradients of its input and of each parameter.
 
-    Those of layers inside it are checked, too.
-
-    The loss is a randomly weighted sum of the outputs. The layer's parameters are left unchanged.
+    The parameters of layers inside it are included. The loss is a randomly weighted sum of the
+    outputs. The layer's parameters are left unchanged.
 
     Parameters
     ----------
     layer : Layer or function
-        A new layer, of which a copy is initialised in float64 for samples like those of ``input``;
-        or an initialised one without an optimizer, in float64. A function is an activation. The
-        layer must give the same output for the same input, so fix the seed of a random layer.
+        A new layer, which is copied and initialised in float64 for samples like those in ``input``;
+        or a layer initialised in float64 without an optimizer. A function is an activation. The
+        layer must return the same output for the same input, so fix the seed of a random layer.
     input : float64 array of shape (n, *input_shape)
         A batch on the layer's backend, away from points where the layer is not differentiable.
     seed : int, default 0
@@ -177,8 +176,8 @@ def check_layer(
         raise TypeError(f"layer={shown(layer)}: expected an instance of Layer, or a function")
     check_array("input", input)
     seed = check_count("seed", seed, least=0)
-    if layer._input_shape is None or _lacking(layer):
-        layer = _begun(layer, input, seed)
+    if layer._input_shape is None or _missing_parameters(layer):
+        layer = _initialised(layer, input, seed)
     _check_batch(layer, input)
     backend = layer.backend
     at = to_host(input)
@@ -223,8 +222,8 @@ def check_layer(
             setattr(holder, name, value)
 
 
-def _lacking(layer: Layer) -> list[str]:
-    """Return the names of the parameters that a layer, or one inside it, has not made."""
+def _missing_parameters(layer: Layer) -> list[str]:
+    """Return the names of parameters that a layer, or a layer inside it, has not made."""
     return [
         name
         for each in all_layers([layer])
@@ -233,8 +232,8 @@ def _lacking(layer: Layer) -> list[str]:
     ]
 
 
-def _begun(layer: Layer, input: Array, seed: int) -> Layer:
-    """Return a copy of a new layer that is initialised as in a network, in float64."""
+def _initialised(layer: Layer, input: Array, seed: int) -> Layer:
+    """Return a copy of a new layer, initialised in float64 as a network would do it."""
     layer = copy.deepcopy(layer)
     layer.backend = backend_of(input).with_dtype("float64")
     layer.rng = np.random.default_rng(seed)
@@ -242,16 +241,16 @@ def _begun(layer: Layer, input: Array, seed: int) -> Layer:
         layer.set_input_shape(tuple(input.shape[1:]))
     with layer.backend.active():
         layer.initialize()
-    for name in _lacking(layer):
+    for name in _missing_parameters(layer):
         raise ValueError(
-            f"{layer.layer_name()} has no array {name!r}, which its parameter_names has: make it "
+            f"{layer.layer_name()} has no array {name!r}, which is in its parameter_names: make it "
             "in initialize()"
         )
     return layer
 
 
 def _check_batch(layer: Layer, input: Array) -> None:
-    """Refuse a batch of another shape than the layer takes."""
+    """Refuse a batch whose shape does not fit the layer."""
     expected = layer.input_shape()
     if tuple(input.shape[1:]) != expected:
         raise ValueError(f"input has shape {tuple(input.shape)}: expected (n, *{expected})")

@@ -1,7 +1,7 @@
-"""Activation layers: a function of each number (or of each row), without parameters.
+"""Activation layers: a function of each value (or of each row), without parameters.
 
-A new one is a subclass of :class:`ActivationLayer` with ``activation_function``; all else follows.
-An activation with a slope that is learned is :class:`xpnet.PReLULayer`.
+For a new activation, subclass :class:`ActivationLayer` and define ``activation_function``; the rest
+is derived from it. For a rectifier with a learned slope, see :class:`xpnet.PReLULayer`.
 """
 
 from .base import ActivationLayer

@@ -12,17 +12,17 @@ from ..layers.checks import check_batch
 
 
 class ActivationLayer(Traceable, Layer):
-    """Base of the activations: your own defines :meth:`activation_function`; all else follows.
+    """Base of the activations: a subclass defines :meth:`activation_function`.
 
-    What the formula may use is said in :class:`~xpnet.common.traceable.Traceable`. An activation
-    that computes with whole rows, as a softmax does, defines :meth:`backward_propagation` too. It
-    is saved with a network if its attributes have the names of its constructor's arguments.
+    The rest is derived from it. See :class:`~xpnet.common.traceable.Traceable` for what the formula
+    may use. An activation of whole rows, such as a softmax, defines :meth:`backward_propagation`
+    too. To be saved, its attributes must have the names of its constructor's arguments.
 
     Attributes
     ----------
     derivative_of_output : callable or None
-        A method ``derivative_of_output(self, output)`` that returns the derivative from the
-        activation itself: with it, a training step need not keep the derivative. By default None.
+        A method ``derivative_of_output(self, output)`` that computes the derivative from the
+        output, so that a training step need not keep the derivative. By default None.
     numbers : tuple of str
         The settings that may change without compiling the formula again; by default, none.
     output_kind : str or None
@@ -67,7 +67,7 @@ class ActivationLayer(Traceable, Layer):
         Raises
         ------
         UntraceableError
-            That is not a formula of single numbers.
+            :meth:`activation_function` is not a formula of single numbers.
         """
         return slope(self, "activation_function", (input,), by=0)
 
@@ -84,10 +84,10 @@ class ActivationLayer(Traceable, Layer):
         return values_of(self.activation_function, input)
 
     def backward_propagation(self, output_error: Array) -> Array:
-        """Return ``output_error * derivative(input)``: the chain rule, number by number."""
+        """Return ``output_error * derivative(input)``, by the chain rule."""
         x, derivative = self.input, self.derivative
         if getattr(derivative, "__func__", None) is ActivationLayer.derivative:
-            # Derived once for the whole batch.
+            # Trace the formula once for the whole batch.
             derivative = slope_function(self, "activation_function", 1, 0, like=x)
         return ops.rowwise(
             output_error,

@@ -34,7 +34,7 @@ class FunctionActivation(ActivationLayer):
 
     # Not given to `remember`: a user's function may change at any time.
     output_kind = "real"
-    # For the error message of saving.
+    # For the error message of ``save``.
     instead = "define a subclass of ActivationLayer with activation_function(input)"
 
     def __init__(self, function: Callable[[Array], Array]) -> None:

@@ -1,4 +1,4 @@
-"""Activations of straight pieces: the identity, and rectified linear units."""
+"""Piecewise linear activations: the identity, and rectified linear units."""
 
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from .base import ActivationLayer
 
 
 class LinearActivation(ActivationLayer):
-    """The identity, x: the end of a regression network.
+    """The identity, x, e.g. at the end of a regression network.
 
     Examples
     --------
@@ -117,7 +117,7 @@ class ReLU6Activation(ActivationLayer):
 
 
 class HardTanhActivation(ActivationLayer):
-    """min(max(x, -1), 1), the tanh in three straight pieces. Collobert 2004, section 4.3.
+    """min(max(x, -1), 1), a piecewise linear tanh. Collobert 2004, section 4.3.
 
     Its derivative at -1 and 1 is taken as 0.
 

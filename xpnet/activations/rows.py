@@ -11,9 +11,9 @@ class SoftmaxActivation(ActivationLayer):
     r"""Each row becomes a distribution, :math:`s_k = e^{x_k} / \sum_j e^{x_j}`.
 
     Every output depends on the whole row, so the derivative is a matrix for each row; the diagonal
-    s_k (1 - s_k) alone, which some texts print, is not the derivative. Before
+    s_k (1 - s_k) alone, which some texts print, is not the derivative. In place of this layer and
     :class:`~xpnet.losses.CategoricalCrossEntropy`, prefer
-    :class:`~xpnet.losses.SoftmaxCrossEntropy`, which does both in one and more exactly.
+    :class:`~xpnet.losses.SoftmaxCrossEntropy`, which combines the two and is more accurate.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class SoftmaxActivation(ActivationLayer):
         return s[:, :, None] * (_identity(s) - s[:, None, :])
 
     def backward_propagation(self, output_error: Array) -> Array:
-        """Return each row's error times its Jacobian, s ⊙ (e - e·s), without making it."""
+        """Return each row's error times its Jacobian, s ⊙ (e - e·s), without the Jacobian."""
         sum = array_namespace(output_error).sum
         return ops.rowwise(
             output_error,
@@ -56,7 +56,7 @@ class SoftmaxActivation(ActivationLayer):
 class LogSoftmaxActivation(ActivationLayer):
     r"""Logarithm of the softmax of each row, :math:`x_k - \log \sum_j e^{x_j}`.
 
-    The end of a network that is trained with :class:`~xpnet.losses.NegativeLogLikelihood`.
+    The last layer of a network that is trained with :class:`~xpnet.losses.NegativeLogLikelihood`.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class LogSoftmaxActivation(ActivationLayer):
         return _identity(s) - s[:, None, :]
 
     def backward_propagation(self, output_error: Array) -> Array:
-        """Return each row's error times its Jacobian, e - s Σe, without making it."""
+        """Return each row's error times its Jacobian, e - s Σe, without the Jacobian."""
         xp = array_namespace(output_error)
         return ops.rowwise(
             output_error,
@@ -96,7 +96,7 @@ class LogSoftmaxActivation(ActivationLayer):
 
 
 def _identity(like: Array) -> Array:
-    """Return an identity matrix as wide as ``like``, with an axis in front for the batch."""
+    """Return an identity matrix as wide as ``like``, with a leading axis for the batch."""
     xp = array_namespace(like)
     return xp.eye(like.shape[-1], dtype=like.dtype, device=device(like))[None, :, :]
 

@@ -1,4 +1,4 @@
-"""Activations in the shape of an S, and the logarithm of one."""
+"""S-shaped activations, and the logarithm of the logistic function."""
 
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ class SigmoidActivation(ActivationLayer):
     Parameters
     ----------
     slope : float, default 1.0
-        λ > 0: the larger, the nearer to a step.
+        The slope λ, above 0; for large values the function approaches a step.
 
     Examples
     --------
@@ -38,9 +38,9 @@ class SigmoidActivation(ActivationLayer):
         return ops.sigmoid(self.slope * input)
 
     def derivative(self, input: Array) -> Array:
-        """Return λ s (1 - s), s being the activation, as λe / (1 + e)² with e = exp(-|λx|).
+        """Return λ s (1 - s), for the activation s, as λe / (1 + e)² with e = exp(-|λx|).
 
-        The difference 1 - s would lose digits where s is near to 1.
+        The difference 1 - s would lose digits where s is close to 1.
         """
         xp = array_namespace(input)
         e = xp.exp(-xp.abs(self.slope * input))
@@ -70,7 +70,7 @@ class TanhActivation(ActivationLayer):
         return 1.0 - output * output
 
     def derivative_of_output(self, output: Array) -> Array:
-        """Return 1 - y², y being the activation."""
+        """Return 1 - y² for the activation y."""
         return 1.0 - output * output
 
 
@@ -91,7 +91,7 @@ class SoftsignActivation(ActivationLayer):
 
     def activation_function(self, input: Array) -> Array:
         """Return x / (1 + abs(x))."""
-        x = ops.clip(input, -1e30, 1e30)  # the quotient is ±1 long before; ∞ / ∞ would be NaN
+        x = ops.clip(input, -1e30, 1e30)  # the quotient is ±1 well within; ∞ / ∞ would be NaN
         return x / (1.0 + array_namespace(x).abs(x))
 
     def derivative(self, input: Array) -> Array:
@@ -101,7 +101,7 @@ class SoftsignActivation(ActivationLayer):
 
 
 class HardSigmoidActivation(ActivationLayer):
-    r"""The logistic function in three straight pieces, :math:`\min(\max(x / 6 + 1/2, 0), 1)`.
+    r"""Piecewise linear logistic function, :math:`\min(\max(x / 6 + 1/2, 0), 1)`.
 
     Howard et al. 2019, "Searching for MobileNetV3", section 5.2; as in PyTorch. Older texts and
     versions of Keras have the slope 1/5. Its derivative at -3 and 3 is taken as 0.
@@ -125,7 +125,7 @@ class HardSigmoidActivation(ActivationLayer):
         return _sixth(ops.clip(input / 6.0 + 0.5, 0.0, 1.0))
 
     def derivative_of_output(self, output: Array) -> Array:
-        """Return 1/6 where 0 < y < 1, else 0, y being the activation."""
+        """Return 1/6 where 0 < y < 1, else 0, for the activation y."""
         return _sixth(output)
 
 

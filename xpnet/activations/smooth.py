@@ -1,8 +1,8 @@
 r"""Smooth relatives of the rectified linear unit, hard swish, and the exponential.
 
-Several are x times a factor that tends to 0 for small x. The factor is taken at a number within
-limits beyond which it is 0 or 1 exactly. So infinity times 0, which would be NaN, does not occur,
-and the value for -∞ is the limit.
+Several are x times a factor that tends to 0 for x → -∞. The factor is computed for x clipped to
+limits beyond which it is exactly 0 or 1, and x itself is clipped from below. So infinity times 0,
+which would be NaN, does not occur, and the value at -∞ is the limit.
 """
 
 import math
@@ -16,7 +16,7 @@ from .base import ActivationLayer
 
 
 def _below_0(x: Array) -> Array:
-    """Return min(x, 0), of which the derivative is derived as 1 at 0."""
+    """Return min(x, 0), whose traced derivative at 0 is 1."""
     return array_namespace(x).where(x > 0, 0.0, x)
 
 
@@ -29,7 +29,7 @@ class ELUActivation(ActivationLayer):
     Parameters
     ----------
     alpha : float, default 1.0
-        0 or more; the limit for small x is -α. Unless α is 1, the derivative jumps at 0, where it
+        0 or more; the limit for x → -∞ is -α. Unless α is 1, the derivative jumps at 0, where it
         is taken as α.
 
     Raises
@@ -107,7 +107,7 @@ class CELUActivation(ActivationLayer):
     Parameters
     ----------
     alpha : float, default 1.0
-        Above 0; the limit for small x is -α.
+        Above 0; the limit for x → -∞ is -α.
 
     Raises
     ------
@@ -151,7 +151,7 @@ class SoftplusActivation(ActivationLayer):
     Parameters
     ----------
     beta : float, default 1.0
-        Above 0: the larger, the nearer to max(x, 0).
+        Above 0; for large values the function approaches max(x, 0).
 
     Raises
     ------
@@ -199,7 +199,7 @@ class GELUActivation(ActivationLayer):
     Raises
     ------
     ValueError, TypeError
-        ``approximate`` is something else.
+        ``approximate`` is neither.
 
     Examples
     --------
@@ -315,7 +315,7 @@ _FARTHER = 800.0
 
 
 class HardSwishActivation(ActivationLayer):
-    r"""Swish with a sigmoid in straight pieces, :math:`x \min(\max(x / 6 + 1/2, 0), 1)`.
+    r"""Swish with a piecewise linear sigmoid, :math:`x \min(\max(x / 6 + 1/2, 0), 1)`.
 
     Howard et al. 2019, "Searching for MobileNetV3", section 5.2; as in PyTorch. Its derivative at
     -3 is taken as 0, and as 1 at 3.
@@ -344,7 +344,7 @@ class HardSwishActivation(ActivationLayer):
 
 
 class ExponentialActivation(ActivationLayer):
-    r"""Exponential, :math:`e^x`: the end of a network whose outputs are above 0.
+    r"""Exponential, :math:`e^x`, e.g. at the end of a network whose outputs are above 0.
 
     It overflows for large x. With :class:`~xpnet.PoissonLoss`, :class:`~xpnet.GammaLoss` and
     :class:`~xpnet.TweedieLoss`, end with ``DenseLayer`` instead: they take the logarithm.

@@ -102,8 +102,8 @@ def _check_checkpoints(options: SimpleNamespace) -> None:
         _check_folder("--checkpoint" if options.checkpoint else "--resume", Path(folder))
     if options.checkpoint and not options.resume and checkpoints_in(Path(options.checkpoint)):
         raise ValueError(
-            f"--checkpoint {options.checkpoint}: the folder has checkpoints of another training: "
-            f"give another folder, or --resume {options.checkpoint} to go on with that training"
+            f"--checkpoint {options.checkpoint}: the folder has checkpoints of another training run: "
+            f"give another folder, or --resume {options.checkpoint} to continue it"
         )
     if options.patience is not None and not options.early_stopping:
         raise ValueError("--patience needs --early-stopping")
@@ -148,7 +148,7 @@ def _fit(network: NeuralNetwork, task: Task, options: SimpleNamespace) -> None:
         raise DivergedError(f"{what_happened}: give a lower --learning-rate") from None
     except OtherTrainingError as error:
         raise ValueError(
-            f"--resume {options.resume}: {error.path.name} is of another training ("
+            f"--resume {options.resume}: {error.path.name} is of another training run ("
             f"{_first_of(error.differences)}): give the data and options of the first run, or "
             "another folder"
         ) from None

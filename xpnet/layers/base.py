@@ -10,8 +10,8 @@ from ..backends import Array, Backend, resolve
 from ..common.checks import check_flag, check_non_negative, check_shape
 from ..common.readable import Readable
 from ..initializers import InitializerFunction, draw, find_initializer
-from .as_in_prediction import AsInPrediction
-from .passes import KeepsPasses
+from .passes import TrainingPasses
+from .prediction import PredictionPasses
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..regularizers import Regularizer
 
 
-class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
+class Layer(PredictionPasses, TrainingPasses, Readable, ABC):
     """Base of all layers, each of which defines a forward pass and a backward pass.
 
     Shapes are those of one sample, without the batch: ``(784,)`` for rows of 784 numbers.
@@ -46,7 +46,7 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
         The parameters to which a network's regularizer applies: weights, not biases.
     state_names : tuple of str
         Attributes besides the parameters that are saved with a trained layer, e.g. a running mean.
-        Arrays keep the shape and the type that ``initialize`` gives them.
+        Arrays keep the shape and the dtype that ``initialize`` gives them.
     wide_names : tuple of str
         The ``state_names`` that are kept in float64 if the device has it.
     passing_names : tuple of str
@@ -60,12 +60,12 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
     takes_sparse : bool
         Whether the layer, as the first of a network, accepts rows of a sparse matrix.
     takes_wide : bool
-        Whether the layer, as the first of a network, accepts features whose type has more digits
-        than the network's (float64, int32, int64, ...). Its output has the network's type.
+        Whether the layer, as the first of a network, accepts features whose dtype is more precise
+        than the network's (float64, int32, int64, ...). Its output has the network's dtype.
     backend : Backend
-        The backend of the layer's arrays; the network's, in a network.
+        The backend of the layer's arrays; in a network, the network's.
     rng : numpy.random.Generator or None
-        The source of random numbers; seeded from the network's seed, in a network.
+        The source of random numbers; in a network, seeded from the network's seed.
     needs_input_error : bool
         Whether the result of ``backward_propagation`` is needed. A network sets it to False for
         layers that have no trained layer before them. These layers may return None.
@@ -86,7 +86,7 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
 
     Examples
     --------
-    A network that learned one task gives its first layers, frozen, to another network:
+    The first layers of a trained network, frozen, become those of a new network:
 
     >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
     >>> X = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
@@ -99,7 +99,7 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
     >>> bool((new[0].weights == old[0].weights).all())
     True
 
-    A layer that multiplies each feature by a factor, which is learned:
+    A layer that multiplies each feature by a learned factor:
 
     >>> import numpy as np
     >>> from xpnet import Layer, array_namespace
@@ -154,9 +154,9 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
         input : array of shape (n, *input_shape)
             It must not be changed, because it is another layer's output or the user's data.
         training : bool, default True
-            Whether a backward pass follows. For prediction it is False, and the layer keeps
-            nothing of the pass, since other threads may train or predict then. In case a
-            user's layer does, ``predict`` and ``score`` take a shallow copy of it for each call.
+            Whether a backward pass follows. For prediction it is False, and the layer must not
+            set attributes, since other threads may use it at the same time. In case a user's
+            layer does, ``predict`` and ``score`` use a shallow copy of it for each call.
 
         Returns
         -------
@@ -170,7 +170,7 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
         Parameters
         ----------
         output_error : array of shape (n, *output_shape)
-            Derivative of the loss with respect to the last output.
+            The derivative of the loss with respect to the last output.
 
         Returns
         -------
@@ -182,7 +182,7 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
         return self.input_shape()
 
     def parameters(self) -> int:
-        """Return the number of trained numbers; by default, those in ``parameter_names``.
+        """Return the number of parameter values; by default, in the arrays of ``parameter_names``.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
         for name in self.parameter_names:
             if (array := getattr(self, name, None)) is None:
                 raise ValueError(
-                    f"{self.layer_name()} has no {name} yet, so its numbers cannot be counted: "
+                    f"{self.layer_name()} has no {name} yet, so its parameters cannot be counted: "
                     "call its initialize(), or add it to a network"
                 )
             count += math.prod(array.shape)
@@ -224,7 +224,7 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
         Raises
         ------
         ValueError
-            It has not been set yet.
+            The shape has not been set yet.
         """
         if self._input_shape is None:
             takes_one = "input_shape" in signature(type(self)).parameters
@@ -237,7 +237,7 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
 
     @property
     def inner_layers(self) -> "tuple[Layer, ...]":
-        """The layers that this one is made of; none, except in a composite."""
+        """The layers that this one is made of; only composites have any."""
         return ()
 
     def layer_name(self) -> str:
@@ -245,9 +245,9 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
         return type(self).__name__
 
     def copy(self) -> Self:
-        """Return a copy with the parameters and the state, which belongs to no network.
+        """Return a copy that has the same parameters and state, and belongs to no network.
 
-        ``add`` of another network keeps both. ``copy.deepcopy`` returns the same.
+        When it is added to a network, it keeps both. ``copy.deepcopy`` returns the same.
         """
         return copy.deepcopy(self)
 
@@ -263,15 +263,15 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
         return self.backend.asarray(values, self.backend.dtype)
 
     def numbers_per_sample(self) -> int:
-        """Return how many numbers the layer keeps in a training step, for each sample of a batch.
+        """Return the number of values that the layer stores per sample in a training step.
 
-        By default, the output and the derivative with respect to the input, if that is needed.
+        By default, those of the output and, if needed, of the derivative with respect to the input.
         """
         n_inputs = math.prod(self.input_shape()) if self.needs_input_error else 0
         return math.prod(self.output_shape()) + n_inputs
 
     def regularizers(self) -> "dict[str, Regularizer]":
-        """Return the layer's own regularizers, as a dict with the names of their parameters."""
+        """Return the layer's own regularizers, by parameter name."""
         return {}
 
     def check_state(self) -> None:

@@ -27,8 +27,8 @@ class BatchNormalization(Layer):
     divisor n - 1. Prediction uses the running moments.
 
     A batch of one sample has no spread. Its output is always β, so no layer before this one learns
-    from it, and the running moments are not updated. Therefore ``fit`` refuses batches, or pieces
-    of batches, of one sample. If only the last batch of an epoch has one sample, it warns.
+    from it, and the running moments are not updated. Therefore ``fit`` refuses batches, or
+    micro-batches, of one sample. If only the last batch of an epoch has one sample, it warns.
 
     With ``trainable = False``, training uses the running moments too, and leaves them as they are:
     the layer is then the same function as in prediction.
@@ -123,7 +123,7 @@ class BatchNormalization(Layer):
 
     def _mean_square(self, x: Array) -> Array:
         """Return the mean of the squares of each column."""
-        # The array of the output is not in use yet.
+        # The output's buffer is not in use yet.
         squares = ops.rowwise(x, function=lambda x: x * x, out=self.buffer("output", x.shape))
         return ops.column_sum(squares) / x.shape[0]
 
@@ -152,10 +152,10 @@ class BatchNormalization(Layer):
         self.beta_gradient = ops.column_sum(output_error, out=self.buffer("beta_gradient", shape))
         factor = self.gamma / self.deviation
 
-        def through(e: Array, x: Array) -> Array:
+        def derivative(e: Array, x: Array) -> Array:
             return factor * (e - (self.beta_gradient + x * self.gamma_gradient) / n)
 
-        input_error = ops.rowwise(output_error, self.normalized, function=through, out=place)
+        input_error = ops.rowwise(output_error, self.normalized, function=derivative, out=place)
         self.update_parameters()
         return input_error
 
@@ -181,7 +181,7 @@ class BatchNormalization(Layer):
         return super().numbers_per_sample() + math.prod(self.input_shape())
 
     def parameters(self) -> int:
-        """Return the number of trained numbers in γ and β."""
+        """Return the number of values in γ and β."""
         return 2 * math.prod(self.input_shape())
 
 

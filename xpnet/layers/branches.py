@@ -1,4 +1,4 @@
-"""Layers side by side, each with columns of its own."""
+"""Parallel branches of layers, each for some of the columns."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,19 +10,18 @@ from ..common.overrides import remember
 from ..common.readable import Readable
 from .base import Layer
 from .checks import check_batch
-from .composite import Composite, check_new_layers, connect_in_a_row, without_shapes
+from .composite import Composite, check_new_layers, connect_in_sequence, without_shapes
 
 Columns = slice | tuple[int, ...]
 
 
 class Branches(Composite):
-    """Several branches side by side, each for some of the columns; their outputs are joined.
+    """Parallel branches of layers, each for some of the columns; their outputs are joined.
 
-    A branch is a group of columns of the input, and the layers through which they go. A branch
-    without layers passes its columns on unchanged. Columns may be in several branches, or in none.
-    Thus a network may have different layers for different groups of features, or let some features
-    bypass the layers of the others (Cheng et al. 2016, "Wide & deep learning for recommender
-    systems").
+    A branch is a group of columns of the input, and the layers that process them. A branch without
+    layers passes its columns on unchanged. Columns may be in several branches, or in none. So a
+    network may have different layers for different groups of features, or let some features bypass
+    the layers of the others (Cheng et al. 2016, "Wide & deep learning for recommender systems").
 
     The derivative with respect to a column is the sum over its branches.
 
@@ -80,7 +79,7 @@ class Branches(Composite):
             raise ValueError(f"Branches got input_shape={shape}: expected (n_features,)")
         for k, (columns, layers) in enumerate(self.branches):
             chosen = _positions(columns, shape[0], k)
-            made = connect_in_a_row(self, layers, (len(chosen),))
+            made = connect_in_sequence(self, layers, (len(chosen),))
             if len(made) != 1:
                 raise ValueError(
                     f"branch {k} of Branches has outputs of shape {made}: expected rows, so end "
@@ -138,7 +137,7 @@ class Branches(Composite):
                 places[column].append((k, place))
         parts, column = [], 0
         while column < n:
-            stop = column + 1  # of columns that are adjacent in all their branches, too
+            stop = column + 1  # the end of a run of columns that are adjacent in all branches
             while stop < n and places[stop] == [
                 (k, place + stop - column) for k, place in places[column]
             ]:
@@ -154,7 +153,7 @@ class Branches(Composite):
         return (sum(self._widths()),)
 
     def numbers_per_sample(self) -> int:
-        """Return what the inner layers keep, plus the columns, the outputs and the derivatives."""
+        """Return the inner layers' count, plus the columns, the outputs and the derivatives."""
         n = self.input_shape()[0]
         columns = sum(len(self.positions(k)) for k in range(len(self.branches)))
         own = columns + self.output_shape()[0] + (n if self.needs_input_error else 0)
@@ -172,7 +171,7 @@ class Branches(Composite):
 
 
 class _InFull(Readable, tuple[int, ...]):
-    """Positions of columns that are shown without abbreviation, however many they are."""
+    """Positions of columns, whose ``repr`` is never abbreviated."""
 
     __slots__ = ()
     __repr__ = tuple.__repr__
@@ -207,8 +206,8 @@ def _positions(columns: Columns, n_features: int, branch: int) -> Sequence[int]:
         chosen = columns
     if beyond or not chosen:
         raise ValueError(
-            f"{what} has the columns {columns}, and the input has {n_features}: expected one or "
-            "more of them, counted from 0"
+            f"{what} has the columns {columns}, but the input has {n_features}: expected one or "
+            "more of these, counted from 0"
         )
     return chosen
 

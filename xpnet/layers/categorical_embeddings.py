@@ -1,4 +1,4 @@
-"""Learned vectors in place of categories, beside columns of numbers."""
+"""Learned vectors for columns of categories; columns of numbers are left as they are."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +15,7 @@ from ..regularizers import Regularizer, find_regularizer
 from .base import Layer
 from .checks import check_batch
 from .codes import check_exact, vectors_of
-from .tables import Part, parts_of, sums_of, tables_of
+from .tables import Part, parts_of, tables_of, vector_gradients
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 class CategoricalEmbeddings(Layer):
     """Replace columns of categories by learned vectors, and leave columns of numbers as they are.
 
-    Each column of categories has a table of its own, with a vector for each category. The vector
-    takes the column's place in the row, so the output has as many columns as there are columns of
-    numbers, plus the lengths of the vectors. Guo and Berkhahn 2016, "Entity embeddings of
-    categorical variables", section III.
+    Each column of categories has its own table, with a vector for each category. The vector takes
+    the column's place in the row, so the width of the output is the number of columns of numbers
+    plus the lengths of the vectors. Guo and Berkhahn 2016, "Entity embeddings of categorical
+    variables", section III.
 
     It is the first layer of a network, or of a composite that begins one. Or it follows a
-    :class:`~xpnet.Normalization` that standardises the numbers and leaves the codes alone. Both can
-    be made from a data set with ``adapt``.
+    :class:`~xpnet.Normalization` that standardises the numbers and leaves the codes unchanged. Both
+    can be made from a data set with ``adapt``.
 
     Parameters
     ----------
     columns : dict of int to int or (int, int)
-        For each column of categories, by its position: how many categories it has or, with the
-        length of the vectors, ``(n_categories, n_units)``. The codes are the whole numbers from 0
-        to n_categories - 1. The default length is half the number of categories, rounded up, and at
-        most 50; that is a rule of thumb of the fast.ai course (Howard 2018).
+        For each column of categories, by its position: the number of categories or, with the length
+        of the vectors, ``(n_categories, n_units)``. The codes are the integers from 0 to
+        n_categories - 1. The default length is half the number of categories, rounded up, and at
+        most 50: a rule of thumb of the fast.ai course (Howard 2018).
     input_shape : tuple of int, optional
         ``(n_features,)``, all columns; only needed for the first layer of a network.
     categories : dict of int to list of str, optional
@@ -50,8 +50,8 @@ class CategoricalEmbeddings(Layer):
     regularizer : str, Regularizer or function of the weights, optional
         A penalty on all vectors; by default the network's.
     unknown : bool, default False
-        Whether each column has one more vector, 0 at first, for all numbers that are not codes.
-        Otherwise such numbers are refused, as by :class:`Embedding`.
+        Whether each column has one more vector, initially 0, for all numbers that are not codes.
+        Otherwise these numbers are refused, as by :class:`Embedding`.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class CategoricalEmbeddings(Layer):
     ------
     ValueError, TypeError
         An argument is invalid. Or, in ``initialize``, a column has more than 2**24 categories in
-        float32, which does not hold larger whole numbers exactly.
+        float32, which does not represent larger integers exactly.
 
     Examples
     --------
@@ -108,7 +108,7 @@ class CategoricalEmbeddings(Layer):
         Parameters
         ----------
         dataset : Dataset
-            With ``categories``. The category None, for missing cells, has a vector like the others.
+            A data set with ``categories``. None, for missing cells, has a vector like the others.
         n_units : dict of str to int, optional
             The length of the vectors for some features, by name.
         **options
@@ -117,7 +117,7 @@ class CategoricalEmbeddings(Layer):
         Returns
         -------
         CategoricalEmbeddings
-            With the input shape of the data and the names of their categories.
+            A layer with the input shape and the category names of the data set.
 
         Raises
         ------
@@ -191,7 +191,7 @@ class CategoricalEmbeddings(Layer):
         """Set ``weights_gradient``; return the derivative of the numbers, and 0 for codes."""
         if self.trainable:
             flat = self.buffer("weights_gradient", self.weights.shape)
-            self.weights_gradient = sums_of(
+            self.weights_gradient = vector_gradients(
                 output_error, self.indices or [], self._parts(), self._shapes(), flat
             )
         self.update_parameters()
@@ -202,7 +202,7 @@ class CategoricalEmbeddings(Layer):
         return array_namespace(output_error).concat(errors, axis=1)
 
     def codes(self) -> dict[int, Codes]:
-        """Return the codes that each column of categories takes, by its position."""
+        """Return the codes that each column of categories accepts, by position."""
         name, names, others = self.layer_name(), self.categories, self.unknown
         return {k: Codes(name, n, names.get(k), others) for k, (n, _) in self.columns.items()}
 
@@ -215,11 +215,11 @@ class CategoricalEmbeddings(Layer):
         return (self._parts()[-1].after.stop,)
 
     def parameters(self) -> int:
-        """Return the count of numbers in all vectors."""
+        """Return the number of values in all vectors."""
         return sum((n + self.unknown) * width for n, width in self.columns.values())
 
     def numbers_per_sample(self) -> int:
-        """Return the count of the base class, the parts of a row, and the places of the codes."""
+        """Return the count of the base class, plus the parts of a row and the indices."""
         return super().numbers_per_sample() + self.output_shape()[0] + 2 * len(self.columns)
 
 
@@ -276,7 +276,7 @@ def _checked(given: Any) -> dict[int, tuple[int, int]]:
 def _checked_names(
     given: Any, columns: Mapping[int, tuple[int, int]]
 ) -> dict[int, list[str | None]]:
-    """Return the names of the codes; refuse another number of names than codes."""
+    """Return the names of the codes; refuse a list with more or fewer names than codes."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):

@@ -1,4 +1,4 @@
-"""Refuses batches that do not fit a layer, and outputs that are not of the shape it states."""
+"""Checks that batches fit a layer, and that its outputs have the shape it states."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def check_output_shape(layer: Layer) -> None:
     Raises
     ------
     ValueError
-        The message has what the method returned.
+        The message shows what the method returned.
     """
     shape: Any = layer.output_shape()
     try:
@@ -66,7 +66,7 @@ def check_output_shape(layer: Layer) -> None:
 def check_output(layer: Layer, output: Array) -> None:
     """Refuse an output of another shape than the layer's ``output_shape()``.
 
-    Otherwise the layers after it would be made for inputs of the wrong shape.
+    Otherwise the next layers would be initialised for inputs of the wrong shape.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def _batch_of(shape: tuple[int, ...]) -> str:
 
 
 def _check_ready(layer: Layer) -> None:
-    """Refuse a layer that extends ``initialize``, if it was not called."""
+    """Refuse a layer that needs ``initialize``, if it was not called."""
     needed = type(layer).initialize is not Layer.initialize
     names = (*layer.parameter_names, *layer.state_names)
     # The parameters may have been set by hand instead.

@@ -1,14 +1,15 @@
-"""Vectors for codes of categories: the whole numbers from 0 to n - 1."""
+"""Vectors for codes of categories, which are the integers from 0 to n - 1."""
 
 from ..backends import Array, Backend, array_namespace, ops
 
 
 def check_exact(n_categories: int, backend: Backend) -> None:
-    """Refuse more categories than the type of the features can count exactly.
+    """Refuse more categories than the dtype of the features can represent exactly.
 
     Raises
     ------
     ValueError
+        There are too many categories.
     """
     most = round(2.0 / backend.xp.finfo(backend.float_dtype).eps)
     if n_categories > most:
@@ -26,10 +27,10 @@ def vectors_of(
     Parameters
     ----------
     codes : array of shape (m,)
-        Whole numbers, in any real type.
+        The codes, in any real dtype.
     table : array of shape (n_categories, w) or (n_categories + 1, w)
-        If there is one more row, it is for all numbers that are not codes. Otherwise these get rows
-        of NaN, which no loss accepts: an error raised here would have to wait for the device.
+        An additional last row is for all numbers that are not codes. Without it, these get rows of
+        NaN, which no loss accepts: raising an error here would have to wait for the device.
     n_categories : int
 
     Returns

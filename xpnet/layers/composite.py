@@ -11,38 +11,38 @@ from ..common.checks import check_flag, check_non_negative
 from ..common.overrides import remember
 from .base import Layer
 from .checks import check_batch, check_output
-from .rewiring import AsInPredictionInside
+from .rewiring import CompositePrediction
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
 
 
-class Composite(AsInPredictionInside):
+class Composite(CompositePrediction):
     """Several layers as one: each gets the output of the layer before it.
 
     It is the base of :class:`~xpnet.Residual` and :class:`~xpnet.Branches`, and of your own layers
     that are made of layers. The inner layers are layers like all others: their parameters are
-    trained, regularised, constrained, frozen and saved. Each draws its initial weights and its
-    dropout from a random stream of its own, which depends on the outer layer's.
+    trained, regularised, constrained, frozen and saved. Each inner layer has its own random stream,
+    for initial weights and dropout, which is spawned from the outer layer's.
 
     A subclass whose constructor takes other arguments keeps each as an attribute of the same name,
-    and lists the inner layers in ``inner_layers``. One that does not call them one after another
+    and lists the inner layers in ``inner_layers``. A subclass that does not call them in sequence
     defines ``forward_propagation``, ``backward_propagation``, and ``connect``, which sets the input
-    shape of each. :meth:`forward_through` and :meth:`backward_through` call layers in a row.
+    shape of each. :meth:`forward_through` and :meth:`backward_through` call layers in sequence.
 
     Parameters
     ----------
     *layers : Layer
         New layers, one or more.
     input_shape : tuple of int, optional
-        Only for the first layer of a network.
+        Only needed for the first layer of a network.
 
     Attributes
     ----------
     layers : tuple of Layer
         The layers that were given.
     inner_layers : tuple of Layer
-        All inner layers, also those that the composite has made itself.
+        All inner layers, including those that the composite has made itself.
 
     Raises
     ------
@@ -88,7 +88,7 @@ class Composite(AsInPredictionInside):
 
     @property
     def least_samples(self) -> int:  # type: ignore[override]
-        """The smallest batch from which all inner layers learn."""
+        """The smallest batch from which all inner layers can learn."""
         return max((each.least_samples for each in self.inner_layers), default=1)
 
     @property
@@ -98,14 +98,14 @@ class Composite(AsInPredictionInside):
 
     @property
     def own_optimizers(self) -> bool:
-        """Whether the layer or an inner one updates its own parameters."""
+        """Whether the layer or an inner layer updates its own parameters."""
         return bool(self._optimizers) or any(each.own_optimizers for each in self.inner_layers)
 
     @property
     def trainable(self) -> bool:
         """Whether any inner layer is trained. Setting it sets it for all inner layers.
 
-        For a composite with parameters of its own, it tells whether these are trained.
+        For a composite that has parameters itself: whether these are trained.
         """
         if self.parameter_names:
             return self.own_trainable
@@ -121,7 +121,10 @@ class Composite(AsInPredictionInside):
 
     @property
     def learning_rate_factor(self) -> float:
-        """The factor of all inner layers, or 1 if theirs differ. Setting it sets it for all."""
+        """The factor of the composite's own parameters or, without any, of all inner layers.
+
+        It is 1 if the inner layers' factors differ. Setting it sets it for all inner layers, too.
+        """
         if self.parameter_names:
             return self.own_factor
         found = {each.learning_rate_factor for each in self.inner_layers}
@@ -142,8 +145,8 @@ class Composite(AsInPredictionInside):
             self.connect()
 
     def connect(self) -> None:
-        """Set the input shapes of the inner layers; here, of layers in a row."""
-        connect_in_a_row(self, self.layers, self.input_shape())
+        """Set the input shapes of the inner layers, which follow one another by default."""
+        connect_in_sequence(self, self.layers, self.input_shape())
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
         """Initialise the inner layers in their order, on the layer's backend."""
@@ -161,24 +164,21 @@ class Composite(AsInPredictionInside):
         return self.forward_through(self.layers, input, training)
 
     def backward_propagation(self, output_error: Array) -> Array:
-        """Propagate the derivative back through all layers, and return that of the input."""
+        """Propagate the derivative back through all layers; return the input's derivative."""
         return self.backward_through(self.layers, output_error)
 
     def forward_through(self, layers: Sequence[Layer], input: Array, training: bool) -> Array:
-        """Return the output of layers in a row; without layers, the input itself."""
+        """Return the output of layers in sequence; without layers, the input itself."""
         for each in layers:
             input = each.forward_propagation(input, training)
             check_output(each, input)
         return input
 
     def backward_through(self, layers: Sequence[Layer], output_error: Array) -> Array:
-        """Propagate a derivative back through layers in a row.
-
-        Returns the derivative with respect to their input, or None if it is not needed.
-        """
+        """Propagate a derivative back through layers in sequence; return None if not needed."""
         needed = self.needs_input_error
-        for each, follows_parameters in reversed([*zip(layers, _follow(layers), strict=True)]):
-            each.needs_input_error = needed or follows_parameters
+        for each, follows_trained in reversed([*zip(layers, _follow_trained(layers), strict=True)]):
+            each.needs_input_error = needed or follows_trained
             output_error = each.backward_propagation(output_error)
             if not each.needs_input_error:
                 return None
@@ -190,27 +190,27 @@ class Composite(AsInPredictionInside):
         return tuple(self.layers[-1].output_shape())
 
     def parameters(self) -> int:
-        """Return the number of trained numbers, those of the inner layers included."""
+        """Return the number of parameter values, including those of the inner layers."""
         return super().parameters() + sum(each.parameters() for each in self.inner_layers)
 
     def numbers_per_sample(self) -> int:
-        """Return how many numbers the inner layers keep for each sample."""
+        """Return the number of values that the inner layers store per sample."""
         return sum(each.numbers_per_sample() for each in self.inner_layers)
 
     def forget_pass(self) -> None:
-        """Release the arrays of the last training pass, also those of the inner layers."""
+        """Release the arrays of the last training pass, including those of the inner layers."""
         super().forget_pass()
         for each in self.inner_layers:
             each.forget_pass()
 
     def __copy__(self) -> Self:
-        """Return a copy with shallow copies of the inner layers, so that it can be used alone."""
+        """Return a copy with shallow copies of the inner layers, so that no layer is shared."""
         copies = {id(each): copy.copy(each) for each in self.inner_layers}
         state: Any = self.__getstate__()
         attributes = state[0] | state[1] if isinstance(state, tuple) else state
         twin = object.__new__(type(self))
         for name, held in attributes.items():
-            setattr(twin, name, _exchanged(held, copies))
+            setattr(twin, name, _with_copies(held, copies))
         return twin
 
     def _argument(self, name: str) -> Any:
@@ -221,7 +221,7 @@ class Composite(AsInPredictionInside):
 
 
 def all_layers(layers: Iterable[Layer]) -> Iterator[Layer]:
-    """Yield layers, each followed by those inside it."""
+    """Yield each layer, followed by the layers inside it."""
     for each in layers:
         yield each
         if inner := each.inner_layers:
@@ -237,7 +237,7 @@ def without_shapes(layer: Layer) -> Layer:
 
 
 def is_trained(layer: Layer) -> bool:
-    """Whether a layer, or one inside it, has parameters that are trained."""
+    """Whether a layer, or a layer inside it, has parameters that are trained."""
     return any(each.trainable and each.parameter_names for each in all_layers([layer]))
 
 
@@ -250,7 +250,7 @@ def check_new_layers(name: str, layers: Any, least: int = 1) -> tuple[Layer, ...
         The name of the composite, for messages.
     layers : sequence of Layer
     least : int, default 1
-        How many there must be.
+        The minimum number of layers.
     """
     for each in layers:
         if not isinstance(each, Layer):
@@ -269,15 +269,15 @@ def check_new_layers(name: str, layers: Any, least: int = 1) -> tuple[Layer, ...
     return tuple(layers)
 
 
-def connect_in_a_row(
+def connect_in_sequence(
     outer: Layer, layers: Sequence[Layer], shape: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """Set the input shapes of layers in a row, and return the output shape of the last one.
+    """Set the input shapes of layers in sequence, and return the last one's output shape.
 
     Raises
     ------
     ValueError
-        A layer has another input shape already.
+        A layer already has another input shape.
     """
     for each in layers:
         if each._input_shape not in (None, shape):
@@ -293,7 +293,7 @@ def connect_in_a_row(
 
 @contextmanager
 def unchanged_on_failure(layer: Layer) -> Iterator[None]:
-    """Put a layer and the layers inside it back as they were if the block fails."""
+    """Restore the attributes of a layer and of the layers inside it if the block fails."""
     before = [(each, dict(vars(each))) for each in all_layers([layer])]
     try:
         yield
@@ -304,20 +304,20 @@ def unchanged_on_failure(layer: Layer) -> Iterator[None]:
         raise
 
 
-def _follow(layers: Sequence[Layer]) -> list[bool]:
+def _follow_trained(layers: Sequence[Layer]) -> list[bool]:
     """Return for each layer whether a layer before it is trained."""
     trained = [is_trained(each) for each in layers]
     return [any(trained[:k]) for k in range(len(layers))]
 
 
-def _exchanged(held: Any, copies: Mapping[int, Layer]) -> Any:
+def _with_copies(held: Any, copies: Mapping[int, Layer]) -> Any:
     """Return a value with copies in place of layers, also inside lists, tuples and dicts."""
     if isinstance(held, Layer):
         return copies.get(id(held), held)
     if isinstance(held, dict):
-        return {key: _exchanged(each, copies) for key, each in held.items()}
+        return {key: _with_copies(each, copies) for key, each in held.items()}
     if type(held) in (list, tuple):
-        return type(held)(_exchanged(each, copies) for each in held)
+        return type(held)(_with_copies(each, copies) for each in held)
     return held
 
 

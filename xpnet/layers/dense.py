@@ -38,8 +38,8 @@ class DenseLayer(Layer):
         Penalties on the weights and on the biases (:mod:`xpnet.regularizers`). By default, the
         network's regularizer applies to the weights, and none to the biases.
     max_norm : float, optional
-        The largest norm :math:`\|w_j\|_2` of the weights of a unit. Larger ones are scaled down to
-        it after each update. Srebro et al. 2004; together with dropout, Srivastava et al. 2014.
+        The maximum norm :math:`\|w_j\|_2` of each unit's weights. If it is exceeded, the weights
+        are scaled down after the update. Srebro et al. 2004; with dropout, Srivastava et al. 2014.
     bias_initializer : str, Initializer, function or array, default "zeros"
         As ``initializer``, for the biases; an array has the shape (n_units,).
     use_bias : bool, default True
@@ -51,7 +51,7 @@ class DenseLayer(Layer):
     weights : array of shape (n_inputs, n_units)
     biases : array of shape (n_units,), or None without ``use_bias``
     weights_gradient, biases_gradient : array
-        The gradients of the last backward pass; None before. A callback gets those of a ``fit``
+        The gradients of the last backward pass; None before. In a ``fit``, a callback gets them
         with :attr:`~xpnet.Callback.needs_gradients`.
     input, output : array
         Input and output of the last forward pass in training.
@@ -74,7 +74,7 @@ class DenseLayer(Layer):
     >>> net.layers[0].weights.shape, net.layers[2].weights.shape
     ((64, 32), (32, 10))
 
-    Alone, with an optimizer of its own:
+    Outside of a network, with its own optimizer:
 
     >>> import numpy as np
     >>> from xpnet import SGD

@@ -8,9 +8,9 @@ from ..backends import Array, ops
 from ..common.checks import check_count, check_fraction
 from ..common.overrides import has_methods_of, remember
 from ..initializers import random_key
-from .as_in_prediction import check_own_sampling
 from .base import Layer
 from .checks import check_batch
+from .prediction import check_sampling_defined
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -57,7 +57,7 @@ class Dropout(Layer):
         self.mask: Array = None
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
-        """Draw the key of the random masks, and begin with the first mask."""
+        """Draw the key of the random masks, and start with the first mask."""
         self.key = random_key(self.rng)
         self.n_masks = 0
         return super().initialize(optimizer)
@@ -86,7 +86,7 @@ class Dropout(Layer):
     def sample_propagation(self, input: Array, rng: "Generator") -> Array:
         """Return ``input`` times a random mask, which ``rng`` determines."""
         check_batch(self, input)
-        check_own_sampling(self, Dropout)
+        check_sampling_defined(self, Dropout)
         if not self.is_random:
             return input
         return input * ops.dropout_mask(input, self.rate, random_key(rng), 0)
@@ -105,7 +105,7 @@ class Dropout(Layer):
         return ops.rowwise(output_error, self.mask, function=operator.mul, out=out)
 
     def check_state(self) -> None:
-        """Refuse a number of masks that is not an integer, 0 or more, and a key out of range."""
+        """Refuse an invalid number of masks, and a key out of range."""
         check_count("n_masks", self.n_masks, least=0)
         if self.key is not None and check_count("key", self.key, least=0) >= 2**63:
             raise ValueError(f"key={self.key}: expected a whole number below 2**63")

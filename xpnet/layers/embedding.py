@@ -21,12 +21,12 @@ class Embedding(Layer):
     r"""Replace each category by a learned vector: the row :math:`W_c` of a table for the code c.
 
     All columns of the input hold codes of the same categories, e.g. the first word of a text, the
-    second, and so on, or the players of a game. The vectors of a sample's columns are joined to one
-    row: codes of shape (n, n_columns) give outputs of shape (n, n_columns * n_units). For columns
-    of different categories, see :class:`CategoricalEmbeddings`.
+    second, and so on, or the players of a game. The vectors of a sample's columns are joined into
+    one row: codes of shape (n, n_columns) give outputs of shape (n, n_columns * n_units). For
+    columns of different categories, see :class:`CategoricalEmbeddings`.
 
     For each column it is the same as a dense layer without biases on one-hot rows, but without the
-    multiplications by 0. The backward pass adds up the derivatives of all places where a category
+    multiplications by 0. The backward pass sums the derivatives over all places where a category
     occurs:
     :math:`\partial L / \partial W_c = \sum_{i: c_i = c} E_i`. The derivative with respect to the
     codes is 0.
@@ -36,7 +36,7 @@ class Embedding(Layer):
     Parameters
     ----------
     n_categories : int
-        The codes are the whole numbers from 0 to n_categories - 1, in any type.
+        The codes are the integers from 0 to n_categories - 1, in any dtype.
     n_units : int
         The length of the vectors.
     input_shape : tuple of int, optional
@@ -47,11 +47,11 @@ class Embedding(Layer):
     regularizer : str, Regularizer or function of the weights, optional
         A penalty on the vectors; by default the network's.
     unknown : bool, default False
-        Whether all numbers that are not codes share one more vector, which is 0 at first. Otherwise
-        they are refused. Those in the data are refused before any work. Those that other layers
-        compute are refused by ``predict`` and ``evaluate``; in training their vectors are NaN, so
-        the loss is NaN. ``fit`` then raises an error that names the layer; with ``batches``, or if
-        the layers computed codes before the epoch, it raises :class:`~xpnet.DivergedError`.
+        Whether all numbers that are not codes share one more vector, which is initially 0.
+        Otherwise they are refused. In the data, they are refused before any work. If other layers
+        compute them, ``predict`` and ``evaluate`` refuse them; in training their vectors are NaN,
+        so the loss is NaN. ``fit`` then raises an error that names the layer; with ``batches``, or
+        if the layers computed codes before the epoch, it raises :class:`~xpnet.DivergedError`.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Embedding(Layer):
     ------
     ValueError, TypeError
         An argument is invalid. Or, in ``initialize``, there are more than 2**24 categories in
-        float32, which does not hold larger whole numbers exactly.
+        float32, which does not represent larger integers exactly.
 
     Examples
     --------
@@ -145,7 +145,7 @@ class Embedding(Layer):
         return self.backend.zeros((output_error.shape[0], *self.input_shape()))
 
     def codes(self) -> dict[int, Codes]:
-        """Return the codes that each column takes, by its position."""
+        """Return the codes that each column accepts, by position."""
         codes = Codes(self.layer_name(), self.n_categories, None, self.unknown)
         return dict.fromkeys(range(self.input_shape()[0]), codes)
 
@@ -158,11 +158,11 @@ class Embedding(Layer):
         return (self.input_shape()[0] * self.n_units,)
 
     def parameters(self) -> int:
-        """Return the count of numbers in all vectors."""
+        """Return the number of values in all vectors."""
         return (self.n_categories + self.unknown) * self.n_units
 
     def numbers_per_sample(self) -> int:
-        """Return the count of the base class, plus the places of the codes in 8 bytes each."""
+        """Return the count of the base class, plus the indices, of 8 bytes each."""
         return super().numbers_per_sample() + 2 * self.input_shape()[0]
 
 

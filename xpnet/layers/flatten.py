@@ -1,4 +1,4 @@
-"""Samples of any shape as rows."""
+"""Flattening of samples into rows."""
 
 import math
 
@@ -51,11 +51,11 @@ class Flatten(Layer):
         return array_namespace(output_error).reshape(output_error, self.shape)
 
     def output_shape(self) -> tuple[int, ...]:
-        """Return ``(n,)`` for samples of n numbers."""
+        """Return ``(n,)`` for samples of n values."""
         return (math.prod(self.input_shape()),)
 
     def numbers_per_sample(self) -> int:
-        """Return 0, since no array is made."""
+        """Return 0, since the layer allocates no array."""
         return 0
 
 

@@ -1,4 +1,4 @@
-"""Noise on the inputs of a layer."""
+"""Gaussian noise on the input."""
 
 import math
 import operator
@@ -8,9 +8,9 @@ from ..backends import Array, ops
 from ..common.checks import check_count, check_non_negative
 from ..common.overrides import has_methods_of, remember
 from ..initializers import random_key
-from .as_in_prediction import check_own_sampling
 from .base import Layer
 from .checks import check_batch
+from .prediction import check_sampling_defined
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class GaussianNoise(Layer):
     r"""Add normally distributed noise in training: :math:`Y = X + \sigma Z`, Z standard normal.
 
-    Every number gets noise of its own, which is drawn anew for every batch; prediction is the
+    Every value gets independent noise, which is drawn anew for every batch; prediction is the
     identity. As the first layer it blurs the features, so that the network learns a smoother
     function: small noise acts as a penalty on the derivative with respect to the input (Bishop
     1995, "Training with noise is equivalent to Tikhonov regularization").
@@ -62,7 +62,7 @@ class GaussianNoise(Layer):
             self.set_input_shape(input_shape)
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
-        """Draw the key of the noise, and begin with the first draw."""
+        """Draw the key of the noise, and start with the first draw."""
         self.key = random_key(self.rng)
         self.n_draws = 0
         return super().initialize(optimizer)
@@ -88,7 +88,7 @@ class GaussianNoise(Layer):
     def sample_propagation(self, input: Array, rng: "Generator") -> Array:
         """Return ``input`` plus random noise, which ``rng`` determines."""
         check_batch(self, input)
-        check_own_sampling(self, GaussianNoise)
+        check_sampling_defined(self, GaussianNoise)
         if not self.is_random:
             return input
         noise = ops.normal(input.shape, random_key(rng), 0, like=input)
@@ -105,13 +105,13 @@ class GaussianNoise(Layer):
         return output_error
 
     def check_state(self) -> None:
-        """Refuse a number of draws that is not an integer, 0 or more, and a key out of range."""
+        """Refuse an invalid number of draws, and a key out of range."""
         check_count("n_draws", self.n_draws, least=0)
         if self.key is not None and check_count("key", self.key, least=0) >= 2**63:
             raise ValueError(f"key={self.key}: expected a whole number below 2**63")
 
     def numbers_per_sample(self) -> int:
-        """Return the output, and the numbers from which the noise is made."""
+        """Return the number of values in the output and in the noise's temporary arrays."""
         return 4 * math.prod(self.input_shape())
 
 

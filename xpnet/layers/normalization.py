@@ -1,4 +1,4 @@
-"""Standardising the input with a fixed mean and scale."""
+"""Standardisation of the input with a fixed mean and scale."""
 
 import math
 from typing import TYPE_CHECKING, Any, Self
@@ -23,22 +23,22 @@ class Normalization(Layer):
     different units). It is saved with the network, so prediction takes raw numbers as well.
 
     As the first layer, it also accepts float64 features and large integers (int32, uint32, int64,
-    uint64). It subtracts the mean in float64, and rounds the result to the network's type. So a
-    float32 network trains as well as a float64 one on a column such as Unix seconds, which needs
-    more digits than float32 has. On a device without float64 the features are rounded first, and
-    ``fit`` warns if that loses digits that matter.
+    uint64). It subtracts the mean in float64, and rounds the result to the network's dtype. So a
+    float32 network trains as well as a float64 network on a column such as Unix seconds, which
+    needs more digits than float32 has. On a device without float64 the features are rounded first,
+    and ``fit`` warns if that loses digits that matter.
 
     Parameters
     ----------
     mean, scale : float or array-like of shape (n_features,)
-        The m and s of the formula, s above 0. :meth:`adapt` computes them from data.
+        The m and s of the formula; s is above 0. :meth:`adapt` computes them from data.
     input_shape : tuple of int, optional
         Only needed for the first layer of a network.
 
     Attributes
     ----------
     mean, scale : array of shape input_shape
-        Once the layer is initialised; in float64 if the device has that type.
+        Arrays once the layer is initialised, in float64 if the device supports it.
 
     Raises
     ------
@@ -58,8 +58,8 @@ class Normalization(Layer):
     state_names = ("mean", "scale")
     wide_names = ("mean", "scale")
     output_kind = "real"
-    _is_of_data = False
-    """Whether :meth:`adapt` computed the numbers from data. A layer from a file does not know."""
+    _is_adapted = False
+    """Whether :meth:`adapt` made the layer; False for a layer from a file."""
 
     def __init__(
         self, mean: Any = 0.0, scale: Any = 1.0, input_shape: tuple[int, ...] | None = None
@@ -72,7 +72,7 @@ class Normalization(Layer):
 
     @classmethod
     def adapt(cls, X: Any, per_feature: bool = True) -> Self:
-        r"""Make a layer with the mean and the standard deviation of data.
+        r"""Make a layer with the mean and the standard deviation of the given data.
 
         A constant column gets the scale 1. So does a column whose numbers differ only by rounding
         errors, e.g. sums of proportions that should all be 1. Dividing by such a small deviation
@@ -82,21 +82,21 @@ class Normalization(Layer):
         :math:`4 \epsilon |m|` with the ε of that type. A column of integers is constant only if all
         its numbers are equal.
 
-        Features with categories get the mean 0 and the scale 1, so that their codes stay what they
-        are, for a :class:`CategoricalEmbeddings` as the next layer.
+        Features with categories get the mean 0 and the scale 1, so that their codes are unchanged,
+        for a :class:`CategoricalEmbeddings` as the next layer.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features), Dataset, or tuple (X, y) or (X, y, sample_weight)
-            Whatever :class:`~xpnet.Dataset` takes, except a sparse matrix. Stored data (a memory
-            map, HDF5, Zarr) are read twice, a piece at a time. Sample weights are not used.
+            Anything that :class:`~xpnet.Dataset` accepts, except a sparse matrix. Stored data (a
+            memory map, HDF5, Zarr) are read twice, in chunks. Sample weights are not used.
         per_feature : bool, default True
             If False, one mean and one deviation over all numbers are used, e.g. for images.
 
         Returns
         -------
         Normalization
-            With ``mean`` and ``scale`` as float64 NumPy arrays, and the input shape of the data.
+            A layer with ``mean`` and ``scale`` as float64 NumPy arrays, and the data's input shape.
 
         Raises
         ------
@@ -121,11 +121,11 @@ class Normalization(Layer):
             raise ValueError(f"X has shape {data.shape}: expected (n, n_features), n above 0")
         features.check_finite(data.feature_names)
         mean, scale = features.mean_and_scale(per_feature)
-        for name in data.categories:  # codes stay what they are
+        for name in data.categories:  # leave codes unchanged
             column = (data.feature_names or []).index(name)
             mean[column], scale[column] = 0.0, 1.0
         made = cls(mean, scale, input_shape=(data.n_features,))
-        made._is_of_data = True
+        made._is_adapted = True
         return made
 
     @property
@@ -138,7 +138,7 @@ class Normalization(Layer):
         return moments.check_moment(name, getattr(self, name), self._input_shape)
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
-        """Move mean and scale to the backend, with one number for each feature."""
+        """Move mean and scale to the backend, with one value per feature."""
         shape, dtype = self.input_shape(), self.backend.wide_dtype
         for name in self.state_names:
             numbers = moments.check_moment(name, to_host(self._numbers(name)), shape, dtype)
@@ -148,7 +148,7 @@ class Normalization(Layer):
         return super().initialize(optimizer)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
-        """Return ``(input - mean) / scale`` in the network's type, for input of any real type."""
+        """Return ``(input - mean) / scale`` in the network's dtype, for input of any real dtype."""
         check_batch(self, input)
         out = self.buffer("output", input.shape) if training else None
         return ops.standardize(input, self.mean, self.scale, self.backend.float_dtype, out=out)
@@ -159,7 +159,7 @@ class Normalization(Layer):
         return xp.astype(output_error / self.scale, output_error.dtype, copy=False)
 
     def numbers_per_sample(self) -> int:
-        """Return the count of the base class, plus two temporary arrays without ``out``."""
+        """Return the count of the base class, plus temporary arrays if ``out`` is unsupported."""
         count = super().numbers_per_sample()
         if not self.backend.writes_out:
             ratio = 2 if self.backend.wide_dtype != self.backend.dtype else 1

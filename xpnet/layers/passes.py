@@ -1,4 +1,4 @@
-"""What layers keep of a forward pass for the backward pass, and the arrays they write into."""
+"""The arrays that layers keep for the backward pass, and the buffers they write into."""
 
 from typing import Any, ClassVar
 
@@ -6,13 +6,13 @@ from ..backends import Array
 from .workspace import Workspace
 
 
-class KeepsPasses:
+class TrainingPasses:
     """The part of a layer that keeps arrays of the last training pass.
 
     Attributes
     ----------
     parameter_names : tuple of str
-        As in :class:`Layer`: the backward pass leaves a gradient of each.
+        As in :class:`Layer`; the backward pass sets a gradient for each.
     passing_names : tuple of str
         Attributes that the forward pass sets for the backward pass; they are not saved or copied.
     workspace : Workspace or None
@@ -24,16 +24,16 @@ class KeepsPasses:
     workspace: Workspace | None = None
 
     def _passing(self) -> dict[str, None]:
-        """Return a dict of None for each attribute that the last training pass has set."""
+        """Return None for each attribute that the last training pass has set, as a dict."""
         names = (*self.passing_names, *(f"{name}_gradient" for name in self.parameter_names))
         return {name: None for name in names if name in vars(self)}
 
     def forget_pass(self) -> None:
-        """Release the arrays of the last training pass: a batch's input and output, gradients."""
+        """Release the arrays of the last training pass: inputs, outputs and gradients."""
         vars(self).update(self._passing())
 
     def __getstate__(self) -> Any:
-        """Leave the arrays of the last pass, and what a network has set, out of copies."""
+        """Leave arrays of the last pass, and attributes that a network sets, out of copies."""
         state: Any = super().__getstate__()
         slots = state[1:] if isinstance(state, tuple) else ()
         kept = vars(self) | self._passing()
@@ -42,7 +42,7 @@ class KeepsPasses:
         return (kept, *slots) if slots else kept
 
     def buffer(self, name: str, shape: tuple[int, ...]) -> Array | None:
-        """Return an array to pass as ``out``, which is the same at every training step, or None.
+        """Return the array to pass as ``out``, the same at every step; None without a workspace.
 
         The next step overwrites it, so it must only be used in training passes.
         """

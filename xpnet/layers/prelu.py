@@ -65,7 +65,7 @@ class PReLULayer(Layer):
         self.output: Array = None
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
-        """Set all slopes to the initial one."""
+        """Set the slopes to their initial values."""
         if is_array(self.initial):
             self.alpha = self.new_parameter(self.input_shape(), FromArray(self.initial), "alpha")
         else:

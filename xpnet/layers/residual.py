@@ -14,9 +14,9 @@ from .dense import DenseLayer
 class Residual(Composite):
     r"""Layers with a skip connection around them: :math:`Y = X + f(X)`.
 
-    The layers f learn what has to be added to their input. The derivative reaches earlier layers
-    through the sum unchanged, so that deep networks can be trained. An activation after the sum is
-    a layer of its own, after this one.
+    The layers f learn what to add to their input. The derivative reaches earlier layers through the
+    sum unchanged, so that deep networks can be trained. An activation after the sum is a separate
+    layer, after this one.
 
     If the outputs of f are wider or narrower than X, a dense layer without biases projects X to
     their width: :math:`Y = X W + f(X)`, He et al.'s option B.
@@ -91,7 +91,7 @@ class Residual(Composite):
         return ops.rowwise(input, change, function=operator.add, out=out)
 
     def backward_propagation(self, output_error: Array) -> Array:
-        """Return the derivative through the layers plus the one through the skip connection."""
+        """Return the sum of the derivatives through the layers and the skip connection."""
         error = self.backward_through(self.layers, output_error)
         skipped = output_error
         if self.projection is not None:
@@ -103,7 +103,7 @@ class Residual(Composite):
         return ops.rowwise(skipped, error, function=operator.add, out=out)
 
     def numbers_per_sample(self) -> int:
-        """Return what the inner layers keep, plus the sums of both passes."""
+        """Return the inner layers' count, plus the sums of both passes."""
         sums = math.prod(self.output_shape())
         if self.needs_input_error:
             sums += math.prod(self.input_shape())

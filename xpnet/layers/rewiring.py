@@ -1,8 +1,8 @@
-"""Copies of composites in which functions stand in for the passes of the inner layers.
+"""Copies of composites in which functions replace the passes of the inner layers.
 
-Only the two passes of a composite say how its inner layers are connected. To send a batch through
-the same connections in another way (with random outputs, say), a copy of the composite gets inner
-layers with other passes. This works with every composite, also with a user's.
+Only the two passes of a composite define how its inner layers are connected. To send a batch
+through the same connections in another way (with random outputs, say), a copy of the composite gets
+inner layers with other passes. This works for every composite, including a user's.
 """
 
 import copy
@@ -21,15 +21,15 @@ InnerPass = Callable[[Layer, Array], Array]
 
 
 def rewired(outer: Layer, forward: InnerPass, backward: InnerPass | None = None) -> Any:
-    """Return a copy of a composite that calls functions in place of its inner layers' passes.
+    """Return a copy of a composite that calls functions instead of its inner layers' passes.
 
-    The functions get the inner layers of the composite itself, not their copies. So what they do
-    with an inner layer changes the composite.
+    The functions get the inner layers of the composite itself, not their copies. A function that
+    changes an inner layer therefore changes the composite.
 
     Parameters
     ----------
     outer : Layer
-        One with inner layers. It stays as it is.
+        A layer with inner layers, which is not changed itself.
     forward : callable
         ``forward(layer, input)`` returns the output of an inner layer.
     backward : callable, optional
@@ -57,11 +57,11 @@ def rewired(outer: Layer, forward: InnerPass, backward: InnerPass | None = None)
 
 
 def _forward(function: InnerPass, layer: Layer, input: Array, training: bool = True) -> Array:
-    """Call a function in place of a layer's forward pass; it decides about ``training`` itself."""
+    """Call a function instead of a layer's forward pass; ``training`` is ignored."""
     return function(layer, input)
 
 
-class AsInPredictionInside(Layer):
+class CompositePrediction(Layer):
     """The part of a composite that ``predict(samples=...)`` and ``input_gradient`` use."""
 
     @property
@@ -72,7 +72,7 @@ class AsInPredictionInside(Layer):
     def sample_propagation(self, input: Array, rng: "Generator") -> Array:
         """Return one random output: the forward pass with random outputs of the inner layers.
 
-        Each inner layer has a random stream of its own, spawned from ``rng``.
+        Each inner layer has its own random stream, spawned from ``rng``.
         """
         inner = self.inner_layers
         streams = {id(x): stream for x, stream in zip(inner, rng.spawn(len(inner)), strict=True)}
@@ -84,7 +84,7 @@ class AsInPredictionInside(Layer):
         return output
 
     def input_derivative(self, input: Array, output_error: Array) -> Array:
-        """Return the derivative of the predicted output, from those of the inner layers.
+        """Return the derivative of the predicted output, from the derivatives of the inner layers.
 
         Raises
         ------

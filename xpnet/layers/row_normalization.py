@@ -1,4 +1,4 @@
-"""Layer normalization and RMS normalization, which normalise each row by itself."""
+"""Layer normalization and RMS normalization, which normalise each row independently."""
 
 import math
 import operator
@@ -40,7 +40,7 @@ class RMSNormalization(Layer):
     Attributes
     ----------
     gamma : array of shape (d,)
-        The factor of each feature; 1 at first.
+        The factor of each feature; initially 1.
 
     Raises
     ------
@@ -85,7 +85,7 @@ class RMSNormalization(Layer):
         return ops.rowwise(normalized, function=self._scaled, out=out)
 
     def _divisor(self, x: Array) -> Array:
-        """Return what each row is divided by, of shape (..., 1)."""
+        """Return the divisor of each row, of shape (..., 1)."""
         return array_namespace(x).sqrt(_mean(x * x) + self.epsilon)
 
     def _normalized(self, x: Array, divisor: Array) -> Array:
@@ -103,18 +103,18 @@ class RMSNormalization(Layer):
         input_error = None
         if self.needs_input_error:
             input_error = ops.rowwise(
-                output_error, self.normalized, self.divisor, function=self._through, out=place
+                output_error, self.normalized, self.divisor, function=self._input_error, out=place
             )
         self.update_parameters()
         return input_error
 
-    def _through(self, error: Array, normalized: Array, divisor: Array) -> Array:
-        """Return the derivative of the input, row by row."""
+    def _input_error(self, error: Array, normalized: Array, divisor: Array) -> Array:
+        """Return the derivative with respect to the input, row by row."""
         e = self.gamma * error
         return (e - normalized * _mean(e * normalized)) / divisor
 
     def _feature_sum(self, name: str, x: Array) -> Array:
-        """Return the sum for each feature, over the batch and all axes but the last."""
+        """Return the sum of each feature, over the batch and all axes but the last."""
         rows = x
         if x.ndim > 2:
             rows = array_namespace(x).reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
@@ -127,7 +127,7 @@ class RMSNormalization(Layer):
 
 
 class LayerNormalization(RMSNormalization):
-    r"""Standardise each row by itself, then scale and shift each feature.
+    r"""Standardise each row independently, then scale and shift each feature.
 
     .. math:: Y = \gamma \hat X + \beta, \qquad
               \hat X = (X - \mu) / \sqrt{\sigma^2 + \epsilon}
@@ -155,7 +155,7 @@ class LayerNormalization(RMSNormalization):
     Attributes
     ----------
     gamma, beta : array of shape (d,)
-        The factor of each feature, and what is added to it; 1 and 0 at first.
+        The factor and the shift of each feature; initially 1 and 0.
 
     Raises
     ------
@@ -194,7 +194,7 @@ class LayerNormalization(RMSNormalization):
             self.beta_gradient = self._feature_sum("beta_gradient", output_error)
         return super().backward_propagation(output_error)
 
-    def _through(self, error: Array, normalized: Array, divisor: Array) -> Array:
+    def _input_error(self, error: Array, normalized: Array, divisor: Array) -> Array:
         e = self.gamma * error
         return (e - _mean(e) - normalized * _mean(e * normalized)) / divisor
 

@@ -1,4 +1,4 @@
-"""The places of columns of categories in a row, and of their tables of vectors in a flat array."""
+"""The layout of category columns in a row, and of their tables of vectors in a flat array."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from ..backends import Array, array_namespace, ops
 
 
 class Part(NamedTuple):
-    """Adjacent columns of a row, before and after codes become vectors.
+    """Adjacent columns of a row, in the input with codes and in the output with vectors.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Part(NamedTuple):
 
 
 def parts_of(units: Mapping[int, int], n_features: int) -> list[Part]:
-    """Return the parts of a row in their order.
+    """Return the parts of a row, in order.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def parts_of(units: Mapping[int, int], n_features: int) -> list[Part]:
 
 
 def tables_of(flat: Array, shapes: Mapping[int, tuple[int, int]]) -> dict[int, Array]:
-    """Return the parts of a flat array as tables, one after another.
+    """Return views of a flat array as tables, which follow one another.
 
     Parameters
     ----------
@@ -62,26 +62,26 @@ def tables_of(flat: Array, shapes: Mapping[int, tuple[int, int]]) -> dict[int, A
     return tables
 
 
-def sums_of(
+def vector_gradients(
     error: Array,
     indices: Sequence[Array],
     parts: Sequence[Part],
     shapes: Mapping[int, tuple[int, int]],
     out: Array | None,
 ) -> Array:
-    """Return the derivatives of all vectors as a flat array.
+    """Return the gradients of all vectors as a flat array.
 
     Parameters
     ----------
     error : array of shape (n, n_outputs)
         The derivative of the output.
     indices : sequence of int64 array of shape (n,)
-        For each column of categories, the rows of its table.
+        For each column of categories, the row of its table for each sample.
     parts : sequence of Part
     shapes : dict of int to (int, int)
         The shape of each column's table.
     out : array, optional
-        A library that writes into given arrays writes the result there.
+        Where to write the result, if the library can write into given arrays.
     """
     xp, tables = array_namespace(error), {} if out is None else tables_of(out, shapes)
     sums: dict[int, Array] = {}

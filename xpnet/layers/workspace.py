@@ -50,8 +50,8 @@ class Workspace:
         name : str
         shape : tuple of int
         dtype : str, optional
-            The array's type, which must be the same in all calls; by default the backend's
-            floating-point type.
+            The array's dtype, which must be the same in all calls; by default the backend's
+            floating-point dtype.
         """
         held = self._arrays.get(name)
         if held is not None and held.shape == shape:

@@ -1,4 +1,4 @@
-"""What a layer needs to be added to a network: a fitting shape, and what it learned elsewhere."""
+"""Checks of a layer that is added to a network, and the parameters that it already has."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -14,21 +14,21 @@ from .freezing import check_training
 
 
 def check_new(layer: Layer | Callable[[Array], Array]) -> Layer:
-    """Return a layer that may be added to a network; for a function, an activation that calls it.
+    """Return the layer to add to a network: for a function, an activation that calls it.
 
     Raises
     ------
     TypeError
-        It is not a layer.
+        It is neither a layer nor a function.
     ValueError
-        It is in a network already, or a layer inside it is.
+        The layer, or a layer inside it, is already in a network.
     """
     if not isinstance(layer, Layer) and is_plain_function(layer):
         layer = FunctionActivation(layer)
     if not isinstance(layer, Layer):
         given: Any = layer
-        several = isinstance(given, Iterable) and not isinstance(given, str)  # also a network
-        what = f"a {type(given).__name__}" if several else shown(given)
+        is_collection = isinstance(given, Iterable) and not isinstance(given, str)  # e.g. a network
+        what = f"a {type(given).__name__}" if is_collection else shown(given)
         raise TypeError(f"add({what}): expected an instance of Layer{_hint(given)}")
     for each in all_layers([layer]):
         if each.in_network:
@@ -40,7 +40,7 @@ def check_new(layer: Layer | Callable[[Array], Array]) -> Layer:
 
 
 def _hint(given: Any) -> str:
-    """Return what to write instead of something that is no layer."""
+    """Return advice for a value that is not a layer."""
     if isinstance(given, type):
         return f": write {given.__name__}(...)"
     if isinstance(given, str):
@@ -53,22 +53,22 @@ def _hint(given: Any) -> str:
 
 
 def connect(layer: Layer, earlier: Sequence[Layer], may_change: bool) -> None:
-    """Give a new layer the input shape that fits the layer before it, and check its settings.
+    """Set a new layer's input shape to the output shape of the layer before it; check its settings.
 
     Parameters
     ----------
     layer : Layer
     earlier : sequence of Layer
-        The layers before it; empty for the first one, which has to have an input shape.
+        The layers before it. The first layer has none, and must have an input shape already.
     may_change : bool
-        Whether a layer that is initialised may get another input shape, as it has learned nothing.
+        Whether an initialised layer may get another input shape, since it has learned nothing.
 
     Raises
     ------
     ValueError, TypeError
         The layer does not fit, or a setting is invalid.
     """
-    if isinstance(layer, Normalization) and layer._is_of_data:
+    if isinstance(layer, Normalization) and layer._is_adapted:
         _refuse_outputs(layer, earlier)
     if earlier:
         before = earlier[-1]
@@ -91,42 +91,42 @@ def connect(layer: Layer, earlier: Sequence[Layer], may_change: bool) -> None:
 
 
 def _refuse_outputs(layer: Normalization, earlier: Sequence[Layer]) -> None:
-    """Refuse a layer with the mean and the deviation of data after a layer with parameters."""
+    """Refuse a layer that was adapted to data, if a layer with parameters comes before it."""
     other = next((each for each in earlier if each.parameters()), None)
-    # The numbers of another shape than that of the network's data are those of hidden outputs.
+    # If its shape differs from that of the network's data, it was adapted to hidden outputs.
     if other is not None and layer.input_shape() == earlier[0].input_shape():
         name = layer.layer_name()
         raise ValueError(
             f"{name}.adapt(X) uses the mean and the standard deviation of X, not those of the "
-            f"outputs of {other.layer_name()}: put {name} before {other.layer_name()}. If X are "
+            f"outputs of {other.layer_name()}: put {name} before {other.layer_name()}. If X holds "
             "these outputs, give Normalization(mean, scale) without input_shape"
         )
 
 
-def learned_by(layer: Layer) -> dict[tuple[Layer, str], Array]:
-    """Return the parameters and the arrays of state of a layer that was initialised before.
+def learned_arrays(layer: Layer) -> dict[tuple[Layer, str], Array]:
+    """Return the parameters and state arrays of a layer that was initialised before.
 
-    They include those of the layers inside it.
+    The parameters and state arrays of the layers inside it are included.
     """
     ready = (each for each in all_layers([layer]) if vars(each).get("_ready", False))
-    return {key: array for each in ready for key, array in held_by(each).items()}
+    return {key: array for each in ready for key, array in arrays_of(each).items()}
 
 
-def held_by(layer: Layer) -> dict[tuple[Layer, str], Array]:
-    """Return the parameters and the arrays of state of a layer."""
+def arrays_of(layer: Layer) -> dict[tuple[Layer, str], Array]:
+    """Return the parameters and state arrays of a layer, without those of layers inside it."""
     names = (*layer.parameter_names, *layer.state_names)
     held = {(layer, name): getattr(layer, name, None) for name in names}
     return {key: array for key, array in held.items() if is_array(array)}
 
 
 def restore(learned: dict[tuple[Layer, str], Array], backend: Backend) -> None:
-    """Give layers that are initialised anew what they had learned, on the network's backend."""
+    """Put arrays back into layers that were initialised again, moved to the network's backend."""
     for (layer, name), array in learned.items():
         new: Any = getattr(layer, name, None)
         if is_array(new) and tuple(new.shape) != tuple(array.shape):
             raise ValueError(
-                f"this {layer.layer_name()} brings {name} of shape {tuple(array.shape)}, but here "
-                f"it needs {tuple(new.shape)}, since its inputs have the shape "
+                f"{layer.layer_name()}.{name} has shape {tuple(array.shape)}, but needs "
+                f"{tuple(new.shape)} in this network, where the layer's inputs have shape "
                 f"{layer.input_shape()}: add a new layer"
             )
         setattr(layer, name, move_state(array, backend, name in layer.wide_names))

@@ -1,4 +1,4 @@
-"""Which parameters of a network are trained, and how fast: the others are frozen."""
+"""Which parameters of a network are trained, and at which rate; the others are frozen."""
 
 import operator
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from .updating import Parts
 
 
 class Freezing:
-    """What the layers' ``trainable`` and ``learning_rate_factor`` mean for their parameters.
+    """The trained parameters, as the layers' ``trainable`` and ``learning_rate_factor`` say.
 
     Parameters
     ----------
     places : Places
-        Of all parameters.
+        The places of all parameters.
 
     Attributes
     ----------
     trained : list of int
         The parameters that are trained, as indices of ``places.slots``.
     have_factors : bool
-        Whether some of them are trained at another rate than the optimizer's.
+        Whether any of them is trained at another rate than the optimizer's.
     """
 
     def __init__(self, places: Places) -> None:
@@ -37,22 +37,22 @@ class Freezing:
         self._seen: list[Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copy and pickle without what was seen: a copy tells its layers again what it finds."""
+        """Copy and pickle without the cached settings, so that a copy reads its layers again."""
         return self.__dict__ | {"_every": [], "_seen": None}
 
     @property
     def is_known(self) -> bool:
-        """Whether the attributes are those of the present layers; their settings may change."""
+        """Whether the layers were read after the last :meth:`forget`; settings may have changed."""
         return self._seen is not None
 
     def forget(self) -> None:
-        """Look at all layers again at the next :meth:`refresh`."""
+        """Make the next :meth:`refresh` read all layers again."""
         self._seen = None
 
     def refresh(self, layers: Sequence[Layer]) -> bool:
-        """Take in the settings of all layers; return whether any has changed.
+        """Read the settings of all layers; return whether any has changed.
 
-        Each layer is told whether those before it need the derivative with respect to its input.
+        If so, set ``needs_input_error`` of each layer: whether an earlier layer is trained.
 
         Raises
         ------
@@ -82,12 +82,12 @@ class Freezing:
         Parameters
         ----------
         missed : sequence of int, default ()
-            How many updates each parameter has missed; those beyond its end have missed none.
+            How many updates each parameter has missed; parameters beyond its end have missed none.
         """
         return self._runs(missed) if any(missed) else self._parts
 
     def note_missed(self, optimizer: Optimizer, n_new: int) -> None:
-        """Note in an optimizer that the frozen parameters have missed its new updates."""
+        """Add an optimizer's new updates to those that the frozen parameters have missed."""
         n_slots, trained = len(self._places.slots), set(self.trained)
         if n_new and len(trained) < n_slots:
             before = optimizer.missed_updates

@@ -12,14 +12,14 @@ from .places import Places, joined
 
 
 class Gradients:
-    """The gradients that the layers hold, each as an attribute ``<name of parameter>_gradient``.
+    """The gradients that the layers hold, each as an attribute ``<parameter name>_gradient``.
 
-    In training, the layers have workspaces, whose places for gradients are views of one flat array.
+    In training, the layers have workspaces and write their gradients into views of one flat array.
 
     Parameters
     ----------
     places : Places
-        Of all parameters.
+        The places of all parameters.
     """
 
     def __init__(self, places: Places) -> None:
@@ -31,7 +31,7 @@ class Gradients:
         self._pieces = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copy and pickle without the views: a copy of a view is no view of the copy."""
+        """Copy and pickle without the views: a copy of a view is not a view of the copy."""
         empty: dict[str, Any] = {"_backend": None, "_views": [], "_flat": None}
         return self.__dict__ | empty | {"_accumulated": None, "_pieces": 0}
 
@@ -77,7 +77,7 @@ class Gradients:
         )
 
     def accumulate(self, gradient: Array, weight: Array) -> None:
-        """Add the gradients of a piece of a batch, times the total weight of its samples."""
+        """Add the gradients of a micro-batch, times the total weight of its samples."""
         out = self._accumulated if self._views else None
         if self._pieces == 0:
             self._accumulated = ops.scale(gradient, weight, out=out)
@@ -91,7 +91,7 @@ class Gradients:
         self._pieces += 1
 
     def take_accumulated(self, total: Array, trained: Sequence[int]) -> None:
-        """Give the layers the mean of what was accumulated, as if it were of one backward pass."""
+        """Set the layers' gradients to the mean of the accumulated ones, as after one pass."""
         accumulated, self._pieces = self._accumulated, 0
         xp = array_namespace(accumulated)
         divisor = xp.where(total > 0, total, 1.0) if is_array(total) else total or 1.0
@@ -103,7 +103,7 @@ class Gradients:
             setattr(layer, f"{name}_gradient", views[k])
 
     def forget_accumulated(self) -> None:
-        """Forget the accumulated gradients of batches that no update has followed."""
+        """Discard accumulated gradients that no update has used."""
         self._accumulated, self._pieces = None, 0
 
     def attach(
@@ -111,20 +111,20 @@ class Gradients:
     ) -> None:
         """Give each layer a workspace with a place for each gradient of a trained parameter.
 
-        ``flat`` holds the parameters; the gradients get its shape and type.
+        ``flat`` holds the parameters; the gradients get its shape and dtype.
         """
         self._backend = backend
         self._flat = array_namespace(flat).zeros_like(flat)
         self._views = self._places.split(self._flat)
         places: dict[int, dict[str, Array]] = {}
-        for k in trained:  # nothing is written to the gradients of the others, which are 0
+        for k in trained:  # the gradients of frozen parameters stay 0
             layer, name = self._places.slots[k]
             places.setdefault(id(layer), {})[f"{name}_gradient"] = self._views[k]
         for layer in all_layers(layers):
             layer.workspace = Workspace(backend, **places.get(id(layer), {}))
 
     def renew(self, layers: Sequence[Layer], trained: Sequence[int], flat: Array) -> None:
-        """Take away the gradients of layers that are frozen now, and make the places anew."""
+        """Delete the gradients of frozen layers, and replace the workspaces if there are any."""
         for layer in all_layers(layers):
             if not layer.trainable:
                 vars(layer).update({f"{name}_gradient": None for name in layer.parameter_names})
@@ -132,7 +132,7 @@ class Gradients:
             self.attach(layers, trained, flat, self._backend)
 
     def detach(self, layers: Sequence[Layer]) -> None:
-        """Take the workspaces away: outside of training, results are arrays of their own."""
+        """Remove the workspaces, since results outside of training must not be overwritten."""
         for layer in all_layers(layers):
             layer.workspace = None
         self._backend, self._views, self._flat = None, [], None

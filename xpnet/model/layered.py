@@ -11,14 +11,14 @@ from ..layers.checks import check_output_shape
 from ..layers.composite import all_layers, unchanged_on_failure
 from ..optimizers import Optimizer
 from ..regularizers import Regularizer
-from .adding import check_new, connect, held_by, learned_by, restore
+from .adding import arrays_of, check_new, connect, learned_arrays, restore
 from .parameters import Parameters
 from .randomness import Randomness
 from .updating import refusal_of_factors
 
 
 class Layered(Versioned):
-    """Base of models: the layers, and everything that depends on which they are."""
+    """Base of models: the layers, and everything that depends on them."""
 
     backend: Backend
     layers: list[Layer]
@@ -37,8 +37,8 @@ class Layered(Versioned):
         layer : Layer or function
             The first layer needs an input shape. A layer that has been initialised or trained
             keeps its parameters and its arrays of state, which are moved to the model's backend and
-            type; an optimizer of its own is dropped. A function of an array is an activation; see
-            :class:`~xpnet.activations.FunctionActivation`.
+            dtype; an optimizer given to its ``initialize`` is dropped. A function of an array is an
+            activation; see :class:`~xpnet.activations.FunctionActivation`.
 
         Returns
         -------
@@ -48,7 +48,7 @@ class Layered(Versioned):
         Raises
         ------
         TypeError
-            ``layer`` is not a layer, but e.g. a class instead of an instance.
+            ``layer`` is neither a layer nor a function, but e.g. a class.
         ValueError
             The layer has no input shape, or one that does not fit, or is already in a network. A
             layer cannot be in two networks: add ``layer.copy()``.
@@ -60,13 +60,13 @@ class Layered(Versioned):
 
     def _append(self, layer: Layer) -> None:
         """Connect a layer to the last one, and update everything that depends on the layers."""
-        learned = learned_by(layer)
+        learned = learned_arrays(layer)
         connect(layer, self.layers, may_change=not learned)
         self._initialize(layer, len(self.layers))
         check_output_shape(layer)
         restore(learned, self.backend)
         layer._ready = True
-        if self.parameters.layers[-1:] != self.layers[-1:]:  # fit looks at all of them
+        if self.parameters.layers[-1:] != self.layers[-1:]:  # a quick check; fit checks all layers
             self.check_layers()
         # A derivative with respect to the input is of use only to earlier layers with parameters.
         layer.needs_input_error = bool(self.parameters)
@@ -75,7 +75,7 @@ class Layered(Versioned):
         for each in all_layers([layer]):
             each.in_network = True
         self.layers.append(layer)
-        if self.optimizer.n_updates:  # its state is that of fewer parameters
+        if self.optimizer.n_updates:  # its state lacks the new parameters
             self.optimizer = self._new_optimizer
 
     def _initialize(self, layer: Layer, index: int) -> None:
@@ -86,15 +86,15 @@ class Layered(Versioned):
     def reset(self) -> Self:
         """Undo all training: initialise all parameters, and restore the optimizer.
 
-        With a ``seed``, the parameters get the same initial values as before. Without one, they
-        get new random values. Parameters that a layer brought with it when it was added are
-        initialised, too. Frozen layers keep their parameters.
+        With a ``seed``, the parameters get the same initial values as before; without one, new
+        random values. A layer that had learned parameters when it was added loses them. Frozen
+        layers keep their parameters.
         """
         if self.seed is None:
             self.randomness = Randomness()
         for index, layer in enumerate(self.layers):
             frozen = [each for each in all_layers([layer]) if not each.trainable]
-            kept = {key: array for each in frozen for key, array in held_by(each).items()}
+            kept = {key: array for each in frozen for key, array in arrays_of(each).items()}
             self._initialize(layer, index)
             for (each, name), array in kept.items():
                 setattr(each, name, array)
@@ -105,8 +105,8 @@ class Layered(Versioned):
     def check_layers(self) -> None:
         """Refuse layers that were not added with ``add``, since they would not be trained.
 
-        After ``layers.pop()``, the parameters are those of the layers that are left. Changes of
-        ``trainable`` and ``learning_rate_factor`` are taken in, too.
+        Also update ``parameters`` after ``layers.pop()`` and after changes of ``trainable`` or
+        ``learning_rate_factor``.
         """
         added = self.parameters.layers
         if not all(map(operator.is_, self.layers, added)) or len(self.layers) > len(added):

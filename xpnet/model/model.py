@@ -45,7 +45,7 @@ class Model(Propagating, Sliceable, Pastable):
     device, backend : str, optional
         The device and the array library; see :func:`xpnet.backends.resolve`.
     dtype : {"float32", "float64"} or the NumPy type of that name, default "float32"
-        The type of the parameters.
+        The dtype of the parameters.
     seed : int, optional
         Fixes the initial parameters and dropout. By default, they differ from run to run.
     regularizer : str, Regularizer or function of the weights, optional
@@ -59,7 +59,7 @@ class Model(Propagating, Sliceable, Pastable):
         All parameters as one flat array: ``gather()`` returns it, ``scatter(flat)`` sets it, and
         ``gradient()`` returns the gradients of the last backward pass.
     randomness : Randomness
-        All random streams that the seed makes.
+        The random streams that the seed determines.
 
     Raises
     ------
@@ -93,7 +93,7 @@ class Model(Propagating, Sliceable, Pastable):
     """
 
     _called: ClassVar[tuple[str, str]] = ("model", "model")
-    """What messages call it, and a variable that holds one."""
+    """The noun for it in messages, and the name of a variable that holds one."""
 
     _setting_checks: ClassVar[dict[str, Check]] = CHECKS
 
@@ -136,7 +136,7 @@ class Model(Propagating, Sliceable, Pastable):
             self.randomness = Randomness(value)
         elif name == "optimizer" and value.n_updates == 0:
             self._new_optimizer = copy.deepcopy(value)  # restored by reset
-        elif name == "optimizer":  # its state may be of another type, if it was used
+        elif name == "optimizer":  # a used one, whose state may be on another backend
             for each in filter(lambda each: is_array(getattr(value, each)), value.state_names):
                 setattr(value, each, move_state(getattr(value, each), self.backend))
         elif name == "regularizer":
@@ -149,7 +149,7 @@ class Model(Propagating, Sliceable, Pastable):
         ----------
         backend : Backend or str
             A backend from :func:`xpnet.backends.resolve`. Or the name of a device, such as
-            ``"cuda"``, or of an array library, such as ``"torch"``; the type then stays the same.
+            ``"cuda"``, or of an array library, such as ``"torch"``; the dtype then stays the same.
 
         Returns
         -------
@@ -180,7 +180,7 @@ class Model(Propagating, Sliceable, Pastable):
         print(summary(self.layers, self.backend.dtype))
 
     def snapshot(self) -> Snapshot:
-        """Return a copy of all that training changes, whose ``restore`` brings it back."""
+        """Return a copy of everything that training changes, with a ``restore`` method."""
         optimizer = self.optimizer
         holders = [
             *((layer, layer.state_names) for layer in all_layers(self.layers)),

@@ -11,12 +11,12 @@ from ..optimizers import Optimizer
 
 
 def find_backend(given: Backend | str, dtype: str) -> Backend:
-    """Return a backend, also for the name of a device or an array library.
+    """Return the Backend for a Backend or the name of a device or an array library.
 
     Raises
     ------
     TypeError
-        It is neither a Backend nor a name.
+        ``given`` is neither a Backend nor a name.
     UnknownNameError, DeviceUnavailableError
         There is no backend of this name, or it is not available.
     """

@@ -1,7 +1,7 @@
 """All parameters of a network as one flat array, of which the layers hold views.
 
-So an optimizer's step is one update of one array, whatever the number of layers, and clipping by
-norm sees the whole gradient.
+An optimizer's step is therefore one update of one array, however many layers there are, and
+clipping by norm sees the whole gradient.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ class Parameters:
     Parameters
     ----------
     layers : sequence of Layer
-        Initialised ones.
+        Initialised layers.
     regularizer : Regularizer, optional
-        For the weights of layers that have none of their own.
+        The network's regularizer, for the weights of layers without one.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class Parameters:
     places : dict of (Layer, str) to slice
         Where each parameter is in :meth:`gather`'s array.
     values : Values
-        What the parameters are now.
+        The current values of the parameters.
     penalties : Penalties
-        The penalties on the parameters that are trained; frozen ones have none.
+        The penalties on trained parameters; frozen parameters have none.
     """
 
     def __init__(self, layers: Sequence[Layer], regularizer: Regularizer | None = None) -> None:
@@ -54,7 +54,8 @@ class Parameters:
     def with_layer(self, layer: Layer) -> "Parameters":
         """Return the parameters of these layers and one more; refuse one that lacks a parameter.
 
-        They grow in place until somebody asks for them. So networks are built in linear time.
+        Until the parameters are gathered, this object grows in place and is returned itself, so
+        that a network is built in linear time.
         """
         check_arrays(layer)
         if self.values.flat is not None:
@@ -79,10 +80,10 @@ class Parameters:
         """
         self.places.check_names(self.layers)
 
-    # ---- their values
+    # ---- values
 
     def gather(self) -> Array:
-        """Return all parameters, shape (n,); one that somebody has replaced counts as replaced."""
+        """Return all parameters, shape (n,), including arrays that a user has set on a layer."""
         return self.values.gather()
 
     def scatter(self, flat: Array) -> None:
@@ -93,10 +94,10 @@ class Parameters:
         """Return all parameters as they are now; later updates do not change it."""
         return self.values.copy()
 
-    # ---- which of them are trained
+    # ---- freezing
 
     def refresh(self) -> None:
-        """Note which layers are trained, and with which factors, if that has changed.
+        """Read again which layers are trained, and at which rates, if settings have changed.
 
         Raises
         ------
@@ -118,34 +119,34 @@ class Parameters:
         return self._known().parts(optimizer.missed_updates)
 
     def count_updates(self, optimizer: Optimizer, n_updates: int) -> None:
-        """Set how many updates an optimizer has made; the frozen parameters missed the new ones."""
+        """Set an optimizer's number of updates; frozen parameters have missed the new ones."""
         self._known().note_missed(optimizer, n_updates - optimizer.n_updates)
         optimizer.n_updates = n_updates
 
     @property
     def have_factors(self) -> bool:
-        """Whether some are trained at another rate than the optimizer's."""
+        """Whether any parameter is trained at another rate than the optimizer's."""
         return self._known().have_factors
 
-    # ---- their gradients
+    # ---- gradients
 
     def gradient(self) -> Array:
         """Return the gradients of the last backward pass, in the order of :meth:`gather`.
 
-        Those of frozen parameters are 0.
+        The gradients of frozen parameters are 0.
         """
         return self._gradients.gather(self._known().trained)
 
     def accumulate(self, weight: Array) -> None:
-        """Add the gradients of a piece of a batch, times the total weight of its samples."""
+        """Add the gradients of a micro-batch, times the total weight of its samples."""
         self._gradients.accumulate(self.gradient(), weight)
 
     def take_accumulated(self, total: Array) -> None:
-        """Give the layers the mean of what was accumulated, as if it were of one backward pass."""
+        """Set the layers' gradients to the mean of the accumulated ones, as after one pass."""
         self._gradients.take_accumulated(total, self._freezing.trained)
 
     def forget_accumulated(self) -> None:
-        """Forget the accumulated gradients of batches that no update has followed."""
+        """Discard accumulated gradients that no update has used."""
         self._gradients.forget_accumulated()
 
     def attach_workspaces(self, backend: Backend) -> None:
@@ -155,25 +156,25 @@ class Parameters:
         self._gradients.attach(self.layers, self._freezing.trained, self.values.flat, backend)
 
     def detach_workspaces(self) -> None:
-        """Take the workspaces away: outside of training, results are arrays of their own."""
+        """Remove the workspaces, since results outside of training must not be overwritten."""
         self._gradients.detach(self.layers)
 
-    # ---- what they cost
+    # ---- penalties
 
     @property
     def are_penalised(self) -> bool:
-        """Whether some have a penalty, or would have one if they were not frozen."""
+        """Whether any parameter has a penalty, or would have one if it were not frozen."""
         return self.penalties.may_come(self.layers)
 
     def renew_penalties(self, regularizer: Regularizer | None) -> None:
-        """Take the regularizers that the layers have now; ``regularizer`` is the network's."""
+        """Read the layers' regularizers again; ``regularizer`` is the network's."""
         self.penalties = self.penalties.renewed(self.layers, regularizer)
 
     def add_penalties(self, share: Array | float) -> None:
-        """Add to the gradients what parameters cost, ``share`` of it where samples share it."""
+        """Add the penalties' derivatives to the gradients, ``per_sample`` ones times ``share``."""
         self.penalties.add_to_gradients(share, in_place=self._gradients.are_in_place)
 
-    # ---- their updates
+    # ---- updates
 
     def update(self, optimizer: Optimizer, weight: Array | float = 1.0) -> None:
         """Let an optimizer change the parameters, in place where it can.
@@ -182,13 +183,13 @@ class Parameters:
         ----------
         optimizer : Optimizer
         weight : float or 0-d array, default 1.0
-            What the samples weigh together that penalties are divided among.
+            The total weight of the batch's samples, by which ``per_sample`` penalties are divided.
         """
         flat = self.gather()
         self.add_penalties(inverse(weight))
         gradient, n_before = self.gradient(), optimizer.n_updates
         update = update_of(optimizer, self.parts_of(optimizer), self.places.size)
-        # In place only in training, where nobody else holds the weights, and if it is supported.
+        # Only in training, where no one else holds the array, and if the optimizer supports it.
         if self._gradients.are_in_place and takes_out(update):
             self.scatter(update(flat, gradient, out=flat))
         elif self._gradients.is_place(gradient):  # the next step overwrites it

@@ -1,4 +1,4 @@
-"""The text of a model, which can be pasted as code that makes the same model, untrained."""
+"""The ``repr`` of a model: code that makes the same model, untrained."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +34,7 @@ class Pastable(Readable):
 
 
 def layer_texts(layers: Sequence[Layer]) -> list[str]:
-    """Return the text of each layer; only the first needs an input shape."""
+    """Return each layer as code; only the first needs an input shape."""
     texts = [text_of(layers[0])]
     for layer in layers[1:]:
         if type(layer).__repr__ is not Readable.__repr__:

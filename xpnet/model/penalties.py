@@ -1,4 +1,4 @@
-"""What some parameters of a network cost, and how that changes their gradients."""
+"""Penalties on a network's parameters, and their derivatives."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -10,12 +10,12 @@ from ..regularizers import Regularizer
 
 
 class Penalties:
-    """The parameters that cost something, each as (layer, name, regularizer).
+    """The penalties on a network's parameters, each as (layer, name, regularizer).
 
     Parameters
     ----------
     regularizer : Regularizer, optional
-        For the weights of layers that have none of their own.
+        The network's regularizer, for the weights of layers without one.
     """
 
     def __init__(self, regularizer: Regularizer | None = None) -> None:
@@ -27,7 +27,7 @@ class Penalties:
         self._terms += [each for each in self._of(layer) if each[0].trainable]
 
     def _of(self, layer: Layer) -> Iterator[tuple[Layer, str, Regularizer]]:
-        """Yield the penalties on a layer's parameters, also on frozen ones."""
+        """Yield the penalties on a layer's parameters, including frozen parameters."""
         for each in all_layers([layer]):
             own = each.regularizers()
             for name in each.parameter_names:
@@ -40,7 +40,7 @@ class Penalties:
         return any(True for layer in layers for _ in self._of(layer))
 
     def renewed(self, layers: Sequence[Layer], regularizer: Regularizer | None) -> "Penalties":
-        """Return the penalties on these layers as they are now: this object if none differs."""
+        """Return the current penalties on these layers: this object, if none has changed."""
         now = Penalties(regularizer)
         for layer in layers:
             now.append(layer)
@@ -54,11 +54,11 @@ class Penalties:
 
     @property
     def shared(self) -> bool:
-        """Whether there are some that the samples of a batch share."""
+        """Whether any penalty is ``per_sample``, i.e. shared by the samples of a batch."""
         return any(regularizer.per_sample for _, _, regularizer in self)
 
     def cost(self, shared: bool = False) -> Array:
-        """Return the sum of those whose price samples share, or of the others."""
+        """Return the sum of the ``per_sample`` penalties if ``shared``, otherwise of the others."""
         costs = [
             regularizer.penalty(getattr(layer, name))
             for layer, name, regularizer in self
@@ -77,7 +77,7 @@ class Penalties:
 
 
 def counted_cost(cost: Array | float, weight: Array | float) -> Array | float:
-    """Return the cost of a shared penalty, or 0 if the total weight of the batch is 0."""
+    """Return the sum of ``per_sample`` penalties, or 0 if the total weight of the batch is 0."""
     if not is_array(weight):
         return cost if weight else 0.0
     return array_namespace(weight).where(weight > 0, cost, 0.0)

@@ -19,7 +19,7 @@ class Places(dict[tuple[Layer, str], slice]):
         The keys. The methods refer to a parameter by its index in this list.
     shapes : list of tuple of int
     size : int
-        The number of values of all parameters together.
+        The total number of values.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Places(dict[tuple[Layer, str], slice]):
         self.size = 0
 
     def append(self, layer: Layer) -> None:
-        """Add the parameters of one more layer, and of the layers inside it."""
+        """Append the parameters of a layer and of the layers inside it."""
         for each in all_layers([layer]):
             for name in each.parameter_names:
                 shape = tuple(getattr(each, name).shape)
@@ -45,7 +45,7 @@ class Places(dict[tuple[Layer, str], slice]):
         return [xp.reshape(flat[place], shape) for place, shape in pairs]
 
     def fitting(self, k: int, value: Array, what: str = "") -> Array:
-        """Return a user's value of a parameter, or its gradient, on the layer's backend.
+        """Return a value that a user set for a parameter or its gradient, on the layer's backend.
 
         Parameters
         ----------
@@ -57,14 +57,14 @@ class Places(dict[tuple[Layer, str], slice]):
         Raises
         ------
         TypeError, ValueError
-            It is no array, or does not have the parameter's shape.
+            ``value`` is not an array, or does not have the parameter's shape.
         """
         self.check(k, value, what)
         backend = self.slots[k][0].backend
         return move(value, backend, backend.dtype)
 
     def check(self, k: int, value: Any, what: str = "") -> None:
-        """Refuse a value of a parameter, or its gradient, that :meth:`fitting` would not take."""
+        """Refuse a value of a parameter, or its gradient, that :meth:`fitting` would refuse."""
         layer, name = self.slots[k]
         if not (layer.backend.owns(value) or is_array(value)):  # the latter takes longer
             raise TypeError(
@@ -78,7 +78,7 @@ class Places(dict[tuple[Layer, str], slice]):
             )
 
     def check_type(self, k: int, value: Array) -> None:
-        """Refuse an array with which the layer would compute in another type or library."""
+        """Refuse an array that is not of the library and dtype of the layer's backend."""
         layer, name = self.slots[k]
         backend = layer.backend
         if not backend.owns(value) or value.dtype != backend.float_dtype:
@@ -109,17 +109,17 @@ class Places(dict[tuple[Layer, str], slice]):
 
 
 def joined(arrays: Sequence[Array]) -> Array:
-    """Return the numbers of several arrays as one flat array."""
+    """Return the values of several arrays as one flat array."""
     xp = array_namespace(*arrays)
     return xp.concat([xp.reshape(array, (-1,)) for array in arrays])
 
 
 def check_arrays(layer: Layer) -> None:
-    """Refuse a layer that has not made one of its parameters, or of those of inner layers."""
+    """Refuse a layer if it, or a layer inside it, has not made one of its parameters."""
     for each in all_layers([layer]):
         for name in each.parameter_names:
             if not is_array(getattr(each, name, None)):
                 raise ValueError(
-                    f"{each.layer_name()} has no array {name!r}, which its parameter_names has: "
+                    f"{each.layer_name()} has no array {name!r}, which is in its parameter_names: "
                     "make it in initialize()"
                 )

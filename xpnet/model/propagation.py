@@ -23,7 +23,7 @@ class Pass(Readable):
     output : array of shape (n, n_outputs)
         During training, the next pass may overwrite it.
     parameters : Parameters
-        Those of the model.
+        The model's parameters.
 
     Examples
     --------
@@ -43,8 +43,7 @@ class Pass(Readable):
     def gradient(self) -> Array:
         """The derivative of the loss with respect to all parameters, as one flat array.
 
-        It is 0 for parameters of frozen layers.
-        It is read from the model, so take it before the model's next backward pass.
+        It is 0 for parameters of frozen layers. The model's next backward pass changes it.
         """
         return self.parameters.gradient()
 
@@ -82,7 +81,7 @@ class Propagating(Layered):
         Notes
         -----
         Propagation ends at the first layer that is trained. The derivative with respect to the
-        data is not needed, and computing it would make that layer's step half as long again.
+        data is not needed, and computing it would make that layer's step about 50% longer.
         """
         for layer in reversed(self.layers):
             try:
@@ -105,7 +104,7 @@ class Propagating(Layered):
         Parameters
         ----------
         X : array of shape (n, n_features)
-            Like the other arrays, of the model's library, on its device and in its type.
+            It must be an array of the model's library, device and dtype, like the other arrays.
         y : array
             The targets in the form that the loss takes.
         sample_weight : array of shape (n,), optional
@@ -146,7 +145,7 @@ class Propagating(Layered):
         y, sample_weight : array
             As for :meth:`loss_and_gradient`.
         out : array of the shape of ``output``, optional
-            The loss writes the derivative into it; only for one that takes ``out``.
+            Where the loss writes its derivative; only for a loss that takes ``out``.
         loss : LossFunction, optional
             By default, the model's.
 
@@ -189,5 +188,5 @@ class Propagating(Layered):
 
 
 def _keeps_a_pass(layer: Layer) -> bool:
-    """Whether a layer has kept something of a forward pass."""
+    """Whether a layer still holds arrays of a forward pass."""
     return any(getattr(layer, name, None) is not None for name in layer.passing_names)

@@ -1,4 +1,4 @@
-"""Every random stream that a seed makes: initial weights, dropout, and the order of samples."""
+"""The random streams that a seed determines: initial weights, dropout, order of samples."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -10,7 +10,7 @@ from ..data.chunks import chunk_sizes, mixed_chunks
 
 
 class Randomness:
-    """The random streams of one seed; those of different purposes do not depend on each other.
+    """The random streams of one seed; each purpose has an independent stream.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ class Randomness:
     Attributes
     ----------
     entropy : int
-        From which all streams are seeded.
+        The number that seeds all streams.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -39,7 +39,7 @@ class Randomness:
         return self._stream(1, epoch, 0)
 
     def of_sample(self, layer: int, sample: int, batch: int) -> np.random.Generator:
-        """Return the stream of a layer for one of the random predictions of a batch."""
+        """Return the stream of a layer for random prediction number ``sample`` of a batch."""
         return self._stream(2, layer, sample, batch)
 
     def of_split(self) -> np.random.Generator:
@@ -58,7 +58,7 @@ class Orders:
     ----------
     randomness : Randomness
     shuffle : bool, default True
-        Whether to shuffle them. Otherwise they come in the order of the data.
+        Whether to shuffle the samples. Otherwise they keep the order of the data.
     """
 
     def __init__(self, randomness: Randomness, shuffle: bool = True) -> None:
@@ -82,15 +82,15 @@ class Orders:
         Parameters
         ----------
         n : int
-            Samples.
+            The number of samples.
         epoch : int
             Counted from 0.
         chunk : int
-            The most samples in a chunk; a multiple of the batch size.
+            The maximum number of samples in a chunk; a multiple of the batch size.
         batch_size : int
             Only the last batch of the epoch may have fewer samples.
         block : int
-            Rows in a block.
+            The number of rows in a block.
 
         Yields
         ------

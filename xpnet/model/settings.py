@@ -88,7 +88,7 @@ def make_optimizer(
                 f"{' and '.join(arguments)} given together with an instance of an optimizer: "
                 f"give {type(given).__name__}(...) the arguments instead"
             )
-        return copy.deepcopy(_begun(given))
+        return copy.deepcopy(_initialised(given))
 
     def make(cls: type[Optimizer]) -> Optimizer:
         unknown = [name for name in arguments if name not in signature(cls).parameters]
@@ -97,13 +97,13 @@ def make_optimizer(
                 f"{cls.__name__} takes no {' and no '.join(unknown)}: expected "
                 f"{', '.join(signature(cls).parameters)}"
             )
-        return _begun(cls(**arguments))
+        return _initialised(cls(**arguments))
 
     return find("optimizer", given, Optimizer, OPTIMIZERS, make=make)
 
 
-def _begun(optimizer: Optimizer) -> Optimizer:
-    """Return an optimizer; refuse one whose constructor has not called that of the base."""
+def _initialised(optimizer: Optimizer) -> Optimizer:
+    """Return an optimizer; refuse one whose ``__init__`` has not called the base class's."""
     if "schedule" not in vars(optimizer):
         raise TypeError(
             f"{type(optimizer).__name__} has no learning rate: its __init__ must call "
@@ -113,7 +113,7 @@ def _begun(optimizer: Optimizer) -> Optimizer:
 
 
 def check_unused(optimizer: Optimizer) -> None:
-    """Refuse an optimizer that remembers gradients of another network."""
+    """Refuse an optimizer that has already updated other parameters."""
     if optimizer.n_updates:
         raise ValueError(
             f"this optimizer has already made {optimizer.n_updates} updates of other parameters: "
@@ -127,7 +127,7 @@ def flag(name: str) -> Check:
 
 
 def count(name: str, least: int = 1, or_none: bool = False) -> Check:
-    """Return a check for a whole number, ``least`` or more."""
+    """Return a check for an integer of at least ``least``."""
     return lambda model, given: (
         None if given is None and or_none else check_count(name, given, least)
     )
@@ -180,4 +180,4 @@ _NOT_KEPT = {
     "class_weight": "it is an argument of the classification losses: net.loss = ...",
     **dict.fromkeys(["requires_grad", "frozen"], "write layer.trainable = False for each layer"),
 }
-"""These, and names of other libraries. A user's subclass may have attributes of these names."""
+"""``_ARGUMENTS``, and names from other libraries. A user's subclass may use these names."""

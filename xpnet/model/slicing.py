@@ -63,12 +63,12 @@ class Sliceable(Layered):
     def copy(self) -> Self:
         """Return a copy that shares nothing with the model, the same as ``copy.deepcopy(model)``.
 
-        It has the parameters, the optimizer's state and, of a network, the history.
+        The copy has the parameters, the optimizer's state and, for a network, the history.
         """
         return copy.deepcopy(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Set the attributes of a copy, whose layers belong to it."""
+        """Restore a copy's attributes, and mark its layers as being in a network."""
         super().__setstate__(state)
         for layer in all_layers(self.layers):
             layer.in_network = True

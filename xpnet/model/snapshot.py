@@ -1,4 +1,4 @@
-"""A copy of what a model has learned, to which it returns if an epoch fails."""
+"""A copy of what a model has learned, which is restored if an epoch fails."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ class Snapshot:
     holders : iterable of (object, sequence of str)
         Objects, and the attributes of each that are copied.
     kept : iterable of (object, sequence of str)
-        The same for attributes that are only remembered, not copied.
+        The same, for attributes whose values are kept without copying.
 
     Attributes
     ----------

@@ -30,21 +30,21 @@ def layer_rows(layers: Iterable[Layer]) -> list[tuple[str, tuple[int, ...], int,
     """Return name, output shape, number of parameters of each layer, and whether it is frozen."""
     rows = []
     for depth, layer in _with_depths(layers):
-        n, still = layer.parameters(), _frozen(layer)
-        words = "" if not still else "frozen" if still == n else "partly frozen"
-        rows.append(("- " * depth + layer.layer_name(), layer.output_shape(), n, words))
+        n, n_frozen = layer.parameters(), _frozen(layer)
+        note = "" if not n_frozen else "frozen" if n_frozen == n else "partly frozen"
+        rows.append(("- " * depth + layer.layer_name(), layer.output_shape(), n, note))
     return rows
 
 
 def _with_depths(layers: Iterable[Layer], depth: int = 0) -> Iterator[tuple[int, Layer]]:
-    """Yield layers, each followed by those inside it, with their depth."""
+    """Yield each layer with its depth, followed by the layers inside it."""
     for layer in layers:
         yield depth, layer
         yield from _with_depths(layer.inner_layers, depth + 1)
 
 
 def _frozen(layer: Layer) -> int:
-    """Return how many numbers in a layer, and in those inside it, are frozen."""
+    """Return the number of frozen values in a layer and the layers inside it."""
     if not layer.inner_layers:
         return 0 if layer.trainable else layer.parameters()
     frozen = (each for each in all_layers([layer]) if not each.trainable)

@@ -1,4 +1,4 @@
-"""Updates of some of a network's parameters: others are frozen, or learn at rates of their own."""
+"""Updates of parts of a network's parameters; parts may differ in learning rate."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ A part misses the updates during which it is frozen. See :attr:`Optimizer.missed
 
 
 class PartialUpdate:
-    """An optimizer that updates only parts of the parameters.
+    """Updates of parts of the parameters by an optimizer.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ class PartialUpdate:
         """Return the parameters after a step; ``out`` may be overwritten with them."""
         return self._optimizer.update_parts(w, gradient, self._parts, out)
 
-    def by_own(self, w: Array, gradient: Array) -> Array:
-        """Return the parameters after a step by an optimizer with an ``update`` of its own.
+    def by_custom_update(self, w: Array, gradient: Array) -> Array:
+        """Return the parameters after a step by an optimizer that overrides ``update``.
 
-        It gets all parameters, with a gradient of 0 for those that are not among the parts.
-        What it does to these and their state is undone. If it counts its updates, it does so for
-        all parameters together, whatever updates a part has missed.
+        It gets all parameters, with a gradient of 0 for those outside the parts. Its changes to
+        these, and to their state, are undone. If it counts its updates, the count ignores that a
+        part has missed some.
         """
         optimizer = self._optimizer
         before = {name: _copied(getattr(optimizer, name)) for name in optimizer.state_names}
@@ -48,30 +48,30 @@ class PartialUpdate:
         return w
 
     def _mixed(self, new: Array, old: Array) -> Array:
-        """Return ``old``, whose parts are those of ``new``."""
+        """Return ``old``, with its parts overwritten by those of ``new``."""
         for part, _, _ in self._parts:
             old[part] = new[part]
         return old
 
 
 def update_of(optimizer: Optimizer, parts: Parts, size: int) -> Callable[..., Array]:
-    """Return the function that updates the parameters in these parts, of ``size`` in all."""
+    """Return the function that updates these parts of a flat array of ``size`` parameters."""
     if parts == [(slice(0, size), 1.0, 0)]:
         return optimizer.update
     partial = PartialUpdate(optimizer, parts)
-    return partial.by_own if has_own_update(optimizer) else partial.by_rule
+    return partial.by_custom_update if has_own_update(optimizer) else partial.by_rule
 
 
 def has_own_update(optimizer: Optimizer) -> bool:
-    """Whether an optimizer is not defined by a rule, but by an ``update`` of its own."""
+    """Whether an optimizer overrides ``update`` instead of defining a rule."""
     return not has_methods_of(Optimizer, optimizer, "update", "update_parts", "_update")
 
 
 def refusal_of_factors(optimizer: Optimizer) -> str | None:
-    """Return why layers cannot have a learning rate of their own, or None if they can."""
+    """Return why layers cannot have a learning rate factor, or None if they can."""
     if optimizer.no_factors is not None:
         return optimizer.no_factors
-    return "has an update of its own instead of a rule" if has_own_update(optimizer) else None
+    return "overrides update instead of defining a rule" if has_own_update(optimizer) else None
 
 
 def _copied(value: Array) -> Array:

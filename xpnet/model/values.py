@@ -13,12 +13,12 @@ class Values:
     Parameters
     ----------
     places : Places
-        Of all parameters.
+        The places of all parameters.
 
     Attributes
     ----------
     flat : array of shape (n,) or None
-        The array of which the layers held views when it was last gathered; None before.
+        The array whose views the layers held at the last :meth:`gather`; None before.
     """
 
     def __init__(self, places: Places) -> None:
@@ -27,17 +27,17 @@ class Values:
         self.flat: Array = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copy and pickle without the views: a copy of a view is no view of the copy."""
+        """Copy and pickle without the views: a copy of a view is not a view of the copy."""
         return self.__dict__ | {"_views": [], "flat": None}
 
     def gather(self) -> Array:
-        """Return all values, shape (n,); one that somebody has replaced counts as replaced."""
+        """Return all values, shape (n,), including arrays that a user has set on a layer."""
         if (current := self._replaced()) is not None:
             self.scatter(joined([self._places.fitting(k, each) for k, each in enumerate(current)]))
         return self.flat
 
     def _replaced(self) -> list[Array] | None:
-        """Return what the layers hold, or None if that is the views of the flat array."""
+        """Return the layers' arrays, or None if they are still the views of the flat array."""
         views, current = self._views, [getattr(layer, name) for layer, name in self._places.slots]
         kept = len(current) == len(views) and all(map(operator.is_, current, views))
         return None if kept else current
@@ -45,8 +45,8 @@ class Values:
     def check(self, types: bool = False) -> None:
         """Refuse values that a user has set and that cannot be parameters of these layers.
 
-        Nothing is changed, since other threads may use the layers. ``types`` is whether to refuse
-        also arrays of another library or type, which :meth:`gather` would convert.
+        Nothing is changed, since other threads may use the layers. With ``types``, arrays of
+        another library or dtype, which :meth:`gather` would convert, are refused too.
 
         Raises
         ------

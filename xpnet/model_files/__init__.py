@@ -6,7 +6,8 @@ build the network, and a checksum over all of it. A file that was truncated or a
 
 A part of a network (a layer, the loss, the optimizer, ...) is saved as its class, the arguments of
 its constructor, its state, and its other attributes that differ from those of a new part. ``save``
-makes each part again from its class and arguments and compares; it refuses what would be lost.
+makes each part again from its class and arguments, compares the two, and refuses a part that would
+lose something.
 
 :func:`xpnet.load` is in :mod:`xpnet.saving`, since it makes networks.
 """

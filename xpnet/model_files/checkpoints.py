@@ -1,4 +1,4 @@
-"""Checkpoints: model files that also hold the state of a training, to resume it."""
+"""Checkpoints: model files that also hold the state of a training run, to resume it."""
 
 import re
 from pathlib import Path
@@ -13,10 +13,10 @@ from ..training.run import Run, differences
 from ..training.trainable import TrainableModel
 from .container import write
 from .describing import Tensors, decode
-from .forms import MOST_TOLD, ModelFileError
+from .forms import MAX_MESSAGE, ModelFileError
 from .loading import TRAINING
 from .reading import read
-from .restoring import FREE, Restorer, all_or_nothing, how_trained, origin_of
+from .restoring import CHANGEABLE, Restorer, all_or_nothing, how_trained, origin_of
 from .schema import HOW_TRAINED
 from .states import StateReader, encode_state
 from .writing import Writer, check_content
@@ -33,12 +33,12 @@ def path_of(folder: Path, epoch: int) -> Path:
 
 
 def checkpoints_in(folder: Path) -> dict[int, Path]:
-    """Return the checkpoints in a folder by epoch, the newest first; a folder need not exist.
+    """Return the checkpoints in a folder by epoch, newest first; {} if it does not exist.
 
     Raises
     ------
     NotADirectoryError
-        It is a file.
+        ``folder`` is a file.
     """
     if not folder.exists():
         return {}
@@ -48,23 +48,23 @@ def checkpoints_in(folder: Path) -> dict[int, Path]:
     found = {
         int(name[1]): path
         for path in folder.iterdir()
-        if (name := _named(path)) and path.is_file()  # what else has the name is not ours
+        if (name := _named(path)) and path.is_file()  # not, e.g., a folder of that name
     }
     return dict(sorted(found.items(), reverse=True))
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for checkpoints, unless it is there.
+    """Make a folder for checkpoints, unless it exists.
 
     Raises
     ------
     OSError
-        It cannot be made; the message names it.
+        The folder cannot be made; the message names it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = "it, or what should be a folder above it, is a file"
+        reason = "a file is in its place, or in the place of a folder above it"
         if not isinstance(error, (FileExistsError, NotADirectoryError)):
             reason = str(error.strerror)
         explained = type(error)(
@@ -79,7 +79,7 @@ def _named(path: Path) -> re.Match[str] | None:
 
 
 class OtherTrainingError(ValueError):
-    """A checkpoint is of another training than the one that is to resume from it.
+    """A checkpoint belongs to another training run than the one that resumes from it.
 
     Attributes
     ----------
@@ -91,16 +91,16 @@ class OtherTrainingError(ValueError):
 
     def __init__(self, folder: Path, path: Path, differences: list[str]) -> None:
         super().__init__(
-            f"resume={str(folder)!r}: {path.name} is of another training ("
-            f"{'; '.join(differences)}). To go on with it, give fit what the first call was given. "
-            "To begin anew, give another folder, or none. To train its network in another way, "
-            "xpnet.load the file, and fit without resume"
+            f"resume={str(folder)!r}: {path.name} is of another training run ("
+            f"{'; '.join(differences)}). To continue that run, give fit the same arguments and "
+            "data. To start over, give another folder, or none. To train its network in another "
+            "way, xpnet.load the file, and fit without resume"
         )
         self.path, self.differences = path, differences
 
 
 class CheckpointContent:
-    """What a checkpoint holds: a network, and its run.
+    """The content of a checkpoint: a network, and its run.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class CheckpointContent:
     Raises
     ------
     TypeError
-        A file cannot hold a part of the network, or of a callback's state.
+        A part of the network, or of a callback's state, cannot be saved.
     """
 
     def __init__(self, network: TrainableModel, run: Run, kind: type) -> None:
@@ -133,7 +133,7 @@ class CheckpointContent:
         }
 
     def write(self, path: Path) -> None:
-        """Write the file; a failure leaves an older one as it was."""
+        """Write the file; if this fails, an older file of that name is unchanged."""
         check_content(self._content)
         write(path, self._content, self._tensors.arrays)
 
@@ -147,7 +147,7 @@ def _newest(folder: Path, warns: bool) -> tuple[Path, dict[str, Any], dict[str, 
             content, arrays = read(path)
             if TRAINING not in content:
                 raise ModelFileError(f"{path}: a model file, but not a checkpoint")
-        except FileNotFoundError:  # another process has just removed it, and has newer ones
+        except FileNotFoundError:  # another process has just replaced it by a newer checkpoint
             return _newest(folder, warns)
         except ModelFileError as error:
             damaged.append(str(error))
@@ -157,19 +157,19 @@ def _newest(folder: Path, warns: bool) -> tuple[Path, dict[str, Any], dict[str, 
         return path, content, arrays
     if damaged:
         raise ModelFileError(
-            f"{folder}: all checkpoints are damaged ({'; '.join(damaged)}). To begin anew, remove "
+            f"{folder}: all checkpoints are damaged ({'; '.join(damaged)}). To start over, remove "
             "them"
         )
     return None
 
 
 def is_of_run(folder: Path, network: TrainableModel, run: Run) -> bool:
-    """Whether the newest checkpoint in another folder is of a resumed run, at whatever epoch.
+    """Whether the newest checkpoint in another folder is of a resumed run, at any epoch.
 
     Parameters
     ----------
     folder : Path
-        It has checkpoints.
+        A folder with checkpoints.
     network : TrainableModel
     run : Run
     """
@@ -199,7 +199,7 @@ class Resumption:
     kind : type
         See :func:`.writing.save`.
     restart : bool, default False
-        Whether ``fit`` was asked to begin anew.
+        The argument of ``fit``.
 
     Raises
     ------
@@ -210,23 +210,23 @@ class Resumption:
     def __init__(self, folder: Path, kind: type, restart: bool = False) -> None:
         if restart:
             raise ValueError(
-                f"restart=True and resume={str(folder)!r}: expected one of them. To begin anew, "
+                f"restart=True and resume={str(folder)!r}: expected one of them. To start over, "
                 "give another folder, or remove the checkpoints in it"
             )
         self._folder, self._kind = folder, kind
 
     @classmethod
     def of(cls, given: Any, kind: type, restart: bool) -> Self | None:
-        """Return one for the argument ``resume`` of ``fit``; None for None."""
+        """Return a Resumption for the argument ``resume`` of ``fit``; None for None."""
         return None if given is None else cls(check_path("resume", given), kind, restart)
 
     def __call__(self, network: TrainableModel, run: Run) -> None:
-        """Give a network and its run the state of the newest undamaged checkpoint, if any.
+        """Restore a network and its run from the newest undamaged checkpoint, if there is one.
 
         Raises
         ------
         ValueError
-            It belongs to another training.
+            The checkpoint belongs to another training run.
         ModelFileError
             All checkpoints are damaged.
         """
@@ -236,7 +236,7 @@ class Resumption:
         path, content, arrays = newest
         tensors, training = Tensors(network.backend, arrays), content[TRAINING]
         self._check(path, content, network, run)
-        own = {name: getattr(network, name) for name in _FROM_DATA}
+        current = {name: getattr(network, name) for name in _FROM_DATA}
         try:
             with all_or_nothing(network):
                 Restorer(content, tensors, training["origin"]).restore(network)
@@ -246,11 +246,11 @@ class Resumption:
                     for index, each in enumerate(training["callbacks"])
                 ]
                 tensors.check_used()
-                for name in _FROM_DATA:  # data without names may be resumed with names
+                for name in _FROM_DATA:  # data without names may be resumed with named data
                     if not getattr(network, name):
-                        setattr(network, name, own[name])
+                        setattr(network, name, current[name])
         except ModelFileError as error:
-            raise ModelFileError(f"{path}: {printable(error, MOST_TOLD)}") from error
+            raise ModelFileError(f"{path}: {printable(error, MAX_MESSAGE)}") from error
         run.first, run.has_ended = training["first"], training["has_ended"]
         run.origin, run.execution = training["origin"], training["execution"]
         run.source = self._folder
@@ -258,22 +258,22 @@ class Resumption:
     def randomness(self, network: TrainableModel) -> Randomness:
         """Return the random streams of the newest checkpoint; without checkpoints, the network's.
 
-        They differ if the network has no seed, and so has drawn other streams in this process.
+        The two differ if the network has no seed, since each process then draws its own.
         """
         newest = _newest(self._folder, warns=False)
         return network.randomness if newest is None else Randomness(newest[1]["entropy"])
 
     def _check(self, path: Path, content: Any, network: TrainableModel, run: Run) -> None:
-        """Refuse a checkpoint of another training."""
+        """Refuse a checkpoint of another training run."""
         training = content[TRAINING]
         found = differences(training["conditions"], run.conditions)
         found += _other_names(content, network)
         then, now = (
-            each | {"network": {k: v for k, v in each["network"].items() if k not in FREE}}
+            each | {"network": {k: v for k, v in each["network"].items() if k not in CHANGEABLE}}
             for each in (training["origin"], origin_of(network, self._kind))
         )
         then["layers"] = [
-            _told(*each, with_present=network.history.epochs > training["first"])
+            _comparable_layer(*each, in_this_run=network.history.epochs > training["first"])
             for each in zip(then["layers"], now["layers"], content["layers"], strict=False)
         ] + then["layers"][len(now["layers"]) :]
         found += differences(then, now)
@@ -283,34 +283,34 @@ class Resumption:
             raise OtherTrainingError(self._folder, path, found)
 
 
-def _told(
-    then: dict[str, Any], now: dict[str, Any], saved: dict[str, Any], with_present: bool
+def _comparable_layer(
+    then: dict[str, Any], now: dict[str, Any], saved: dict[str, Any], in_this_run: bool
 ) -> dict[str, Any]:
-    """Return a layer of a checkpoint's origin, to be compared with that of the network.
+    """Return a layer of a checkpoint's origin, for comparison with the network's layer.
 
     The network's ``trainable`` and ``learning_rate_factor`` replace those of the origin, so that
     they do not count as differences, in two cases: an older file lacks them, or they may have
-    changed during this run and the network has the checkpoint's.
+    changed during this run and are equal to the checkpoint's.
 
     Parameters
     ----------
     then, now : dict
-        The layer when the training began, and that of the network, as :class:`Origin` has them.
+        The layer when the run began, and the network's layer, as :class:`Origin` describes them.
     saved : dict
-        The layer of the checkpoint.
-    with_present : bool
+        The layer in the checkpoint.
+    in_this_run : bool
         Whether the network was trained in this run, so that a callback may have frozen its layer.
     """
-    fits = with_present and how_trained(saved).items() <= now.items()
-    is_told = "trainable" in then  # older files do not say it
-    taken = HOW_TRAINED if fits or not is_told else ()
+    unchanged = in_this_run and how_trained(saved).items() <= now.items()
+    has_settings = "trainable" in then  # not in older files
+    taken = HOW_TRAINED if unchanged or not has_settings else ()
     return then | {key: now[key] for key in taken if key in now}
 
 
 def _other_names(content: dict[str, Any], network: TrainableModel) -> list[str]:
-    """Return how the names of a network's data differ from those in a checkpoint's content.
+    """Return the differences between the names of a network's data and those in a checkpoint.
 
-    Data without names fit data with names; but text labels do not fit numbers.
+    Data without names match data with names, but text labels do not match numbers.
     """
     tensors, saved = Tensors(network.backend), content["network"]["attributes"]
     then = {  # older files lack some
@@ -335,17 +335,17 @@ def _other_names(content: dict[str, Any], network: TrainableModel) -> list[str]:
 
 
 def _other_history(saved: dict[str, list[float]], history: History, first: int) -> list[str]:
-    """Return how a network's epochs differ from those of a checkpoint.
+    """Return the differences between a network's epochs and those of a checkpoint.
 
-    A network may have fewer epochs, but at least those before the run. An epoch of the run that
-    was cut short, at the end, does not count.
+    The network may have fewer epochs, but at least those before the run. An interrupted last epoch
+    of the run does not count.
 
     Parameters
     ----------
     saved : dict
         The history in the checkpoint.
     history : History
-        That of the network.
+        The history of the network.
     first : int
         The number of epochs before the run.
     """
@@ -354,10 +354,10 @@ def _other_history(saved: dict[str, list[float]], history: History, first: int) 
     most = max(map(len, saved.values()), default=0)
     if not first <= epochs <= most:
         return [
-            f"the network has been trained for {epochs} epochs, but the training began after "
+            f"the network has been trained for {epochs} epochs, but the run began after "
             f"{first}, and the checkpoint has {most}"
         ]
     for name in (saved.keys() & history.keys()) - {"seconds"}:
         if differences(saved[name][:epochs], history[name][:epochs]):
-            return [f"the network has been trained otherwise: its {name} differs"]
+            return [f"the network has been trained differently: its {name} differs"]
     return []

@@ -1,4 +1,4 @@
-"""Compares objects with their reconstructions, to check that saving loses nothing."""
+"""Comparison of objects with their reconstructions, to check that saving loses nothing."""
 
 import copy
 import functools
@@ -13,15 +13,15 @@ from ..layers import Layer
 from .describing import UnsavedFunction
 
 _SET_BY_NETWORK = (
-    "backend", "rng", "workspace", "in_network", "needs_input_error", "_is_of_data", "_ready",
+    "backend", "rng", "workspace", "in_network", "needs_input_error", "_is_adapted", "_ready",
 )  # fmt: skip
-"""Attributes of layers that a network sets, or reads, only when it gets them."""
+"""Attributes of layers that a network sets, or reads only when they are added."""
 
 
 def attributes(thing: Any) -> dict[str, Any]:
     """Return the state of an object by attribute name, as Python's ``copy`` would copy it.
 
-    For a layer, attributes that its network sets and those that a training pass leaves are omitted.
+    A layer's attributes that its network or a training pass sets are omitted.
     """
     state = thing.__getstate__()
     if isinstance(state, tuple) and len(state) == 2:  # the class has __slots__
@@ -37,10 +37,10 @@ def attributes(thing: Any) -> dict[str, Any]:
 
 
 class Comparison:
-    """Compares objects with those reconstructed from their descriptions.
+    """Compares objects with their reconstructions.
 
-    Use one instance for all parts of a network. A layer that occurs in two places must have been
-    reconstructed as one layer that occurs in both.
+    Use one instance for all parts of a network, to check also that a layer that occurs in two
+    places was reconstructed as one layer.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Comparison:
         b : object
             Its reconstruction.
         path : str
-            The path to the two objects, with which the returned path begins.
+            The path of the two objects; the returned path begins with it.
         """
         if isinstance(a, Layer):
             seen = self._layers.setdefault(id(a), (a, b))
@@ -77,7 +77,7 @@ class Comparison:
         return found
 
     def accept(self, a: Any, b: Any) -> None:
-        """Take two objects as equal from now on, because they were compared in another way."""
+        """Treat two objects as equal from now on, since they were compared in another way."""
         self._seen[id(a), id(b)] = a, b
 
     def _difference_of_one_type(self, a: Any, b: Any, path: str) -> str | None:
@@ -136,20 +136,20 @@ def _equal(a: Any, b: Any) -> bool:
         return False
 
 
-def passes_are_alike(layer: Layer, again: Layer) -> bool:
-    """Whether two layers compute bitwise the same results in forward and backward passes.
+def passes_are_equal(layer: Layer, again: Layer) -> bool:
+    """Whether two layers return bitwise the same results in forward and backward passes.
 
-    It decides about a layer with more attributes than its reconstruction: a pass may have set
-    them, and the next pass may set them again. The passes run on copies of the layers.
+    If so, attributes that only one of the layers has need not be saved: a pass sets them, and the
+    next pass sets them again. The passes run on copies of the layers.
     """
     x = np.random.default_rng(0).standard_normal((3, *layer.input_shape()))
     results = []
     for each in (layer, again):
         try:
-            own = copy.deepcopy(each)
-            with own.backend.active():
-                results.append(_passes(own, own.backend.asarray(x, own.backend.dtype)))
-        except Exception:  # the layer takes other inputs, or needs the attributes that are missing
+            copied = copy.deepcopy(each)
+            with copied.backend.active():
+                results.append(_passes(copied, copied.backend.asarray(x, copied.backend.dtype)))
+        except Exception:  # the layer takes other inputs, or needs a missing attribute
             return False
     return Comparison().difference(results[0], results[1], "") is None
 

@@ -27,18 +27,18 @@ TYPES = {
     "F32": "float32",
     "F64": "float64",
 }
-"""The types of tensors that a network can have, by their names in safetensors."""
+"""NumPy's names of the dtypes that tensors can have, by their names in safetensors."""
 
 
 def write(
     path: str | os.PathLike[str], content: dict[str, Any], arrays: dict[str, np.ndarray]
 ) -> None:
-    """Write a file; see :func:`xpnet.common.replacing.replacing` for what it replaces.
+    """Write a file, which replaces an older one; see :func:`xpnet.common.replacing.replacing`.
 
     Raises
     ------
     TypeError
-        The format has no type for an array.
+        The format does not support the dtype of an array.
     """
     from safetensors.numpy import save
 

@@ -1,4 +1,4 @@
-"""Encoding of objects as JSON and tensors: an object's class and its constructor's arguments.
+"""Objects as JSON and tensors: an object's class and its constructor's arguments.
 
 A value is restored exactly, or is refused.
 """
@@ -16,11 +16,11 @@ from ..layers import Layer
 from ..optimizers import Optimizer
 from .forms import ModelFileError, reporting
 from .kinds import KINDS, Classes
-from .strict_json import MOST_DIGITS
+from .strict_json import MAX_DIGITS
 
 
 class Tensors:
-    """The tensors of a file by name, and which of them have been used.
+    """The tensors of a file by name, with a count of the uses of each.
 
     Parameters
     ----------
@@ -36,8 +36,7 @@ class Tensors:
     functions : list of UnsavedFunction
         The stand-ins for the functions that the file names.
     layers : list of Layer
-        Those of the network, while its own attributes are encoded or decoded: these may refer to
-        them.
+        The network's layers, while its attributes are encoded or decoded, which may refer to them.
     """
 
     def __init__(
@@ -54,15 +53,15 @@ class Tensors:
         self._parameters: dict[type, list[Parameter]] = {}
 
     def put(self, name: str, value: Any) -> None:
-        """Add a copy of an array: safetensors refuses tensors that share memory."""
+        """Add a copy of an array, since safetensors refuses tensors that share memory."""
         self.arrays[name] = np.array(to_host(value), order="C")
         self._uses[name] = 0
 
     def take(self, name: str) -> np.ndarray:
         """Return the tensor of this name, and mark it as used.
 
-        An argument and a state may share a tensor. With more uses, a small file could take much
-        memory.
+        A tensor may be used twice, for an argument and a state. More uses are refused, since a
+        small file could then take much memory.
         """
         array = self.array(name)
         self._uses[name] += 1
@@ -71,19 +70,19 @@ class Tensors:
         return array
 
     def array(self, name: str) -> np.ndarray:
-        """Return the tensor of this name, to compare it with another."""
+        """Return the tensor of this name, without marking it as used."""
         if name not in self.arrays:
             raise ModelFileError(f"the tensor {shown(name)} is missing")
         return self.arrays[name]
 
     def parameters_of(self, cls: type) -> list[Parameter]:
-        """Return the parameters of a class's constructor, which are slow to find."""
+        """Return the parameters of a class's constructor, cached since ``signature`` is slow."""
         if cls not in self._parameters:
             self._parameters[cls] = list(signature(cls).parameters.values())
         return self._parameters[cls]
 
-    def pass_over(self, prefix: str) -> None:
-        """Mark all tensors of a part as used, whose names begin with ``prefix`` and a dot."""
+    def mark_used(self, prefix: str) -> None:
+        """Mark all tensors as used whose names begin with ``prefix`` and a dot."""
         for name in self._uses:
             if name.startswith(f"{prefix}."):
                 self._uses[name] += 1
@@ -111,7 +110,7 @@ class UnsavedFunction:
         self.name = self.__qualname__ = name
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        """Return zeros while loading, as the file's weights replace them; otherwise refuse."""
+        """Return zeros while loading, since the file's weights replace them; otherwise refuse."""
         if self.loading:
             return np.zeros(shape)
         raise ValueError(
@@ -144,7 +143,7 @@ def describe(thing: Any, name: str, tensors: Tensors) -> dict[str, Any]:
         value = _kept(thing, parameter)
         state = argument in getattr(thing, "state_names", ()) and is_array(value)
         if state and parameter.default is not Parameter.empty:
-            continue  # it is among the tensors of the state
+            continue  # its tensor is saved with the state
         if argument == "function" and (instead := getattr(type(thing), "instead", None)):
             raise TypeError(
                 f"a network with the plain function {shown(getattr(value, '__name__', value))} as "
@@ -165,11 +164,11 @@ def describe(thing: Any, name: str, tensors: Tensors) -> dict[str, Any]:
 
 
 def _parameters(thing: Any) -> dict[str, Parameter]:
-    """Return the constructor's parameters, with those of its base in place of ``**kwargs``.
+    """Return the constructor's parameters, with the base class's in place of ``**kwargs``.
 
-    That is for the common ``def __init__(self, own, **kwargs): super().__init__(**kwargs)``, where
-    ``kwargs`` is not kept. If a constructor changes arguments before it passes them on, the object
-    made from them differs, and ``save`` refuses it.
+    This supports the common ``def __init__(self, own, **kwargs): super().__init__(**kwargs)``,
+    where ``kwargs`` is not kept. If a constructor changes arguments before it passes them on, the
+    object made from them differs, and ``save`` refuses it.
     """
     parameters = dict(signature(type(thing)).parameters)
     constructors = [cls for cls in type(thing).__mro__[:-1] if "__init__" in vars(cls)]
@@ -184,7 +183,7 @@ def _parameters(thing: Any) -> dict[str, Parameter]:
 
 
 def _kept(thing: Any, parameter: Parameter) -> Any:
-    """Return the value of a constructor's argument from the object's attribute.
+    """Return the value of a constructor's argument, from the attribute that keeps it.
 
     Raises
     ------
@@ -236,7 +235,7 @@ def build(description: dict[str, Any], tensors: Tensors, cls: type | None = None
 
 
 def _positional(parameters: list[Parameter], arguments: dict[str, Any]) -> list[Any]:
-    """Remove the arguments that have no names in a call from a dict, and return them."""
+    """Remove the arguments that a call must pass by position from a dict, and return them."""
     positional: list[Any] = []
     kinds = [parameter.kind for parameter in parameters]
     before = 0
@@ -258,7 +257,7 @@ def _positional(parameters: list[Parameter], arguments: dict[str, Any]) -> list[
 def encode(
     value: Any, name: str, what: str, tensors: Tensors, *, function_allowed: bool = False
 ) -> Any:
-    """Return a value in a form for JSON; a type that JSON lacks becomes ``{type: content}``.
+    """Return a value in JSON form; a type that JSON lacks becomes ``{type: content}``.
 
     Parameters
     ----------
@@ -273,7 +272,7 @@ def encode(
     tensors : Tensors
         Receives arrays.
     function_allowed : bool, default False
-        Whether the value may be a function, of which only the name is kept.
+        Whether the value may be a function, which is saved by name only.
 
     Raises
     ------
@@ -285,8 +284,8 @@ def encode(
         return [encode(v, f"{name}.{k}", what, tensors) for k, v in enumerate(values)]
 
     kind = type(value)
-    if kind is int and abs(value) >= 10**MOST_DIGITS:
-        raise TypeError(f"{what} cannot be saved: it has more than {MOST_DIGITS:,} digits")
+    if kind is int and abs(value) >= 10**MAX_DIGITS:
+        raise TypeError(f"{what} cannot be saved: it has more than {MAX_DIGITS:,} digits")
     if value is None or kind in (bool, int, float, str):
         return value
     if isinstance(value, np.generic) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:
@@ -322,7 +321,7 @@ def _bounds(value: slice) -> tuple[Any, Any, Any]:
 
 
 def _can_be_stored(array: Any) -> bool:
-    """Whether safetensors supports the type of an array."""
+    """Whether safetensors supports the dtype of an array."""
     dtype = to_host(array).dtype
     return dtype.kind in "biuf" and dtype.itemsize <= 8 and dtype.isnative
 

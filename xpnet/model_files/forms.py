@@ -1,4 +1,4 @@
-"""Checks of the values in a file's JSON, of which :mod:`.schema` is made.
+"""Checks of the values in a file's JSON, from which :mod:`.schema` is built.
 
 A check takes a value and its place in the file, and raises a :class:`ModelFileError` that names the
 place if the value does not belong there.
@@ -13,8 +13,8 @@ from ..backends._errors import DeviceUnavailableError, shown
 
 Check = Callable[[Any, str], None]
 
-MOST_TOLD = 1000
-"""How many characters a message says about a file."""
+MAX_MESSAGE = 1000
+"""The maximum number of characters of what a message says about a file."""
 
 
 class ModelFileError(ValueError):
@@ -35,8 +35,8 @@ class ModelFileError(ValueError):
     """
 
 
-def is_of_machine(error: Exception) -> bool:
-    """Whether an error is none of the file's, but e.g. of full memory, or a warning made one."""
+def is_environment_error(error: Exception) -> bool:
+    """Whether an error is not due to the file, e.g. full memory or a warning raised as an error."""
     libraries = ("cupy", "cupy_backends", "torch")
     is_from_library = type(error).__module__.partition(".")[0] in libraries
     return is_from_library or isinstance(error, (MemoryError, DeviceUnavailableError, Warning))
@@ -44,30 +44,30 @@ def is_of_machine(error: Exception) -> bool:
 
 @contextmanager
 def reporting(what: str) -> Iterator[None]:
-    """Raise an error of a user's class in the block, which may be any, as a ModelFileError.
+    """Turn any error that a user's class raises in the block into a ModelFileError.
 
     Parameters
     ----------
     what : str
-        What has failed, e.g. "a Scale cannot be made".
+        What failed, for the message, e.g. "a Scale cannot be made".
     """
     try:
         yield
     except Exception as error:
-        if isinstance(error, ModelFileError) or is_of_machine(error):
+        if isinstance(error, ModelFileError) or is_environment_error(error):
             raise
         raise ModelFileError(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def refuse(value: Any, place: str, expected: str) -> NoReturn:
-    """Raise the error for a value that does not belong there."""
+    """Raise the error for a wrong value at a place in the file."""
     raise ModelFileError(f"{place} is {shown(value)}: expected {expected}")
 
 
 def text(value: Any, place: str) -> None:
-    """Accept a text that is not empty."""
+    """Accept a string that is not empty."""
     if type(value) is not str or not value:
-        refuse(value, place, "a text")
+        refuse(value, place, "a non-empty string")
 
 
 def flag(value: Any, place: str) -> None:
@@ -76,24 +76,24 @@ def flag(value: Any, place: str) -> None:
         refuse(value, place, "true or false")
 
 
-def whole(least: int, most: float = math.inf) -> Check:
-    """Return a check for a whole number in a range."""
+def integer(least: int, most: float = math.inf) -> Check:
+    """Return a check for an integer in a range."""
     limits = f"{least} or more" if most == math.inf else f"from {least} to {most}"
 
     def check(value: Any, place: str) -> None:
         if type(value) is not int or not least <= value <= most:
-            refuse(value, place, f"a whole number, {limits}")
+            refuse(value, place, f"an integer, {limits}")
 
     return check
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number; NaN and infinity are, True is not."""
+    """Whether a value is an int or a float; NaN and infinity are, True is not."""
     return type(value) in (int, float)
 
 
 def one_of(*values: str) -> Check:
-    """Return a check for one of some texts."""
+    """Return a check for one of these strings."""
 
     def check(value: Any, place: str) -> None:
         if type(value) is not str or value not in values:
@@ -109,7 +109,7 @@ def nothing(value: Any, place: str) -> None:
 
 
 def either(first: Check, second: Check) -> Check:
-    """Return a check for what either check accepts; otherwise the error is the second one's."""
+    """Return a check that passes if either check does, and otherwise raises the second's error."""
 
     def check(value: Any, place: str) -> None:
         try:
@@ -121,7 +121,7 @@ def either(first: Check, second: Check) -> Check:
 
 
 def list_of(each: Check) -> Check:
-    """Return a check for a list."""
+    """Return a check for a list whose items all pass ``each``."""
 
     def check(value: Any, place: str) -> None:
         if type(value) is not list:
@@ -153,7 +153,7 @@ def fields(required: Mapping[str, Check], optional: Mapping[str, Check] | None =
 
 
 def named(each: Check) -> Check:
-    """Return a check for an object with any names."""
+    """Return a check for an object with any fields, whose values all pass ``each``."""
 
     def check(value: Any, place: str) -> None:
         if type(value) is not dict:

@@ -1,4 +1,4 @@
-"""The classes of a network's parts, and finding the class that a file names.
+"""The classes of a network's parts, and the search for a class that a file names.
 
 Nothing is imported to find a class. A class of the library is never replaced by a user's.
 """
@@ -19,7 +19,7 @@ from ..schedules import Schedule
 from .forms import ModelFileError
 
 KINDS = (Layer, LossFunction, Metric, Optimizer, Schedule, Initializer, Regularizer)
-"""The bases of all classes whose objects can be described."""
+"""The base classes of all objects that can be saved."""
 
 Custom = Mapping[str, type] | Collection[type] | None
 """A user's classes, or a dict from their names in files to the classes."""
@@ -33,12 +33,12 @@ class Classes:
     Parameters
     ----------
     custom : dict of str to class, or list of class, optional
-        A user's classes, which come before others of the same name.
+        A user's classes, which take precedence over others of the same name.
 
     Raises
     ------
     TypeError
-        ``custom`` has something other than classes of networks or of their parts.
+        ``custom`` has something other than subclasses of :data:`KINDS` or of models.
     ValueError
         Two classes in a list have the same name.
     """
@@ -54,7 +54,7 @@ class Classes:
         ----------
         base : type
         name : str
-            As ``__qualname__`` has it.
+            Its ``__qualname__``.
         module : str
 
         Raises
@@ -69,7 +69,7 @@ class Classes:
         return self._found[key]
 
     def _of_user(self, base: type, name: str, module: str) -> type:
-        """Return a class of ``custom``, one of that module and name, or the only one so named."""
+        """Return a class of ``custom``, or of that module and name, or the only one of the name."""
         plain = name.rpartition(".")[2]
         for each in (f"{module}.{name}", name, plain):
             given = self._custom.get(each)
@@ -78,7 +78,7 @@ class Classes:
         alike = [cls for cls in _known(base) if cls.__name__ == plain and not is_of_library(cls)]
         exact = [cls for cls in alike if (cls.__module__, cls.__qualname__) == (module, name)]
         # A class that was defined again, as in a notebook, replaces the older one.
-        found = [cls for cls in exact if _at_its_name(cls)] or exact or alike
+        found = [cls for cls in exact if _is_reachable(cls)] or exact or alike
         if not found:
             raise ModelFileError(
                 f"the file has a {shown(plain)[1:-1]}, which is not defined: import the module "
@@ -95,7 +95,7 @@ class Classes:
 
 
 def _of_library(base: type, name: str, module: str) -> type:
-    """Return a class of this package; it may have moved to another module since."""
+    """Return a class of this package, which may since have moved to another module."""
     plain = name.rpartition(".")[2]
     found = [cls for cls in _known(base) if cls.__name__ == plain and is_of_library(cls)]
     if not found:
@@ -108,12 +108,12 @@ def _of_library(base: type, name: str, module: str) -> type:
 
 
 def is_of_library(cls: type) -> bool:
-    """Whether a class is this package's own; a user's class cannot pass for one by its names."""
-    return cls.__module__.partition(".")[0] == _PACKAGE and _at_its_name(cls)
+    """Whether a class is this package's own; names alone do not make a user's class pass."""
+    return cls.__module__.partition(".")[0] == _PACKAGE and _is_reachable(cls)
 
 
-def _at_its_name(cls: type) -> bool:
-    """Whether a class is found in its module under its name."""
+def _is_reachable(cls: type) -> bool:
+    """Whether looking up a class's name in its module returns the class."""
     place: Any = sys.modules.get(cls.__module__)
     for name in cls.__qualname__.split("."):
         place = getattr(place, name, None)

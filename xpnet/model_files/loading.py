@@ -1,4 +1,4 @@
-"""Makes the parts of a network from a file and sets their state, for `load` and for resuming."""
+"""Builds the parts of a network from a file and sets their state, for `load` and for resuming."""
 
 import math
 from collections import Counter
@@ -35,19 +35,19 @@ TRAINING = "training"
 """The field that only checkpoints have, and the prefix of the names of its tensors."""
 
 _SPARE = 1_000_000
-"""How many more numbers than its tensors have a layer may make, e.g. in arrays it does not keep.
+"""How many values a layer may allocate beyond the size of its tensors, e.g. for temporary arrays.
 
-This also lets a small layer with a wrong tensor be refused with the actual and expected shapes.
+With this margin, a small layer with a wrong tensor is refused with the actual and expected shapes.
 """
 
 
 class PartLoader:
-    """Makes the parts that a file describes, and sets their state.
+    """Builds the parts that a file describes, and sets their state.
 
     Parameters
     ----------
     tensors : Tensors
-        Those of the file.
+        The tensors of the file.
     """
 
     def __init__(self, tensors: Tensors) -> None:
@@ -57,14 +57,11 @@ class PartLoader:
             self._sizes[_holder(name)] += array.size
 
     def _decoded(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of some arguments or attributes."""
+        """Return the decoded values of arguments or attributes."""
         return {name: decode(value, self._tensors) for name, value in values.items()}
 
     def _part(self, content: Any) -> Any:
-        """Return a part as its constructor makes it, or the None or function in its place.
-
-        For a list, such as one of several metrics, it is a tuple.
-        """
+        """Return a new part, or the None or function in its place; for a list, a tuple of them."""
         if isinstance(content, list):
             return tuple(map(self._part, content))
         if isinstance(content, dict) and "kind" in content:
@@ -72,13 +69,13 @@ class PartLoader:
         return decode(content, self._tensors)
 
     def _add_layer(self, content: dict[str, Any], index: int, model: Model) -> None:
-        """Make a layer, add it to a model and set its state.
+        """Build a layer, add it to a model and set its state.
 
-        The layer may not make much larger arrays than its tensors.
+        The layer may not allocate much larger arrays than its tensors.
         """
         layer: Layer = build(content, self._tensors)
         layer.set_input_shape(tuple(content["input_shape"]))
-        # What a user's layer draws may depend on what it has drawn before.
+        # The later random numbers of a user's layer may depend on the first ones.
         draws = not is_of_library(type(layer))
         size = self._sizes[f"layers.{index}"] * (2 if draws else 1)
         what = f"layers.{index}, a {type(layer).__name__}, cannot be added"
@@ -95,30 +92,30 @@ class PartLoader:
             raise ModelFileError(f"{prefix}.rng does not fit: {error}") from error
 
     def _set_part_state(self, part: Any, content: Any, prefix: str, model: Model) -> None:
-        """Restore a part or several, and an optimizer's schedule; leave None and functions."""
+        """Set the state of one or several parts, and of an optimizer's schedule; skip None."""
         if isinstance(part, tuple):
-            for k, (each, its_own) in enumerate(zip(part, content, strict=True)):
-                self._set_part_state(each, its_own, f"{prefix}.{k}", model)
+            for k, (each, its_content) in enumerate(zip(part, content, strict=True)):
+                self._set_part_state(each, its_content, f"{prefix}.{k}", model)
             return
         if not isinstance(content, dict) or "kind" not in content or not isinstance(part, KINDS):
             return
         schedule: Any = getattr(part, "schedule", None)
         self._set_state(part, content, prefix, model)
         if isinstance(part, Optimizer):
-            part.schedule = schedule  # which a learning rate has replaced
+            part.schedule = schedule  # setting the learning rate has replaced it
             self._set_state(part.schedule, content["schedule"], f"{prefix}.schedule", model)
 
     def _set_state(self, part: Any, content: dict[str, Any], prefix: str, model: Model) -> None:
-        """Set a part's attributes and its state, after checking each.
+        """Set a part's attributes and state, each after a check.
 
         Parameters
         ----------
         part : object
-            As its constructor made it, or a layer that has been added to the model.
+            A new part, or a layer that has been added to the model.
         content : dict
             With the fields "attributes", "state" and, for a layer made of layers, "inner".
         prefix : str
-            Of the names of the part's tensors.
+            The prefix of the names of the part's tensors.
         model : Model
 
         Raises
@@ -162,7 +159,7 @@ class PartLoader:
         history.saved_epoch = content.get("history_saved_epoch")
 
     def _set_attributes(self, network: Model, attributes: Mapping[str, Any]) -> None:
-        """Set a network's attributes: names of features and classes, and those of a user."""
+        """Set a network's attributes: names of features and classes, and a user's attributes."""
         self._tensors.layers = list(all_layers(network.layers))
         given = self._decoded(attributes)
         check_names(given, (math.prod(network.layers[0].input_shape()),))
@@ -172,12 +169,12 @@ class PartLoader:
             setattr(network, name, value)
 
     def _fitting(self, part: Any, name: str, value: Any, full: str, model: Model) -> Any:
-        """Return a value of a part's state on the model's device and in its type."""
+        """Return a value of a part's state on the model's device and in its dtype."""
         backend = self._tensors.backend
         without_float64 = backend.wide_dtype != "float64"
         wide = name in getattr(part, "wide_names", ())
         any_float = without_float64 or takes_any_float(part)
-        # A device without float64 keeps these in the network's type.
+        # A device without float64 keeps wide states in the network's dtype.
         any_float |= wide and is_tensor(value) and numpy_type(value) == backend.dtype
         reason = misfit(value, expected_value(part, name, value, model), full, any_float)
         if reason is not None:

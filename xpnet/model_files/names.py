@@ -1,4 +1,4 @@
-"""The names that a network keeps of its data: of features, categories, classes, the label."""
+"""The names in the training data that a network keeps: features, categories, classes, label."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from .forms import ModelFileError, either, flag, is_number, list_of, nothing, re
 
 
 def _name(value: Any, place: str) -> None:
-    """Accept any text, even an empty one."""
+    """Accept any string, even an empty one."""
     if value != "":
         text(value, place)
 
@@ -62,7 +62,7 @@ _MAY_LACK = (
     "_begins_trained", "_ends_as_trained", "categories", "drops_missing", "fill_values",
     "has_text_labels",
 )  # fmt: skip
-"""Those that only some slices of networks have, and those that older files lack."""
+"""Attributes that a file may lack: only some slices have them, or the file is older."""
 
 
 def check_names(attributes: Mapping[str, Any], input_shape: tuple[int, ...]) -> None:

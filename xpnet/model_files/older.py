@@ -1,15 +1,15 @@
-"""The content of older formats, in the form of the present one."""
+"""Conversion of the content of older formats to the current one."""
 
 from typing import Any
 
 from ..training.metric_settings import RESERVED
 
 
-def renewed(content: dict[str, Any]) -> dict[str, Any]:
-    """Return content of an older format, after its own check, as the present format has it.
+def upgraded(content: dict[str, Any]) -> dict[str, Any]:
+    """Return checked content of an older format in the current format.
 
     Until "xpnet-3" the columns of a metric were "metric" and "val_metric", and the file had the
-    name of the metric beside them. The columns of an earlier metric, e.g. the accuracy, were
+    metric's name in a separate field. The columns of an earlier metric, e.g. the accuracy, were
     "metric_accuracy" and "val_metric_accuracy".
     """
     content = dict(content)

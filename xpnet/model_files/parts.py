@@ -29,7 +29,7 @@ def names_of_state(part: Any) -> tuple[str, ...]:
 
 
 def missing_state(part: Any) -> dict[str, Any]:
-    """Return the state that files leave out where its value is that of a new part."""
+    """Return the values that files leave out, as they are those of a new part."""
     return {"missed_updates": ()} if isinstance(part, Optimizer) else {}
 
 
@@ -39,17 +39,17 @@ def is_tensor(value: Any) -> bool:
 
 
 def misfit(value: Any, expected: Any, name: str, any_float: bool = False) -> str | None:
-    """Return why a value cannot take the place of another, or None if it can.
+    """Return why a value cannot replace another, or None if it can.
 
     Parameters
     ----------
     value : array or other value
-        The state of a part under the name ``name``.
+        A part's state named ``name``.
     expected : array or other value
-        The state of a new part under that name. If it is not an array, any value is accepted.
+        The same state of a new part. If it is not an array, any value is accepted.
     name : str
     any_float : bool, default False
-        Whether a floating-point type of another precision is accepted.
+        Whether another floating-point dtype is accepted.
     """
     if not is_tensor(expected):
         return None
@@ -64,18 +64,18 @@ def misfit(value: Any, expected: Any, name: str, any_float: bool = False) -> str
 
 
 def expected_value(part: Any, name: str, value: Any, model: Model) -> Any:
-    """Return a new part's attribute, or an array of the shape and type that it must have."""
+    """Return a new part's attribute, or an array with the shape and dtype that it must have."""
     if isinstance(part, Optimizer) and name in part.state_names and value is not None:
         n = sum(place.stop - place.start for place in model.parameters.places.values())
         return np.broadcast_to(np.zeros((), model.backend.dtype), (n,))
     return getattr(part, name)
 
 
-_OF_NETWORK = frozenset([
+_SET_BY_NETWORK = frozenset([
     "backend", "in_network", "needs_input_error", "parameter_names", "passing_names", "rng",
     "state_names", "weight_names", "wide_names", "workspace",
 ])  # fmt: skip
-"""Attributes that a network sets, or that say which attributes are saved."""
+"""Attributes that a network sets, or that determine which attributes are saved."""
 
 
 def check_attribute(part: Any, name: str, value: Any) -> None:
@@ -92,11 +92,11 @@ def check_attribute(part: Any, name: str, value: Any) -> None:
     ------
     ModelFileError
         The attribute is a method, a parameter or a state, is set by the network, or belongs to
-        Python. Or the part is one of the library, and has a value of another type there.
+        Python. Or the part is one of the library's, and its value is of another type.
     """
     place = f"the attribute {shown(name)} of {type(part).__name__}"
     of_class = getattr(type(part), name, None)
-    if name in _OF_NETWORK or name.startswith("__") or name in names_of_state(part):
+    if name in _SET_BY_NETWORK or name.startswith("__") or name in names_of_state(part):
         raise ModelFileError(f"{place} cannot be set by a file")
     if callable(of_class):
         raise ModelFileError(f"{place} is a method, and the file has {shown(value)}")
@@ -111,7 +111,7 @@ def check_attribute(part: Any, name: str, value: Any) -> None:
 
 
 def _is_alike(value: Any, current: Any) -> bool:
-    """Whether a value has the type of another; whole and other numbers are alike."""
+    """Whether two values have the same type; integers and finite floats count as the same."""
     if type(current) in (int, float):
         return type(value) is not bool and math.isfinite(number(value))
     return type(value) is type(current)
@@ -133,7 +133,7 @@ def check_numbers(part: Any) -> None:
 
 
 def takes_any_float(part: Any) -> bool:
-    """Whether a part may keep its state in another precision than the weights have."""
+    """Whether a part may keep its state in another precision than the weights."""
     return isinstance(part, Optimizer) and not is_defined_here(type(part))
 
 

@@ -12,8 +12,8 @@ from ..backends._errors import printable, shown
 from ..common.checks import check_path
 from ..common.version import VERSION
 from .container import KEY, TYPES, checksum
-from .forms import MOST_TOLD, ModelFileError, fields, text
-from .older import renewed
+from .forms import MAX_MESSAGE, ModelFileError, fields, text
+from .older import upgraded
 from .schema import FILE, FORMATS, OLDER_FILE
 from .strict_json import parse
 
@@ -29,14 +29,14 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     FileNotFoundError, IsADirectoryError, PermissionError
         There is no such file, or it cannot be opened.
     ModelFileError
-        The file is not one that xpnet wrote, or not as it was written. The message begins with the
+        The file was not written by xpnet, or was truncated or altered. The message begins with the
         path.
     """
     path = check_path("path", path)
     try:
         return _read(path)
     except ModelFileError as error:
-        raise ModelFileError(f"{path}: {printable(error, MOST_TOLD)}") from error
+        raise ModelFileError(f"{path}: {printable(error, MAX_MESSAGE)}") from error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -54,12 +54,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def content_of(description: str) -> dict[str, Any]:
-    """Return the content that a text in JSON describes, with the fields of :data:`.schema.FILE`.
+    """Return the content of a JSON description, with the fields of :data:`.schema.FILE`.
 
     Raises
     ------
     ModelFileError
-        The text describes no network, or one of another format.
+        The text does not describe a network, or is of an unknown format.
     """
     content: dict[str, Any] = parse(description, "the description of the network")
     _check_format(content)
@@ -69,11 +69,11 @@ def content_of(description: str) -> dict[str, Any]:
         FILE(content, "the network")
         return content
     OLDER_FILE(content, "the network")
-    return renewed(content)
+    return upgraded(content)
 
 
 def _entry_and_bytes(path: Path) -> tuple[dict[str, Any], bytes]:
-    """Return the library's entry in the header, and all bytes of the file."""
+    """Return xpnet's entry in the header, and all bytes of the file."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
     if path.is_dir():
@@ -86,7 +86,7 @@ def _entry_and_bytes(path: Path) -> tuple[dict[str, Any], bytes]:
         raise IsADirectoryError(f"{path}: a folder: {advice}")
     if not path.is_file():
         raise ModelFileError("not a regular file")
-    with path.open("rb") as file:  # once, as another process may replace the file meanwhile
+    with path.open("rb") as file:  # only once: another process may replace the file
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ModelFileError("not a regular file")
@@ -100,7 +100,7 @@ def _entry_and_bytes(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def _entry(raw: bytes) -> dict[str, Any]:
-    """Return the library's entry in the header of a file."""
+    """Return xpnet's entry in the header of a file."""
     try:
         header = parse(raw.decode("utf-8"), "its header")
     except (UnicodeDecodeError, ModelFileError) as error:
@@ -119,7 +119,7 @@ def _entry(raw: bytes) -> dict[str, Any]:
 
 
 def _tensors(raw: bytes) -> dict[str, np.ndarray]:
-    """Return the tensors of a file by name; overlaps, holes and bytes at the end are refused."""
+    """Return the tensors of a file by name; refuse overlaps, gaps and bytes at the end."""
     from safetensors import SafetensorError, deserialize
 
     try:
@@ -149,7 +149,7 @@ def _incomplete(reason: object) -> ModelFileError:
 
 
 def _check_format(content: Any) -> None:
-    """Refuse another format, with the version of xpnet that wrote it."""
+    """Refuse an unknown format; the message says which version of xpnet wrote it."""
     given = content.get("format") if isinstance(content, dict) else None
     if type(given) is not str:
         raise ModelFileError("the description of the network names no format: save it again")

@@ -1,4 +1,4 @@
-"""Brings a network back to the state of a checkpoint of its own training."""
+"""Restores a network to the state of a checkpoint of its own training run."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -18,18 +18,18 @@ from .loading import PartLoader
 from .parts import set_generator
 from .writing import Writer, holds
 
-FREE = ("epochs", "memory_limit", "progress", "steps", "verbose")
-"""Settings of a network that may change when a training is resumed."""
+CHANGEABLE = ("epochs", "memory_limit", "progress", "steps", "verbose")
+"""Settings of a network that may change when training is resumed."""
 
-_OF_TRAINING = frozenset(["trainable", "learning_rate_factor", "own_trainable", "own_factor"])
-"""Attributes of layers that a checkpoint leaves out if they are those of the class."""
+_FREEZING = frozenset(["trainable", "learning_rate_factor", "own_trainable", "own_factor"])
+"""Attributes of layers that a checkpoint leaves out if they have the class's values."""
 
 _PARTS = ("loss", "regularizer", "metric", "optimizer", "new_optimizer")
 """The parts of a network besides layers."""
 
 
 def origin_of(network: TrainableModel, kind: type) -> dict[str, Any]:
-    """Return how a network is built, without what training changes.
+    """Return a description of how a network is built, without what training changes.
 
     Arrays are replaced by their checksums, so that two descriptions can be compared.
 
@@ -51,11 +51,11 @@ def origin_of(network: TrainableModel, kind: type) -> dict[str, Any]:
 
 
 def how_trained(layer: dict[str, Any]) -> dict[str, Any]:
-    """Return whether and how fast a layer of a file is trained; "inner" has those inside it."""
-    given = {key: value for key, value in layer["attributes"].items() if key in _OF_TRAINING}
+    """Return a file's ``trainable`` and rate factor of a layer; "inner" has those inside it."""
+    given = {key: value for key, value in layer["attributes"].items() if key in _FREEZING}
     inner = [how_trained(each) for each in layer.get("inner", [])]
-    usual: dict[str, Any] = {"trainable": True, "learning_rate_factor": 1.0}
-    return usual | given | ({"inner": inner} if inner else {})
+    default: dict[str, Any] = {"trainable": True, "learning_rate_factor": 1.0}
+    return default | given | ({"inner": inner} if inner else {})
 
 
 class Origin:
@@ -92,7 +92,7 @@ class Origin:
         return {"class": part["class"], "arguments": self._comparable(part["arguments"])}
 
     def _comparable(self, value: Any) -> Any:
-        """Return a value of JSON with a checksum in place of each array's name."""
+        """Return a JSON value with a checksum in place of each array's name."""
         if isinstance(value, list):
             return [self._comparable(each) for each in value]
         if not isinstance(value, dict):
@@ -103,7 +103,7 @@ class Origin:
 
 
 class Restorer(PartLoader):
-    """Gives a network the state in a file, in place of everything that training changes.
+    """Sets everything that training changes in a network to the state in a file.
 
     The network's layers stay the same objects.
 
@@ -111,10 +111,10 @@ class Restorer(PartLoader):
     ----------
     content : dict
     tensors : Tensors
-        Those of the file, on the network's backend.
+        The tensors of the file, on the network's backend.
     origin : dict
-        What :func:`origin_of` returned when the file's training began. A callback has changed what
-        differs from it, and it is changed here too.
+        The result of :func:`origin_of` when the file's run began. Settings that differ from it
+        were changed by a callback, and are set here too.
     """
 
     def __init__(self, content: dict[str, Any], tensors: Tensors, origin: dict[str, Any]) -> None:
@@ -123,12 +123,12 @@ class Restorer(PartLoader):
         self._now = Origin(content, tensors).description()
 
     def restore(self, network: TrainableModel) -> None:
-        """Give the network the file's state.
+        """Set the network to the file's state.
 
         Raises
         ------
         ModelFileError
-            A tensor does not fit. The network may be changed in part.
+            A tensor does not fit. Part of the network may be changed already.
         """
         content, net = self._content, network
         settings = content["network"]
@@ -141,7 +141,7 @@ class Restorer(PartLoader):
             if now != then:
                 # The constructor checks the values; those that it does not keep are skipped.
                 made = build(each, self._tensors)
-                _take_arguments(
+                _copy_arguments(
                     layer, made, [key for key in each["arguments"] if now[key] != then.get(key)]
                 )
             net._initialize(layer, index)
@@ -149,53 +149,53 @@ class Restorer(PartLoader):
             self._set_state(layer, each, f"layers.{index}", net)
             set_generator(layer, decode(each["rng"], self._tensors))
         for name in ("loss", "regularizer"):
-            setattr(net, name, self._made(name, net))
-        made = self._made("metric", net)
+            setattr(net, name, self._restored_part(name, net))
+        made = self._restored_part("metric", net)
         if isinstance(made, tuple):
-            net.metric = tuple(map(_unless_function, made, several(net.metric)))
+            net.metric = tuple(map(_metric_or_own, made, several(net.metric)))
         else:
-            net.metric = _unless_function(made, net.metric)
+            net.metric = _metric_or_own(made, net.metric)
         net.parameters = Parameters(net.layers, net.regularizer)
-        _become(net, "optimizer", self._made("optimizer", net))
-        _become(net, "_new_optimizer", self._made("new_optimizer", net))
+        _replace_optimizer(net, "optimizer", self._restored_part("optimizer", net))
+        _replace_optimizer(net, "_new_optimizer", self._restored_part("new_optimizer", net))
         self._set_history(net.history, content)
         self._set_attributes(net, settings["attributes"])
 
-    def _made(self, name: str, network: TrainableModel) -> Any:
-        """Return a new part with its state."""
+    def _restored_part(self, name: str, network: TrainableModel) -> Any:
+        """Return a new part with the file's state."""
         part = self._part(self._content[name])
         self._set_part_state(part, self._content[name], name, network)
         return part
 
 
-def _unless_function(made: Any, own: Any) -> Any:
-    """Return a metric of a file, or the network's own if the file has only a function's name."""
+def _metric_or_own(made: Any, own: Any) -> Any:
+    """Return a file's metric, or the network's own if the file has only a function's name."""
     return own if isinstance(made, UnsavedFunction) else made
 
 
 def _forget_training(layer: Layer, content: dict[str, Any]) -> None:
-    """Reset attributes that the file lacks to the values of the class: a callback may set them."""
-    for key in _OF_TRAINING & vars(layer).keys() - content["attributes"].keys():
+    """Reset attributes that the file lacks to the class's values: a callback may have set them."""
+    for key in _FREEZING & vars(layer).keys() - content["attributes"].keys():
         del vars(layer)[key]
     for inner, each in zip(layer.inner_layers, content.get("inner", []), strict=False):
         _forget_training(inner, each)
 
 
-def _take_arguments(layer: Layer, made: Layer, names: Iterable[str]) -> None:
-    """Give a layer some arguments of another one; inner layers stay the same objects."""
+def _copy_arguments(layer: Layer, made: Layer, names: Iterable[str]) -> None:
+    """Copy arguments from one layer to another; inner layers stay the same objects."""
     for name in names:
         if name not in vars(made):
             continue
         if made.inner_layers and holds(vars(made)[name], lambda each: isinstance(each, Layer)):
             for mine, new in zip(layer.inner_layers, made.inner_layers, strict=False):
                 others = set(signature(type(new)).parameters) - set(new.state_names)
-                _take_arguments(mine, new, others)
+                _copy_arguments(mine, new, others)
         else:
             setattr(layer, name, vars(made)[name])
 
 
-def _become(network: TrainableModel, name: str, new: Any) -> None:
-    """Give an optimizer the attributes of another; replace it if their classes differ."""
+def _replace_optimizer(network: TrainableModel, name: str, new: Any) -> None:
+    """Copy an optimizer's attributes to the network's; replace it if the classes differ."""
     old = getattr(network, name)
     if type(old) is type(new):
         vars(old).clear()
@@ -206,7 +206,7 @@ def _become(network: TrainableModel, name: str, new: Any) -> None:
 
 @contextmanager
 def all_or_nothing(network: TrainableModel) -> Iterator[None]:
-    """Put a network back if the block fails."""
+    """Restore a network to its state before the block if the block fails."""
     history, streams = network.history, [each.rng for each in all_layers(network.layers)]
     things: list[Any] = [network, history, *all_layers(network.layers)]
     things += [network.optimizer, network._new_optimizer]

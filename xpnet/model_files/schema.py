@@ -1,7 +1,7 @@
-"""What the JSON of a file may hold: checked before anything is built.
+"""The schema of a file's JSON, which is checked before anything is built.
 
-The checks here are made of those in :mod:`.forms`. The classes of parts, their arguments and the
-shapes of tensors depend on one another, so they are checked when the parts are made, in
+The checks are built from those in :mod:`.forms`. The classes of parts, their arguments and the
+shapes of tensors depend on one another, so they are checked when the parts are built, in
 :mod:`.describing` and :mod:`.loading`.
 """
 
@@ -15,6 +15,7 @@ from .forms import (
     either,
     fields,
     flag,
+    integer,
     is_number,
     list_of,
     named,
@@ -22,7 +23,6 @@ from .forms import (
     one_of,
     refuse,
     text,
-    whole,
 )
 
 FORMATS = ("xpnet-2", "xpnet-3", "xpnet-4")
@@ -38,11 +38,11 @@ KIND_NAMES = (
     "Regularizer",
 )
 
-# ---- values: what describing.encode makes
+# ---- values, as describing.encode returns them
 
 
 def value(given: Any, place: str) -> None:
-    """Accept a value of an argument, an attribute or a state."""
+    """Accept the value of an argument, an attribute or a state."""
     kind = type(given)
     if given is None or kind in (bool, int, float, str):
         return
@@ -59,12 +59,12 @@ def value(given: Any, place: str) -> None:
 
 
 def _key(given: Any, place: str) -> None:
-    """Accept a value that may be in a set, or the key of a dict."""
+    """Accept a value that may be an element of a set, or a key of a dict."""
     ((form, content),) = given.items() if type(given) is dict and len(given) == 1 else [("", given)]
     if form in ("tuple", "frozenset"):
         list_of(_key)(content, place)
     elif type(given) is list or form not in ("", "numpy", "bytes"):
-        refuse(given, place, "a number, a text, or a tuple of these")
+        refuse(given, place, "a number, a string, or a tuple of these")
     else:
         value(given, place)
 
@@ -90,13 +90,13 @@ def _slice(given: Any, place: str) -> None:
     if type(given) is not list or len(given) != 3:
         refuse(given, place, "a start, a stop and a step")
     for each in given:
-        either(nothing, whole(-(2**62), 2**62))(each, place)
+        either(nothing, integer(-(2**62), 2**62))(each, place)
 
 
 def _numpy(given: Any, place: str) -> None:
-    """Accept the type and the value of a NumPy scalar."""
+    """Accept the dtype and the value of a NumPy scalar."""
     if type(given) is not list or len(given) != 2 or type(given[0]) is not str:
-        refuse(given, place, "a type and a number")
+        refuse(given, place, "a dtype and a number")
     name, number = given
     if name == "bool" and type(number) is bool:
         return
@@ -106,7 +106,7 @@ def _numpy(given: Any, place: str) -> None:
         limits = np.iinfo(name)
         if limits.min <= number <= limits.max:
             return
-    refuse(given, place, "a type of NumPy and a number of that type")
+    refuse(given, place, "a NumPy dtype and a number of that dtype")
 
 
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -129,10 +129,10 @@ VALUES: dict[str, Check] = {
     "frozenset": list_of(_key),
     "dict": _pairs,
     "part": fields(_DESCRIPTION),
-    "layer": whole(0),  # one of the network's, to which an attribute of a user's network refers
-    "function": text,  # its name
+    "layer": integer(0),  # the index of a layer that an attribute of a user's network refers to
+    "function": text,  # the name of the function
 }
-"""For each form of a value that JSON lacks, the check of its content."""
+"""For each type of value that JSON lacks, the check of its content."""
 
 # ---- parts of a network
 
@@ -147,7 +147,7 @@ def part(
 
 
 def record(required: dict[str, Check]) -> Check:
-    """Return a check for an encoded dict with exactly these keys."""
+    """Return a check for an encoded dict with exactly these string keys."""
     check = fields(required)
 
     def checked(given: Any, place: str) -> None:
@@ -162,16 +162,16 @@ def record(required: dict[str, Check]) -> Check:
 
 
 def _odd(given: Any, place: str) -> None:
-    whole(1, 2**128)(given, place)
+    integer(1, 2**128)(given, place)
     if given % 2 == 0:
         refuse(given, place, "an odd number")
 
 
 _generator = record({
     "bit_generator": one_of("PCG64"),
-    "state": record({"state": whole(0, 2**128 - 1), "inc": _odd}),
-    "has_uint32": whole(0, 1),
-    "uinteger": whole(0, 2**32 - 1),
+    "state": record({"state": integer(0, 2**128 - 1), "inc": _odd}),
+    "has_uint32": integer(0, 1),
+    "uinteger": integer(0, 2**32 - 1),
 })  # fmt: skip
 """The state of a layer's random generator."""
 
@@ -183,14 +183,14 @@ def _inner(given: Any, place: str) -> None:
 
 layer = part(
     "Layer",
-    {"input_shape": list_of(whole(1, 2**62)), "rng": either(nothing, _generator)},
+    {"input_shape": list_of(integer(1, 2**62)), "rng": either(nothing, _generator)},
     {"inner": _inner},
 )
 optimizer = part("Optimizer", {"schedule": fields(_STATE)})
 
 
 def function(given: Any, place: str) -> None:
-    """Accept the name of a user's function, which a file cannot hold."""
+    """Accept the name of a user's function, which cannot be saved itself."""
     fields({"function": text})(given, place)
 
 
@@ -201,17 +201,17 @@ def _layers(given: Any, place: str) -> None:
 
 
 def _metrics(given: Any, place: str) -> None:
-    """Accept one metric or none, or a list of several."""
+    """Accept one metric, None, or a list of metrics."""
     (list_of(_metric) if type(given) is list else _metric)(given, place)
 
 
 def _metric(given: Any, place: str) -> None:
-    said = given if type(given) is dict else {}
-    if "tuple" in said:  # metrics of several heads
+    entry = given if type(given) is dict else {}
+    if "tuple" in entry:  # metrics of several heads
         fields({"tuple": list_of(fields({"part": fields(_DESCRIPTION)}))})(given, place)
         return
-    kind = "LossFunction" if said.get("kind") == "LossFunction" else "Metric"  # losses are metrics
-    (function if "function" in said else either(nothing, part(kind)))(given, place)
+    kind = "LossFunction" if entry.get("kind") == "LossFunction" else "Metric"  # both are metrics
+    (function if "function" in entry else either(nothing, part(kind)))(given, place)
 
 
 # ---- the history
@@ -252,11 +252,11 @@ def _history_metric(given: Any, place: str) -> None:
         one_of("min", "max")(given[1], f"{place}[1]")
 
 
-# ---- the training of a checkpoint
+# ---- the training run of a checkpoint
 
 
 def _snapshot(given: Any, place: str) -> None:
-    """Accept what a callback has remembered of the network."""
+    """Accept a callback's snapshot of the network."""
     fields({
         "states": list_of(_name_and_value),
         "has_parameters": flag,
@@ -283,10 +283,10 @@ def anything(given: Any, place: str) -> None:
 
 
 HOW_TRAINED = ("trainable", "learning_rate_factor", "own_trainable", "own_factor", "inner")
-"""The keys that say whether and how fast a layer is trained; older files lack them."""
+"""The keys for whether, and at which rate, a layer is trained; older files lack them."""
 
 _training = fields({
-    "first": whole(0),
+    "first": integer(0),
     "has_ended": flag,
     "conditions": named(anything),
     "origin": fields({
@@ -322,7 +322,7 @@ _REQUIRED: dict[str, Check] = {
     "xpnet": text,  # the version of xpnet that wrote the file
     "dtype": one_of("float32", "float64"),
     "network": network,
-    "entropy": whole(0),
+    "entropy": integer(0),
     "history": _history,
     "loss": part("LossFunction"),
     "regularizer": either(nothing, part("Regularizer")),
@@ -331,18 +331,18 @@ _REQUIRED: dict[str, Check] = {
     "new_optimizer": optimizer,
 }
 _OPTIONAL: dict[str, Check] = {
-    "history_incomplete": list_of(whole(1)),  # the epochs that were cut short
-    "history_kept_epoch": either(nothing, whole(0)),
-    "history_saved_epoch": either(nothing, whole(1)),
+    "history_incomplete": list_of(integer(1)),  # interrupted epochs
+    "history_kept_epoch": either(nothing, integer(0)),
+    "history_saved_epoch": either(nothing, integer(1)),
     "training": _training,  # of a checkpoint
 }
 
 FILE: Check = fields(
     {**_REQUIRED, "metric": _metrics, "history_metrics": list_of(_history_metric)}, _OPTIONAL
 )
-"""The check of a whole file. Parts check the values of their arguments themselves."""
+"""The check of a file's content. Parts check the values of their arguments themselves."""
 
 OLDER_FILE: Check = fields(
     {**_REQUIRED, "metric": _metric, "history_metric": _history_metric}, _OPTIONAL
 )
-"""The check of a file of an older format."""
+"""The check of the content of a file in an older format."""

@@ -19,7 +19,7 @@ _SNAPSHOT = "snapshot"
 def encode_state(
     callback: Callback, state: dict[str, Any], name: str, writer: Writer
 ) -> dict[str, Any]:
-    """Return a callback's state in a form for JSON; its arrays become tensors.
+    """Return a callback's state in JSON form; its arrays become tensors of the writer.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def encode_state(
     name : str
         The prefix of the names of its tensors.
     writer : Writer
-        Of the network.
+        The writer of the network's file.
 
     Raises
     ------

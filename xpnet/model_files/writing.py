@@ -1,4 +1,4 @@
-"""Writing a network: its parts are described, made again, and compared."""
+"""Writes a network to a file: its parts are described, made again, and compared."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from ..layers.composite import all_layers
 from ..optimizers import Optimizer
 from ..training.history import History
 from ..training.trainable import TrainableModel
-from .comparing import Comparison, attributes, passes_are_alike
+from .comparing import Comparison, attributes, passes_are_equal
 from .container import FORMAT, write
 from .describing import Tensors, build, describe, encode
 from .forms import ModelFileError
@@ -34,16 +34,16 @@ from .schema import FILE
 from .strict_json import parse
 
 _PLACE = ("device", "backend", "dtype")
-"""Arguments of a network for its device and type; :func:`load` sets them itself."""
+"""Arguments of a network for its device and dtype; :func:`load` sets them itself."""
 
 _PARTS = ("optimizer", "learning_rate", "momentum", "loss", "metric", "regularizer")
-"""Arguments of a network that have entries of their own in the file."""
+"""Arguments of a network that have separate entries in the file."""
 
-_MADE_ANEW = frozenset([
+_NOT_SETTINGS = frozenset([
     "_follows_data", "_new_optimizer", "average", "history", "last_plan", "layers", "orders",
     "parameters", "randomness", "stop_training", *_PLACE, *_PARTS,
 ])  # fmt: skip
-"""Attributes of a network that are not settings, or have entries of their own in the file."""
+"""Attributes of a network that are not settings, or have separate entries in the file."""
 
 _NOTHING = object()
 
@@ -78,7 +78,7 @@ def save(network: TrainableModel, path: str | os.PathLike[str], kind: type) -> N
 
 
 def check_content(content: dict[str, Any]) -> None:
-    """Refuse content that could not be read again, e.g. lists that are too deep.
+    """Refuse content that could not be read again, e.g. lists that are nested too deeply.
 
     Raises
     ------
@@ -111,7 +111,7 @@ class Writer:
         self.tensors = Tensors(network.backend)
 
     def content(self) -> dict[str, Any]:
-        """Return everything except the tensors, in a form that JSON can hold."""
+        """Return everything except the tensors, in JSON form."""
         net = self._network
         history = {k: column for k, column in net.history.items() if k not in self._left_out}
         return {
@@ -132,28 +132,28 @@ class Writer:
         }
 
     def _settings(self) -> dict[str, Any]:
-        """Return the network's class, its own arguments, and its other attributes."""
+        """Return the network's class, its arguments, and its other attributes."""
         net, cls = self._network, type(self._network)
         if is_defined_here(cls):
-            cls = self._kind  # an estimator's network differs only in the order of its samples
+            cls = self._kind  # an estimator's network differs only in the order of samples
         arguments = {
             name: self._encode(getattr(net, name), f"network.{name}", f"the network's {name!r}")
             for name in signature(self._kind).parameters
-            if name not in _MADE_ANEW
+            if name not in _NOT_SETTINGS
         }
         more = {}
         self.tensors.layers = list(all_layers(net.layers))
         for name, value in vars(net).items():
-            if name in arguments or name in _MADE_ANEW:
+            if name in arguments or name in _NOT_SETTINGS:
                 continue
-            # A NeuralNetwork does not need attributes that a user put on it: skip complex ones.
+            # A NeuralNetwork does not need attributes that a user has set: skip complex ones.
             if cls is self._kind and not hasattr(cls, name) and not _is_plain(value):
                 continue
             if holds(value, lambda each: _would_lose_its_state(net, each)):
                 raise TypeError(
-                    f"{type(net).__name__} cannot be saved: its attribute {name!r} holds a layer "
-                    "or another part that has learned something, but is not among the network's "
-                    "layers. Add it to the network, or set the attribute to None before you save"
+                    f"{type(net).__name__} cannot be saved: its attribute {name!r} holds a trained "
+                    "layer or another part with state, which is not among the network's layers. "
+                    "Add it to the network, or set the attribute to None before you save"
                 )
             more[name] = self._encode(
                 value, f"network.{name}", f"{type(net).__name__}'s attribute {name!r}"
@@ -185,7 +185,7 @@ class Writer:
         return self._encode(generator_state(layer), f"{name}.rng", "a layer's random generator")
 
     def part(self, part: Any, name: str, start: Callable[[Any], None] | None = None) -> Any:
-        """Return a part's description, state and attributes, after making it again.
+        """Return a part's description, state and attributes, checked by making the part again.
 
         Parameters
         ----------
@@ -194,7 +194,7 @@ class Writer:
         name : str
             The prefix of its tensors' names.
         start : function of a part, optional
-            Prepares the part that was made again, for the comparison.
+            Prepares the new part for the comparison.
         """
         if not isinstance(part, KINDS):
             return encode(part, name, name, self.tensors, function_allowed=True)
@@ -210,16 +210,16 @@ class Writer:
                 "it cannot be made again from the arguments that it keeps "
                 f"({', '.join(description['arguments'])}): {type(error).__name__}: {error}",
             ) from error
-        schedule = getattr(again, "schedule", None)  # which setting a learning rate replaces
-        content = {**description, **self._keeping(part, again, name)}
+        schedule = getattr(again, "schedule", None)  # setting the learning rate would replace it
+        content = {**description, **self._state_of(part, again, name)}
         if isinstance(part, Optimizer):
-            content["schedule"] = self._keeping(part.schedule, schedule, f"{name}.schedule")
+            content["schedule"] = self._state_of(part.schedule, schedule, f"{name}.schedule")
         return content
 
-    def _keeping(self, part: Any, again: Any, name: str) -> dict[str, Any]:
-        """Return a part's state, except its tensors, and its other attributes that differ.
+    def _state_of(self, part: Any, again: Any, name: str) -> dict[str, Any]:
+        """Return a part's state, without tensors, and other attributes that differ from a new one.
 
-        The state of a layer's inner layers is under "inner".
+        The entry "inner" has the same for a layer's inner layers.
         """
         _check_alike(part, again)
         state = {}
@@ -228,7 +228,7 @@ class Writer:
             expected = expected_value(again, each, value, self._network)
             reason = misfit(value, expected, each, takes_any_float(part))
             if reason is not None:
-                raise _refusal(part, f"{reason}, as in one that is made again from its arguments")
+                raise _refusal(part, f"{reason}, as in a new one made from its arguments")
             if is_tensor(value):
                 self.tensors.put(f"{name}.{each}", value)
             else:
@@ -244,21 +244,21 @@ class Writer:
         inner = []
         for k, pair in enumerate(zip(_inner(part), _inner(again), strict=True)):
             each = f"{name}.{k}"
-            inner.append(self._keeping(*pair, each) | {"rng": self._generator(pair[0], each)})
+            inner.append(self._state_of(*pair, each) | {"rng": self._generator(pair[0], each)})
             self._comparison.accept(*pair)
-        kept = {"state": state, "attributes": self._beyond(part, again, name)}
+        kept = {"state": state, "attributes": self._other_attributes(part, again, name)}
         return kept | ({"inner": inner} if inner else {})
 
-    def _beyond(self, part: Any, again: Any, name: str) -> dict[str, Any]:
-        """Return a part's attributes that differ from those of one made again, encoded."""
+    def _other_attributes(self, part: Any, again: Any, name: str) -> dict[str, Any]:
+        """Return a part's attributes that differ from those of a new one, encoded."""
         mine, new = attributes(part), attributes(again)
-        # State and schedule have entries of their own in the file.
+        # State and schedule have separate entries in the file.
         names = {**mine, **new}.keys() - {*names_of_state(part)}
         if isinstance(part, Optimizer):
             names -= {"schedule"}
         different = {}
         for key in names:
-            # One of the two parts may have it only as an attribute of its class.
+            # One of the two may have it only as an attribute of its class.
             first, second = (
                 held[key] if key in held else getattr(of, key, _NOTHING)
                 for held, of in ((mine, part), (new, again))
@@ -268,16 +268,16 @@ class Writer:
         left = {
             key for key in different if new.get(key) is None and holds(mine.get(key), is_tensor)
         }
-        beyond = {}
+        encoded = {}
         for key in sorted(different.keys() - left):
-            beyond[key] = self._attribute(part, again, name, key, different[key])
-        if left and not (isinstance(part, Layer) and passes_are_alike(part, again)):
+            encoded[key] = self._attribute(part, again, name, key, different[key])
+        if left and not (isinstance(part, Layer) and passes_are_equal(part, again)):
             for key in sorted(left):
-                beyond[key] = self._attribute(part, again, name, key, different[key])
-        return beyond
+                encoded[key] = self._attribute(part, again, name, key, different[key])
+        return encoded
 
     def _attribute(self, part: Any, again: Any, name: str, key: str, path: str) -> Any:
-        """Return an attribute encoded, and give it to the part that was made again."""
+        """Return an attribute encoded, and set it on the new part."""
         try:
             value = attributes(part)[key]
             if holds(value, lambda each: isinstance(each, KINDS)):
@@ -288,7 +288,7 @@ class Writer:
         except Exception as error:
             raise _refusal(
                 part,
-                f"its {path!r} differs from what its constructor makes, and a file cannot hold it. "
+                f"its {path!r} differs from what its constructor sets, and a file cannot hold it. "
                 "Make it from arguments that are kept as attributes of the same names; if it is a "
                 "layer, list its arrays in the outer parameter_names or state_names; or, if "
                 "nothing needs it, leave it out of what __getstate__ returns",
@@ -297,7 +297,7 @@ class Writer:
 
 
 def _metrics(writer: Writer, metric: Any) -> Any:
-    """Return the description of one metric, of several in a tuple as a list, or None."""
+    """Return the description of a metric, or a list of descriptions for a tuple; None for None."""
     if isinstance(metric, tuple):
         return [writer.part(each, f"metric.{k}") for k, each in enumerate(metric)]
     return writer.part(metric, "metric")
@@ -320,18 +320,18 @@ def _would_lose_its_state(network: TrainableModel, value: Any) -> bool:
 
 
 def _check_alike(part: Any, again: Any) -> None:
-    """Refuse a part whose arguments make one with other parameters, states or inner layers."""
+    """Refuse a part if a new one has other parameters, states or inner layers."""
     if len(_inner(part)) != len(_inner(again)):
         raise _refusal(
             part,
-            f"it has {len(_inner(part))} inner layers, but one that is made again from its "
-            f"arguments has {len(_inner(again))}",
+            f"it has {len(_inner(part))} inner layers, but a new one made from its arguments has "
+            f"{len(_inner(again))}",
         )
     if type(part) is not type(again) or names_of_state(part) != names_of_state(again):
         raise _refusal(
             part,
-            f"it has the parameters and states {list(names_of_state(part))}, but one that is "
-            f"made again from its arguments has {list(names_of_state(again))}",
+            f"it has the parameters and states {list(names_of_state(part))}, but a new one made "
+            f"from its arguments has {list(names_of_state(again))}",
         )
 
 
@@ -341,7 +341,7 @@ def _inner(part: Any) -> tuple[Layer, ...]:
 
 
 def _notes(history: History) -> dict[str, Any]:
-    """Return what a history notes besides its columns."""
+    """Return a history's attributes that are not columns."""
     return {
         "history_incomplete": list(history.incomplete),
         "history_kept_epoch": history.kept_epoch,

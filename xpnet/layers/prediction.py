@@ -1,4 +1,4 @@
-"""What a layer does after training: random outputs, and derivatives of what it predicts."""
+"""Random outputs of layers after training, and derivatives of their predictions."""
 
 import copy
 from abc import abstractmethod
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 
-class AsInPrediction:
+class PredictionPasses:
     """The part of a layer that ``predict(samples=...)`` and ``input_gradient`` use.
 
     Attributes
@@ -46,16 +46,16 @@ class AsInPrediction:
         return self.forward_propagation(input, training=False)
 
     def input_derivative(self, input: Array, output_error: Array) -> Array:
-        """Return the derivative with respect to the input of a pass as in prediction.
+        """Return the derivative of the predicted output with respect to the input.
 
-        The layer keeps nothing. By default a copy of it makes a forward and a backward pass as in
+        The layer is unchanged. By default a copy of it runs a forward and a backward pass as in
         training. A layer that computes something else in training must define this method.
 
         Parameters
         ----------
         input : array of shape (n, *input_shape)
         output_error : array of shape (n, *output_shape)
-            Derivative of some number with respect to the output.
+            The derivative of a scalar with respect to the output.
 
         Returns
         -------
@@ -80,7 +80,7 @@ class AsInPrediction:
         return error
 
 
-def check_own_sampling(layer: Any, base: type) -> None:
+def check_sampling_defined(layer: Any, base: type) -> None:
     """Refuse a subclass of a random layer that overrides the forward pass, but not sampling."""
     if not has_methods_of(base, layer, "forward_propagation"):
         raise ValueError(
@@ -95,9 +95,10 @@ def _check_same(layer: Any, predicted: Array, trained: Array) -> None:
     if predicted.shape == trained.shape and 0 in predicted.shape:
         return
     if predicted.shape == trained.shape:
-        apart, size = xp.max(xp.abs(predicted - trained)), xp.max(xp.abs(predicted))
+        difference, size = xp.max(xp.abs(predicted - trained)), xp.max(xp.abs(predicted))
         allowed = 1e3 * float(xp.finfo(predicted.dtype).eps)
-        if backend_of(predicted).scalar(apart <= allowed * xp.maximum(size, xp.ones_like(size))):
+        limit = allowed * xp.maximum(size, xp.ones_like(size))
+        if backend_of(predicted).scalar(difference <= limit):
             return
     raise ValueError(
         f"{layer.layer_name()} computes something else in training than in prediction, so its "
