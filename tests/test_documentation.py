@@ -142,6 +142,16 @@ def test_the_lists_of_modules_are_complete():
     assert {*re.findall(r"``(\w+)``", xpnet.__doc__.partition("Modules:")[2])} >= modules
 
 
+def test_the_names_in_the_table_of_modules_exist():
+    rows = re.findall(r"^\|(.*xpnet.*)\|(.*)\|$", text_of("docs/modules.md"), re.MULTILINE)
+    assert len(rows) > 15
+    for modules, contents in rows:
+        places = [import_module(name) for name in re.findall(r"`(xpnet[\w.]*)`", modules)]
+        places += [xpnet.NeuralNetwork(), xpnet.DenseLayer(1)]  # whose attributes some rows name
+        for name in re.findall(r"`(\w+)[`(]", contents):
+            assert any(hasattr(place, name) for place in places), f"{modules}lacks {name}"
+
+
 # ---- pages
 
 
