@@ -214,6 +214,12 @@ def test_the_links_of_a_page_lead_somewhere(page):
             assert not anchor or anchor in anchors(target.relative_to(ROOT)), link
 
 
+def test_commands_are_on_pages_whose_commands_are_run():
+    pages = {page for page in PAGES if shell_commands(page)}
+    assert "README.md" in pages
+    assert pages <= {"README.md", "docs/command-line.md"}
+
+
 def test_the_index_lists_all_pages():
     listed = {f"docs/{link}" for link in links("docs/README.md") if "/" not in link}
     assert listed >= {*PAGES} - {"README.md", "docs/README.md"}
