@@ -59,8 +59,6 @@ def main() -> None:
     output.show(text, options.save, result)
     if options.save:
         pictures.epoch_times(rows, output.RESULTS / f"{options.save}.png")
-    if options.write_readme:
-        output.write_readme("epoch_time", text)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -99,7 +97,6 @@ def parse_arguments() -> argparse.Namespace:
         metavar="NAME",
         help="write bench/results/NAME.json and .md",
     )
-    parser.add_argument("--write-readme", action="store_true", help="put the table into README.md")
     return parser.parse_args()
 
 
@@ -198,7 +195,7 @@ def report(result: dict[str, Any]) -> str:
     ]
     headers = [
         "device", "network", "batch", "optimizer", "epoch, s [least, most]", "samples/s",
-        "GFLOP/s", "÷ products alone", "peak, MiB",
+        "GFLOP/s", "× product time", "peak, MiB",  # noqa: RUF001 - the sign is meant
     ]  # fmt: skip
     lines = [
         tabulate(table, headers, tablefmt="github", disable_numparse=True),

@@ -109,7 +109,7 @@ def tests(options: argparse.Namespace) -> list[str]:
     """Run the tests that need a GPU."""
     # A missing GPU counts as a failure; warnings of other libraries at import do not.
     command = ["env", "XPNET_REQUIRE_CUDA=1", sys.executable, "-m", "pytest", "-q", "-m", "cuda"]
-    return [*command, "-o", "filterwarnings=default", str(output.README.parent / "tests")]
+    return [*command, "-o", "filterwarnings=default", str(output.ROOT / "tests")]
 
 
 def sanitizer(options: argparse.Namespace) -> list[str] | Row:

@@ -1,4 +1,4 @@
-"""Writes results to files under ``bench/results`` and to the README."""
+"""Writes results to files under ``bench/results``."""
 
 import argparse
 import json
@@ -14,9 +14,8 @@ from xpnet.common.replacing import replacing
 
 from . import machine
 
-RESULTS = Path(__file__).parent / "results"
-README = Path(__file__).parent.parent / "README.md"
-END = "<!-- end -->"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "bench" / "results"
 
 
 def command(module: str, given: list[str] | None = None) -> str:
@@ -89,20 +88,3 @@ def show(text: str, name: str | None, result: dict[str, Any]) -> None:
     if name:
         save(name, result, text)
         say_where(name)
-
-
-def write_readme(module: str, text: str, readme: Path = README) -> None:
-    """Put a text into the README, between the markers of ``python -m bench.<module>``.
-
-    Raises
-    ------
-    ValueError
-        The README lacks the markers.
-    """
-    start = f"<!-- made by: python -m bench.{module} --write-readme -->"
-    before, found, rest = readme.read_text(encoding="utf-8").partition(start)
-    _, ended, after = rest.partition(END)
-    if not (found and ended):
-        raise ValueError(f"{readme} lacks the marks {start} and {END}: put them where it belongs")
-    with replacing(readme) as file:
-        file.write(f"{before}{start}\n{text}\n{END}{after}".encode())

@@ -42,7 +42,7 @@ from . import arguments, machine, output
 from ._peers import PEERS
 from ._peers.case import Case, save_data
 from ._peers.costs import import_seconds, installed_mb
-from ._peers.report import compact, compare, names_in, report
+from ._peers.report import compare, names_in, report
 from ._peers.team import Team, environment
 from .data import WORDS, mnist, word_counts
 from .floor import flops
@@ -89,10 +89,6 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
     save(options, result)
     if options.save:
         output.say_where(options.save, options.out)
-    if options.write_readme:
-        of_estimators = set(options.cases) <= set(OF_ESTIMATORS)
-        table = "peers --cases estimators" if of_estimators else "peers"
-        output.write_readme(table, compact(result))
     return result
 
 
@@ -160,7 +156,6 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         metavar="FOLDER",
         help="folder for --save; default: the environment variable OUT, or bench/results",
     )
-    add("--write-readme", action="store_true", help="put a short table into README.md")
     options = parser.parse_args(given)
     if options.cases == ["estimators"]:
         options.cases = list(OF_ESTIMATORS)

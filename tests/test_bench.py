@@ -133,27 +133,10 @@ def test_each_cell_gets_its_share_of_the_time(monkeypatch):
 # ---- files
 
 
-def test_results_are_saved_and_put_between_the_marks_of_the_readme(tmp_path):
+def test_results_are_saved_as_json_and_markdown(tmp_path):
     output.save("name", {"a": [1]}, "| table |", tmp_path)
     assert json.loads((tmp_path / "name.json").read_text()) == {"a": [1]}
     assert (tmp_path / "name.md").read_text() == "| table |\n"
-    readme = tmp_path / "README.md"
-    start = "<!-- made by: python -m bench.{} --write-readme -->"
-    text = "\n".join(["before", start.format("x"), "1", output.END, start.format("peers"), "2"])
-    readme.write_text(f"{text}\n{output.END}\nafter\n")
-    output.write_readme("peers", "new", readme)
-    changed = text.removesuffix("2") + f"new\n{output.END}\nafter\n"
-    assert readme.read_text() == changed
-    with pytest.raises(ValueError, match="lacks the marks"):
-        output.write_readme("ops", "new", readme)
-
-
-@pytest.mark.parametrize("module", ["epoch_time", "peers", "peers --cases estimators"])
-def test_the_readme_has_the_marks(module, tmp_path):
-    copy = tmp_path / "README.md"
-    copy.write_text(output.README.read_text(encoding="utf-8"), encoding="utf-8")
-    output.write_readme(module, "new", copy)
-    assert "\nnew\n" in copy.read_text(encoding="utf-8")
 
 
 # ---- operations

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 import xpnet
+from bench import docs
+
+from .pages import PAGES, ROOT, anchors, links, script, shell_commands, text_of
 
 # The examples take a GPU if there is one; CuPy may be here without it.
 pytestmark = pytest.mark.filterwarnings("ignore:device='auto' takes the CPU")
 
-README = Path(__file__).parent.parent / "README.md"
 MODULES = [
     info.name
     for info in pkgutil.walk_packages(xpnet.__path__, "xpnet.")
@@ -135,35 +137,98 @@ def test_the_lists_of_modules_are_complete():
     modules = {each.stem for each in folder.iterdir() if each.suffix == ".py" or each.is_dir()}
     internal = {"cli", "cli_files", "common", "model_files", "training"}
     modules = {name for name in modules if not name.startswith("_")} - internal
-    contents = README.read_text(encoding="utf-8").partition("## Contents")[2].partition("###")[0]
-    assert {*re.findall(r"`xpnet\.(\w+)`", contents)} == modules
+    first_cells = "".join(re.findall(r"^\|(.*?)\|", text_of("docs/modules.md"), re.MULTILINE))
+    assert {*re.findall(r"`xpnet\.(\w+)`", first_cells)} == modules
     assert {*re.findall(r"``(\w+)``", xpnet.__doc__.partition("Modules:")[2])} >= modules
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def test_the_names_in_the_table_of_modules_exist():
+    rows = re.findall(r"^\|(.*xpnet.*)\|(.*)\|$", text_of("docs/modules.md"), re.MULTILINE)
+    assert len(rows) > 15
+    for modules, contents in rows:
+        places = [import_module(name) for name in re.findall(r"`(xpnet[\w.]*)`", modules)]
+        places += [xpnet.NeuralNetwork(), xpnet.DenseLayer(1)]  # whose attributes some rows name
+        for name in re.findall(r"`(\w+)[`(]", contents):
+            assert any(hasattr(place, name) for place in places), f"{modules}lacks {name}"
 
 
-def test_the_readmes_python_runs_from_top_to_bottom(tmp_path, monkeypatch):
-    pytest.importorskip("sklearn", reason="scikit-learn, which brings the digits, is not installed")
-    pytest.importorskip("pandas", reason="pandas is not installed")
+# ---- pages
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if script(page)])
+def test_the_python_of_a_page_is_a_script(page, tmp_path, monkeypatch):
+    code = script(page)
+    for module in {*re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE)}:
+        pytest.importorskip(module, reason=f"{module} is not installed")
     monkeypatch.chdir(tmp_path)
-    names = {}
-    for block in blocks("python"):
-        exec(compile(block, str(README), "exec"), names)
-    assert names["net"].score(names["test"]) >= 0.95
-    assert np.isfinite(names["net"].history["loss"]).all()
+    names = {"__name__": "__main__"}
+    exec(compile(code, ROOT / page, "exec"), names)
+    networks = [each for each in names.values() if isinstance(each, xpnet.NeuralNetwork)]
+    assert all(np.isfinite(each.history["loss"]).all() for each in networks if each.history.epochs)
+    if page == "README.md":
+        assert names["net"].score(names["test"]) >= 0.95
 
 
-def test_the_readmes_commands_exist():
-    from xpnet.cli import make_parser
+def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys):
+    sklearn_datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is missing")
+    from xpnet.cli import main
 
-    commands = [
-        line.split()[1:]
-        for block in blocks("bash")
-        for line in block.splitlines()
-        if line.startswith("xpnet ")
-    ]
-    assert commands
-    for arguments in commands:
-        make_parser().parse_args(arguments)
+    monkeypatch.chdir(tmp_path)
+    iris = sklearn_datasets.load_iris()
+    names = [name.partition(" (")[0].replace(" ", "_") for name in iris.feature_names]
+    rows = [",".join(map(str, row)) for row in iris.data]
+    species = [f",{iris.target_names[k]}" for k in iris.target]
+    Path("flowers.csv").write_text(
+        "\n".join([",".join([*names, "species"]), *map("".join, zip(rows, species, strict=True))])
+    )
+    Path("new.csv").write_text("\n".join([",".join(names), *rows[::50]]))
+    commands = shell_commands("README.md")
+    assert {command[0] for command in commands} >= {"train", "predict", "info"}
+    for command in commands:
+        assert not main(command), f"xpnet {' '.join(command)}"
+    assert "setosa" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", docs.TABLES)
+def test_the_tables_of_the_pages_are_those_of_the_saved_results(page):
+    text = text_of(page)
+    assert docs.filled(page, text) == text, "run python -m bench.docs"
+    stale = re.sub(r"^\| xpnet.*\n", "", text, flags=re.MULTILINE)
+    assert docs.filled(page, stale) == text != stale
+
+
+def test_a_page_without_marks_is_refused():
+    with pytest.raises(ValueError, match=r"lacks the lines <!-- peers-cpu\.json"):
+        docs.filled("README.md", "<!-- end -->")
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, "CONTRIBUTING.md", "SECURITY.md", "bench/results/README.md"]
+)
+def test_the_links_of_a_page_lead_somewhere(page):
+    for link in links(page):
+        if not re.match(r"https?://|mailto:", link):
+            path, _, anchor = link.partition("#")
+            target = (ROOT / page).parent / path if path else ROOT / page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target.relative_to(ROOT)), link
+
+
+def test_commands_are_on_pages_whose_commands_are_run():
+    pages = {page for page in PAGES if shell_commands(page)}
+    assert "README.md" in pages
+    assert pages <= {"README.md", "docs/command-line.md"}
+
+
+def test_the_index_lists_all_pages():
+    listed = {f"docs/{link}" for link in links("docs/README.md") if "/" not in link}
+    assert listed >= {*PAGES} - {"README.md", "docs/README.md"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_short(page):
+    lines = text_of(page).splitlines()
+    assert len(lines) <= (130 if page == "README.md" else 200)
+    assert max(len(line) for line in lines if not line.startswith("|")) <= 120
+    if page == "README.md":
+        assert max(map(len, lines)) <= 120

@@ -456,7 +456,7 @@ def test_predict_in_many_batches_is_predict_at_once(rng):
     assert net.predict(many).shape == (100 * N, N_CLASSES)
 
 
-# ---- a user's own parts, as the README shows them
+# ---- a user's own parts, as docs/own-parts.md shows them
 
 
 class Swish(xpnet.ActivationLayer):

@@ -43,7 +43,7 @@ Y = X[:, :1] * X[:, 1:2] + 0.1 * RNG.standard_normal((300, 1))
 
 
 class Scale(Layer):
-    """The README's layer of a user, which keeps its input in every forward pass."""
+    """The layer of docs/own-parts.md, which keeps its input in every forward pass."""
 
     parameter_names = ("factor",)
 

@@ -1,7 +1,7 @@
 """Ratios, means and tables from what :class:`.team.Team` has measured."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -230,13 +230,23 @@ def report(result: Row) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def compact(result: Row) -> str:
-    """Return the README's table: a row for each peer."""
+def compact(result: Row, labels: dict[str, str] | None = None, cases: Sequence[str] = ()) -> str:
+    """Return a table with a row for each peer.
+
+    Parameters
+    ----------
+    result : dict
+    labels : dict of str to str, optional
+        The peers to show, and what to call them; by default all, by their names.
+    cases : sequence of str, default ()
+        The cases to show; by default all.
+    """
     parts = groups(result["rows"])
+    parts = {case: rows for case, rows in parts.items() if case in (cases or parts)}
     table = []
-    for name in names_in(result["rows"]):
+    for name, label in (labels or {name: name for name in names_in(result["rows"])}).items():
         cost = result["costs"].get(name, {})
-        line = [name, *(mean_ratio(rows, name) for rows in parts.values())]
+        line = [label, *(mean_ratio(rows, name) for rows in parts.values())]
         line += [_number(cost.get("import_s"), ".2f"), _number(cost.get("installed_mb"), ".0f")]
         table.append(line)
     headers = ["", *parts, "import, s", "installed, MB"]
