@@ -282,9 +282,9 @@ def test_out_of_memory_for_a_single_sample_is_an_error(rng, monkeypatch):
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ((), r"samples\. The updates stay the same\. memory_limit="),
+        ((), r"samples\. The updates stay the same\. Give memory_limit="),
         ((BatchNormalization,), r"differ, because BatchNormalization takes the moments of each"),
-        ((lambda: Dropout(0.5),), r"differ, because Dropout draws a mask for each piece\."),
+        ((lambda: Dropout(0.5),), r"differ, because Dropout draws a mask for each micro-batch\."),
     ],
 )
 def test_out_of_memory_says_what_pieces_change(extra, message, rng, monkeypatch):

@@ -1,4 +1,4 @@
-"""What data must have in common with the training data: names, categories, classes."""
+"""The names, categories and classes that data must share with the training data."""
 
 import copy
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ class Known:
 
     @classmethod
     def of(cls, source: Any) -> Self:
-        """Return what a data set, or a model that was trained on one, knows."""
+        """Return the names in a data set, or in a model that was trained on one."""
         categories = getattr(source, "encoded", None) or source.categories
         return cls(
             source.feature_names,
@@ -57,7 +57,7 @@ class Known:
 
     @classmethod
     def before(cls, model: Any) -> Self | None:
-        """Return what a model knows before it is trained further; None if it is new.
+        """Return the names that a model requires of further training data; None if it is new.
 
         If layers were added to it, or its last ones were removed, its first layers have learned
         their columns, but its classes are not known.
@@ -142,7 +142,7 @@ class Known:
         Raises
         ------
         TypeError, ValueError
-            A sample's category is not among them; the message has its row, column and name.
+            A sample has an unknown category; the message has its row, column and name.
         """
         names = dataset.feature_names
         if not self.categories or names is None:
@@ -172,9 +172,10 @@ class Known:
         Raises
         ------
         ValueError
-            A class is not among them; the message has its row and name. Or the targets are text,
-            and the classes of the training data have no names. Or the targets are numbers, and
-            those of the training data were text: the numbers may have been given in another order.
+            A sample has an unknown class; the message has its row and name. Or the targets are
+            text, and the classes of the training data have no names. Or the targets are numbers,
+            and those of the training data were text: the numbers may have been given in another
+            order.
         """
         is_coded = isinstance(dataset.class_names, dict)  # by head
         if dataset.y is None or is_coded or not self.are_classes_known:

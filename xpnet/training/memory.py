@@ -1,4 +1,4 @@
-"""Plans how much memory training takes, before it begins."""
+"""Plan the memory that training takes, before it begins."""
 
 import math
 from collections.abc import Sequence
@@ -164,11 +164,11 @@ class NetworkSizes:
     collects : bool
         Whether a metric needs all outputs and targets at once, as functions do.
     packs : bool
-        Whether one of these makes rows of float64 with targets and outputs.
+        Whether such a metric packs targets and outputs into rows of float64.
     writes_out : bool
         Whether the library writes results into given arrays.
     solver_bytes : int, default 0
-        Bytes that a solver keeps on the host; 0 if the network is not there.
+        Bytes that a solver keeps on the host; 0 if the network is on another device.
     accumulates : bool, default False
         Whether an update comes after several batches.
     inside : int, default 0
@@ -225,7 +225,7 @@ class NetworkSizes:
 
 @dataclass(frozen=True)
 class Request:
-    """What a plan is made for, besides the data.
+    """The network, batch size and limit that a plan is made for.
 
     Attributes
     ----------
@@ -339,9 +339,9 @@ def _row_bytes(data: DataSizes) -> int:
 
 
 def _loss_width(network: NetworkSizes) -> int:
-    """Return how many numbers per sample the loss makes.
+    """Return how many numbers per sample the loss computes.
 
-    These are one-hot targets, the softmax, its logarithm and the derivative.
+    They are one-hot targets, the softmax, its logarithm and the derivative.
     """
     return 4 * network.widths[-1]
 
@@ -404,7 +404,7 @@ def choose(
     *,
     chunks: bool = True,
 ) -> MemoryPlan:
-    """Return the fastest plan for the asked batch size that fits into ``available`` bytes.
+    """Return the fastest plan for the requested batch size that fits into ``available`` bytes.
 
     If they fit, all data are on the device and whole batches go through the network. Otherwise the
     data are streamed. If that is not enough, batches are split into as few pieces as possible.
@@ -491,7 +491,7 @@ def fewer_rows(rows: int, batch_size: int, n_samples: int, least: int) -> int | 
     Parameters
     ----------
     rows, batch_size, n_samples : int
-        As in the present plan.
+        As in the current plan.
     least : int
         The fewest samples from which all layers learn.
     """
