@@ -352,7 +352,7 @@ def test_what_does_not_go_with_units_is_refused():
     net = with_units(epochs=1).fit((X, Y))
     with pytest.raises(ValueError, match="Heads as a metric does not work with target_unit"):
         net.score((X, Y), metric=net.loss)
-    with pytest.raises(ValueError, match="is a function of all heads, which does not go"):
+    with pytest.raises(ValueError, match="is a function of all heads, which does not work"):
         net.score((X, Y), metric=lambda y, p: 0.0)
 
 
