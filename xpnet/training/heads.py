@@ -72,7 +72,7 @@ def read_dataset(data: Any, loss: LossFunction, earlier: Known | None = None) ->
 def _are_text(
     names: ClassNames, loss: LossFunction, known: ClassNames | None, was_text: bool
 ) -> bool:
-    """Whether these or earlier labels were text, rather than numbers of classes with names."""
+    """Whether these or earlier labels were text, rather than indices of named classes."""
     given = (loss.class_names or {}) if isinstance(loss, Heads) else {}
     return was_text or bool(names.keys() - given.keys() - (known or {}).keys())
 

@@ -32,7 +32,7 @@ class Known:
     advice : str, default ""
         What to do with data that have other columns.
     label_name : str or list of str, optional
-        The name of the labels, or those of several targets.
+        The name of the labels, or the names of several targets.
     """
 
     feature_names: list[str] | None = None
@@ -105,7 +105,7 @@ class Known:
     def check_columns(self, names: list[str] | None, of_dataset: bool = False) -> None:
         """Refuse data whose columns are not those of the training data, encoded or not.
 
-        ``of_dataset`` is whether the names are those of a Dataset, and not of a data frame.
+        ``of_dataset`` is whether the names come from a Dataset, rather than from a data frame.
         """
         raw, expected = self.raw_names, self.feature_names
         if not set(self.categories).isdisjoint(names or []):
@@ -167,7 +167,7 @@ class Known:
         Parameters
         ----------
         dataset : Dataset
-            Targets without names are the numbers of classes.
+            Targets without names are class indices.
 
         Raises
         ------

@@ -80,7 +80,7 @@ def check_categories(
     Raises
     ------
     TypeError
-        No layer takes categories, or one takes those of a feature as numbers.
+        No layer takes categories, or a layer takes the codes of a feature as numbers.
     ValueError
         A number is not a code, a layer changes codes, or the codes are those of other or unknown
         categories. Or a feature is a column of numbers, though a layer was made for its categories.

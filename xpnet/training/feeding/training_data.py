@@ -80,7 +80,7 @@ class TrainingData:
         return replace(self, plan=plan)
 
     def in_pieces(self, network: memory.NetworkSizes, rows: int) -> "TrainingData":
-        """Return a copy whose batches go through the network ``rows`` samples at a time."""
+        """Return a copy whose batches are split into micro-batches of ``rows`` samples."""
         old = self.plan
         plan = memory.plan(network, self.sizes, old.n_samples, old.batch_size, rows, old.chunk)
         return replace(self, plan=plan)
