@@ -120,7 +120,7 @@ def test_pieces_of_batches_are_accumulated_too(monkeypatch):
         return original[0](self, output, *rest, **more)
 
     monkeypatch.setattr(type(net), "propagate_loss", fails_once)
-    with pytest.warns(RuntimeWarning, match="in pieces of 8 samples"):
+    with pytest.warns(RuntimeWarning, match="micro-batches of 8 samples"):
         net.fit((X, Y))
     assert net.last_plan.rows < net.last_plan.batch_size
     np.testing.assert_allclose(parameters(net), parameters(expected), rtol=1e-9, atol=1e-12)
@@ -210,5 +210,5 @@ def test_it_is_a_setting_that_is_saved(tmp_path):
 def test_an_optimizer_of_all_samples_refuses_it():
     net = NeuralNetwork(optimizer=LBFGS(), accumulate=2, loss=MeanSquaredError())
     net.add(DenseLayer(1, (6,)))
-    with pytest.raises(ValueError, match="accumulate=2 does not go with LBFGS"):
+    with pytest.raises(ValueError, match="accumulate=2 does not work with LBFGS"):
         net.fit((X, X[:, :1]))

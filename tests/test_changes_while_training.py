@@ -45,7 +45,7 @@ def test_layers_cannot_change_while_training(change):
 
 def test_a_fit_inside_a_fit_is_refused():
     net = network()
-    with pytest.raises(RuntimeError, match="is being trained already"):
+    with pytest.raises(RuntimeError, match="is already being trained"):
         net.fit((X, Y), callbacks=once(lambda net: net.fit((X, Y))))
     assert net.history["epoch"] == [1, 2]
     net.fit((X, Y), callbacks=once(lambda net: copy.deepcopy(net).fit((X, Y), epochs=1)))

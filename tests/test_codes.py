@@ -201,7 +201,7 @@ def test_wrong_codes_that_layers_make_are_refused_in_prediction(inside):
     assert np.isfinite(net.predict(right, samples=2)).all()
     assert net.input_gradient(right).shape == (3000, 2)
     wrong[2500, 1] = 50.0
-    message = r"for X, row 2500, input 1 of Embedding is 1.0, which is not a code"
+    message = r"for row 2500 of X, input 1 of Embedding is 1.0, which is not a code"
     y = np.zeros(3000)
     for call in (
         net.predict,
@@ -220,7 +220,7 @@ def test_wrong_codes_that_layers_make_are_refused_in_training(limit):
     net.memory_limit = limit
     wrong = np.zeros((3000, 2))
     wrong[2500, 1] = 50.0
-    message = r"for X, row 2500, input 1 of Embedding is 1.0, which is not a code"
+    message = r"for row 2500 of X, input 1 of Embedding is 1.0, which is not a code"
     with pytest.raises(ValueError, match=message):
         net.fit(wrong, np.zeros(3000))
     assert not net.is_fitted
@@ -231,7 +231,7 @@ def test_batches_that_diverge_may_have_wrong_codes():
     wrong = np.full((8, 2), 50.0)
     with pytest.raises(DivergedError) as caught:
         net.fit(batches=[(wrong, np.zeros(8))], epochs=1)
-    assert "An embedding gives NaN for numbers that are not codes" in caught.value.__notes__[0]
+    assert "An embedding returns NaN for numbers that are not codes" in caught.value.__notes__[0]
 
 
 def test_training_that_diverges_for_another_reason_says_so():
@@ -302,7 +302,7 @@ class Own(Composite):
 def test_a_users_composite_is_checked_in_prediction():
     net = network(Own(CategoricalEmbeddings({2: 3, 3: 5}), input_shape=(4,))).fit((X, Y))
     assert columns_of_codes(net.layers) == {}
-    with pytest.raises(ValueError, match=r"for X, row 7, input 2 of CategoricalEmbeddings is 3.0"):
+    with pytest.raises(ValueError, match="for row 7 of X, input 2 of CategoricalEmbeddings is 3"):
         net.predict(damaged())
     with pytest.raises(TypeError, match="X has categories"):
         net.predict(data_set())

@@ -350,9 +350,9 @@ def test_units_that_do_not_fit_the_heads_are_refused(unit, message):
 
 def test_what_does_not_go_with_units_is_refused():
     net = with_units(epochs=1).fit((X, Y))
-    with pytest.raises(ValueError, match="Heads as a metric does not go with target_unit"):
+    with pytest.raises(ValueError, match="Heads as a metric does not work with target_unit"):
         net.score((X, Y), metric=net.loss)
-    with pytest.raises(ValueError, match="is a function of all heads, which does not go"):
+    with pytest.raises(ValueError, match="is a function of all heads, which does not work"):
         net.score((X, Y), metric=lambda y, p: 0.0)
 
 

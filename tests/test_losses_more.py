@@ -314,7 +314,7 @@ def test_yes_and_no_are_told_apart(loss, rng):
 
 
 def test_one_class_of_several_yes_and_no_is_refused(rng):
-    with pytest.raises(ValueError, match="as that many yes-or-no answers: use metric='binary_acc"):
+    with pytest.raises(ValueError, match="as separate yes-or-no answers: use metric='binary_acc"):
         network("hinge", 2, metric="accuracy").fit((np.ones((4, 2)), np.ones((4, 2))))
 
 

@@ -256,7 +256,7 @@ def test_out_of_memory_in_the_middle_leads_to_smaller_pieces(with_weights, rng, 
     monkeypatch.setattr(net, "forward_propagation", limited)
     with pytest.warns(RuntimeWarning, match="out of memory in epoch 2 .*no room") as seen:
         net.fit(data)
-    assert [str(each.message).count("pieces of 32") for each in seen] == [1, 0]
+    assert [str(each.message).count("micro-batches of 32") for each in seen] == [1, 0]
     assert net.last_plan.rows == 16
     assert net.last_plan.gradients == 2 * net.last_plan.parameters
     np.testing.assert_allclose(parameters(net), parameters(expected), rtol=1e-5, atol=1e-6)
@@ -272,7 +272,7 @@ def test_out_of_memory_for_a_single_sample_is_an_error(rng, monkeypatch):
 
     monkeypatch.setattr(net, "forward_propagation", never)
     with (
-        pytest.warns(RuntimeWarning, match="pieces of 1"),
+        pytest.warns(RuntimeWarning, match="micro-batches of 1"),
         pytest.raises(MemoryError, match="none"),
     ):
         net.fit(weighted(rng))
@@ -282,9 +282,9 @@ def test_out_of_memory_for_a_single_sample_is_an_error(rng, monkeypatch):
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ((), r"samples\. The updates stay the same\. memory_limit="),
+        ((), r"samples\. The updates stay the same\. Give memory_limit="),
         ((BatchNormalization,), r"differ, because BatchNormalization takes the moments of each"),
-        ((lambda: Dropout(0.5),), r"differ, because Dropout draws a mask for each piece\."),
+        ((lambda: Dropout(0.5),), r"differ, because Dropout draws a mask for each micro-batch\."),
     ],
 )
 def test_out_of_memory_says_what_pieces_change(extra, message, rng, monkeypatch):

@@ -32,7 +32,7 @@ from xpnet import (
     TanhActivation,
     load,
 )
-from xpnet.training.callback import hears_batches
+from xpnet.training.callback import has_batch_hook
 
 X = np.random.default_rng(0).normal(size=(16, 3))
 
@@ -280,10 +280,10 @@ def test_callbacks_may_be_mocks(steps):
 
 def test_only_callbacks_with_on_batch_end_hear_of_batches():
     own = Callback()
-    assert not hears_batches(own)
+    assert not has_batch_hook(own)
     own.on_batch_end = print
-    assert hears_batches(own)
-    assert hears_batches(type("Mine", (Callback,), {"on_batch_end": keras_epoch})())
+    assert has_batch_hook(own)
+    assert has_batch_hook(type("Mine", (Callback,), {"on_batch_end": keras_epoch})())
 
 
 def subclasses(kind):

@@ -300,7 +300,7 @@ def test_hidden_outputs_are_not_given_a_unit_or_a_distribution(loss, n_outputs, 
     hidden = np.tanh(X @ net.layers[0].weights + net.layers[0].biases)
     part = net[:-1]
     net.layers.pop()
-    advice = r"set net\.loss = 'mse'" if unit is None else r"take net\[:-1\]"
+    advice = r"set net\.loss = 'mse'" if unit is None else r"use net\[:-1\]"
     refused = [net, *kinds(net, tmp_path)]
     if unit is None:
         refused += [part, *kinds(part, tmp_path)]

@@ -133,7 +133,7 @@ def test_a_name_of_another_column_is_refused(name):
     "given", [["accuracy", Accuracy(0.3)], [F1("macro"), F1("weighted")], [lambda y, p: 0] * 2]
 )
 def test_two_metrics_of_a_name_are_refused(given):
-    with pytest.raises(ValueError, match=r"metric has 2 metrics of the name .*rename the others"):
+    with pytest.raises(ValueError, match=r"metric has 2 metrics named .*rename the others"):
         NeuralNetwork(metric=given)
     NeuralNetwork(metric=[TopKAccuracy(3), TopKAccuracy(5), QuantileError(0.1), QuantileError(0.9)])
 
@@ -401,7 +401,7 @@ def test_several_answers_have_rankings_but_no_classes():
     expected = reference.average_precision_score(rows, z)
     assert found["average_precision"] == pytest.approx(expected)
     for name in ("balanced_accuracy", "cohen_kappa"):
-        with pytest.raises(ValueError, match="as that many yes-or-no answers: use"):
+        with pytest.raises(ValueError, match="as separate yes-or-no answers: use"):
             net.score((X, rows), metric=name)
 
 

@@ -270,7 +270,7 @@ def test_advice_for_several_labels_of_a_frame_works():
 
 def test_targets_beside_a_data_set_without_any_are_to_be_given_to_it():
     dataset = Dataset(FRAME[FEATURES])
-    with pytest.raises(TypeError, match=r"beside a Dataset without targets: .*Dataset\(X, y\)"):
+    with pytest.raises(TypeError, match=r"with a Dataset that has no targets: .*Dataset\(X, y\)"):
         network("mse", 1).fit(dataset, FRAME["width"])
     with pytest.raises(TypeError, match="which has its own targets"):
         network("mse", 1).fit(Dataset(FRAME[FEATURES], FRAME["width"]), FRAME["width"])

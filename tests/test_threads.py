@@ -265,7 +265,7 @@ def test_of_many_fits_of_one_network_at_a_time_one_trains():
             ends = list(pool.map(lambda _: fit(), range(8)))
         done = ends.count("trained")
         assert done >= 1
-        assert all(end == "trained" or "is being trained already" in end for end in ends)
+        assert all(end == "trained" or "is already being trained" in end for end in ends)
         assert net.history.epochs == before + 3 * done
 
 

@@ -140,10 +140,10 @@ def test_the_loss_as_a_metric_is_that_of_the_history():
     assert net.score((X, y), metric=net.loss) == pytest.approx(net.history["val_loss"][-1])
     net.target_unit = (0.0, 2.0)
     net.fit((X, y))
-    with pytest.raises(ValueError, match="GaussianNLL as a metric does not go with target_unit"):
+    with pytest.raises(ValueError, match="GaussianNLL as a metric does not work with target_unit"):
         net.score((X, y), metric=net.loss)
     net.metric = net.loss
-    with pytest.raises(ValueError, match="GaussianNLL as a metric does not go with target_unit"):
+    with pytest.raises(ValueError, match="GaussianNLL as a metric does not work with target_unit"):
         net.fit((X, y))
 
 

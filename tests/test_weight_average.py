@@ -261,7 +261,7 @@ def test_what_begins_too_late_is_said(path):
 
 def test_two_averages_and_odd_settings_are_refused():
     net = network()
-    with pytest.raises(ValueError, match=r"2 averages of the weights .*give one of them"):
+    with pytest.raises(ValueError, match=r"2 averages of the weights .*give only one"):
         net.fit((X, Y), callbacks=[WeightAverage(), WeightAverage("swa")])
     assert net.history.epochs == 0
     with pytest.raises(ValueError, match="unknown kind 'mean'"):

@@ -1,4 +1,4 @@
-"""The average of the weights during training: when it is taken, and where it is used."""
+"""The average of the weights in training: when to update it, and where to use it."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -17,7 +17,7 @@ from .trainable import TrainableModel
 
 
 class Averaged:
-    """The average that a callback asks for, if one does.
+    """The average that a callback asks for, if any.
 
     Parameters
     ----------
@@ -36,26 +36,26 @@ class Averaged:
         first: int,
     ) -> None:
         self._network, self._placed, self._first = network, placed, first
-        self._asked = averaging_of(callbacks)
+        self._callback = averaging_of(callbacks)
 
-    def _begins(self, epoch: int) -> bool:
+    def _has_begun(self, epoch: int) -> bool:
         """Whether averaging has begun in an epoch."""
-        return self._asked is not None and epoch - self._first >= self._asked.waits
+        return self._callback is not None and epoch - self._first >= self._callback.waits
 
     def by_step(self, epoch: int) -> Average | None:
         """Return the average to which the steps of an epoch add the parameters."""
-        return average_by_step(self._network) if self._begins(epoch) else None
+        return average_by_step(self._network) if self._has_begun(epoch) else None
 
     def end_epoch(self, epoch: int, is_cut: bool) -> None:
-        """Add the parameters to the average if that is done after each complete epoch."""
-        net, is_due = self._network, self._begins(epoch) and not is_cut
+        """Add the parameters to the average, if it averages after each complete epoch."""
+        net, is_due = self._network, self._has_begun(epoch) and not is_cut
         if is_due and net.average is not None and average_by_step(net) is None:
             net.average.add(net.parameters.gather())
 
     @contextmanager
     def validating(self) -> Iterator[None]:
-        """Give the network the average within a block, if the callback asks for that."""
-        asked, parameters = self._asked, self._network.parameters
+        """Set the parameters to the average within a block, if the callback asks for it."""
+        asked, parameters = self._callback, self._network.parameters
         if asked is None or not asked.validates or not asked.average.count:
             yield
             return
@@ -67,15 +67,15 @@ class Averaged:
             parameters.scatter(own)
 
     def use(self, kind: type[BaseException] | None, *exception: object) -> None:
-        """Give the network the average at the end of training, unless there was an error."""
+        """Set the parameters to the average at the end of training, unless there was an error."""
         ends = kind is None or issubclass(kind, (KeyboardInterrupt, SystemExit))
-        if self._asked is None or not ends:
+        if self._callback is None or not ends:
             return
-        net, average = self._network, self._asked.average
+        net, average = self._network, self._callback.average
         if not average.count:
             warn(
-                f"the weights are not averaged: averaging begins after {self._asked.waits} "
-                "epoch(s) of this fit, and the network's weights are of an earlier epoch. Give "
+                f"the weights are not averaged: averaging begins after {self._callback.waits} "
+                "epoch(s) of this fit, but the network's weights are from an earlier epoch. Give "
                 "WeightAverage an earlier start"
             )
             return
@@ -85,7 +85,7 @@ class Averaged:
 
 
 def check_average(model: TrainableModel, dataset: Any) -> None:
-    """Refuse an average of the weights for which the moments could not be renewed.
+    """Refuse to average weights if the running moments could not be recomputed.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def _norms_in(layers: Iterable[Layer]) -> list[BatchNormalization]:
 
 
 def _check_reaches(layer: Layer, norms: list[BatchNormalization]) -> None:
-    """Refuse a layer with a batch normalization inside it that cannot be reached through it."""
+    """Refuse a layer that contains a batch normalization which cannot be rewired."""
     if layer in norms or not _norms_in([layer]):
         return
     try:
@@ -124,7 +124,7 @@ def _check_reaches(layer: Layer, norms: list[BatchNormalization]) -> None:
 
 
 def renew_moments(model: TrainableModel, data: Any, rows: int) -> None:
-    """Compute the running moments of batch normalization anew, with the current weights.
+    """Recompute the running moments of batch normalization with the current weights.
 
     They become means over the batches of one pass over the training data. Each batch is weighted by
     its number of samples, and all other layers work as in prediction. Izmailov et al. 2018,
@@ -133,7 +133,7 @@ def renew_moments(model: TrainableModel, data: Any, rows: int) -> None:
     Parameters
     ----------
     model : TrainableModel
-        Nothing else of it changes.
+        Only the running moments change.
     data : Data
         The training data on its device.
     rows : int

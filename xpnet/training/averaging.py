@@ -19,14 +19,14 @@ class Average:
     decay : float or None
         The decay of an exponential moving average; None for the mean.
     by_step : bool
-        Whether the parameters are averaged after each update, or after each epoch.
+        Whether the parameters are averaged after each update, rather than after each epoch.
 
     Attributes
     ----------
     flat : array of shape (n,) or None
-        The average, in the order of ``network.parameters.gather()``; None before the first.
+        The average, in the order of ``network.parameters.gather()``; None if ``count`` is 0.
     count : int
-        How many times parameters were added to it.
+        How many times parameters were added to the average.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ("flat", "count")
@@ -41,11 +41,11 @@ class Average:
         self.count = 0
 
     def shares(self, n: int) -> np.ndarray:
-        """Return the shares in the average of the parameters after the next ``n`` updates.
+        """Count the next ``n`` updates, and return the share of each in the average.
 
-        The updates are counted. At each, the average becomes ``average + share * (parameters -
-        average)``. The first share is 1. With a decay, the others fall slowly from 9/11 to 1 -
-        decay, so that an average of few updates is not dominated by the first parameters.
+        At each update, the average becomes ``average + share * (parameters - average)``. The first
+        share is 1. With a decay, the others fall slowly from 9/11 to 1 - decay, so that an average
+        of few updates is not dominated by the first parameters.
         """
         numbers = np.arange(self.count + 1, self.count + n + 1, dtype=np.float64)
         self.count += n
@@ -66,7 +66,7 @@ class Average:
 
 
 class Averaging(Callback):
-    """Base of callbacks that let the trainer keep an average of the parameters.
+    """Base of callbacks that make the trainer keep an average of the parameters.
 
     Attributes
     ----------
@@ -85,8 +85,8 @@ class Averaging(Callback):
 def average_by_step(model: Any) -> Average | None:
     """Return the average of a model's parameters after each update, if one is kept.
 
-    It is None for an optimizer that takes all samples at once: that has one update in an epoch,
-    after which the trainer averages.
+    It is None for an optimizer that takes all samples at once: an epoch has one update then, after
+    which the trainer averages.
     """
     average, each = model.average, not model.optimizer.takes_all_samples
     return average if average is not None and average.by_step and each else None
@@ -98,12 +98,12 @@ def averaging_of(callbacks: Iterable[Any]) -> Averaging | None:
     Raises
     ------
     ValueError
-        There are several.
+        Several callbacks ask for one.
     """
     found = [each for each in callbacks if isinstance(each, Averaging)]
     if len(found) > 1:
         raise ValueError(
             f"callbacks has {len(found)} averages of the weights "
-            f"({', '.join(type(each).__name__ for each in found)}): give one of them"
+            f"({', '.join(type(each).__name__ for each in found)}): give only one"
         )
     return found[0] if found else None

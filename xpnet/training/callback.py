@@ -18,21 +18,22 @@ class Callback(Readable):
     """Base of all callbacks; its methods do nothing.
 
     Between epochs, a callback may change the network: the parameters and settings of its layers,
-    the loss, the optimizer, and the methods of all of them. The next epoch trains with the change.
-    A new ``batch_size``, ``memory_limit``, ``precision`` or ``steps`` takes effect with the next
-    ``fit``.
+    the loss, the optimizer, and the methods of these objects. The next epoch trains with the
+    change. A new ``batch_size``, ``memory_limit``, ``precision`` or ``steps`` takes effect with the
+    next ``fit``.
 
-    Layers can be neither added nor removed, the metric cannot be replaced, and ``fit`` cannot be
-    called again: ``fit`` refuses it.
+    A callback must not add or remove layers, replace the metric, or call ``fit``: these raise an
+    error.
 
-    The hooks get the :class:`~xpnet.NeuralNetwork` that is trained. Annotate it as such in yours.
+    The hooks get the :class:`~xpnet.NeuralNetwork` that is being trained. Annotate the argument
+    with that class in your own callbacks.
 
     To end training after an epoch, set ``network.stop_training = True``. An exception in a callback
-    also ends training, and is passed on to the caller of ``fit``; completed epochs are kept.
+    also ends training, and propagates to the caller of ``fit``; completed epochs are kept.
 
-    To train at another learning rate, set ``network.optimizer.learning_rate``, which replaces the
-    schedule by that constant: in ``on_epoch_begin`` from this epoch on, in ``on_batch_end`` from
-    the next step on, in ``on_epoch_end`` from the next epoch on.
+    To change the learning rate, set ``network.optimizer.learning_rate``, which replaces the
+    schedule by a constant. Set in ``on_epoch_begin``, it applies from this epoch on; in
+    ``on_batch_end``, from the next step on; in ``on_epoch_end``, from the next epoch on.
 
     A callback with ``on_batch_end`` or ``needs_gradients`` makes ``fit`` take steps by formulas,
     since compiled and captured steps run many batches at a time. Small networks then take several
@@ -45,13 +46,13 @@ class Callback(Readable):
     ----------
     state_names : tuple of str
         The attributes that change during training, which a :class:`~xpnet.callbacks.Checkpoint`
-        saves. Each may be a number, text, None, an array, a list, tuple, set or dict of these, or a
-        snapshot of the network. By default there are none, and the callback begins anew when
+        saves. Each may be a number, a string, None, an array, a list, tuple, set or dict of these,
+        or a snapshot of the network. By default there are none, and the callback starts afresh when
         training is resumed.
     needs_gradients : bool
         Whether each layer has the gradients of the epoch's last update in ``on_epoch_end``, such as
         ``layer.weights_gradient``. They include penalties, and are not clipped. By default they are
-        absent, whatever way steps are taken.
+        absent with every kind of training step.
 
     Examples
     --------
@@ -98,7 +99,7 @@ class Callback(Readable):
         """
 
     def on_resume(self, network: Any, columns: Sequence[str], state: dict[str, Any]) -> None:
-        """Run in place of ``on_train_begin`` if ``fit(resume=...)`` goes on from a checkpoint.
+        """Run in place of ``on_train_begin`` if ``fit(resume=...)`` continues from a checkpoint.
 
         By default, it runs ``on_train_begin``, and then sets the attributes in ``state``.
 
@@ -126,7 +127,7 @@ class Callback(Readable):
         Parameters
         ----------
         network : NeuralNetwork
-            With ``accumulate``, its parameters have been updated only after every so many batches.
+            With ``accumulate=k``, its parameters are updated only after every ``k`` batches.
         step : int
             The batch's number in the epoch, from 0.
         loss : float or 0-d array
@@ -148,10 +149,10 @@ class Callback(Readable):
         return False
 
     def on_train_end(self, network: Any) -> None:
-        """Run after the last epoch, and also after an error or an interrupt."""
+        """Run when training ends, including after an error or an interrupt."""
 
 
-def hears_batches(callback: Callback) -> bool:
+def has_batch_hook(callback: Callback) -> bool:
     """Whether a callback defines ``on_batch_end``."""
     own = callback.on_batch_end
     return getattr(own, "__func__", own) is not Callback.on_batch_end
@@ -160,7 +161,7 @@ def hears_batches(callback: Callback) -> bool:
 def why_formulas(callbacks: Iterable[Callback]) -> str | None:
     """Return why these callbacks need steps by formulas, or None if they do not."""
     for each in callbacks:
-        if hears_batches(each):
+        if has_batch_hook(each):
             return f"{type(each).__name__} has on_batch_end, which is called after each batch"
         if each.needs_gradients:
             return f"{type(each).__name__} has needs_gradients=True"
@@ -179,8 +180,8 @@ def check_callbacks(given: Any) -> list[Callback]:
     Raises
     ------
     TypeError
-        Something is not a callback. Or a callback has a method that is not a hook though its name
-        begins with ``on_``, or a hook with other arguments.
+        An item is not a callback. Or a callback has a method whose name begins with ``on_`` but
+        which is not a hook, or a hook with the wrong arguments.
     """
     if given is None:
         return []
@@ -202,7 +203,7 @@ def check_callbacks(given: Any) -> list[Callback]:
 
 
 def _check_hooks(callback: Callback) -> None:
-    """Refuse a method that looks like a hook but is none, or a hook with other arguments."""
+    """Refuse a method that looks like a hook but is not one, or a hook with the wrong arguments."""
     classes = type(callback).__mro__
     known = {name for each in classes if is_of_this_package(each) for name in vars(each)}
     own = {**vars(callback)}
@@ -233,7 +234,7 @@ _WORDS = {"begin": "started starts start begins", "end": "finished finish stop d
 
 
 def _in_our_words(name: str) -> str:
-    """Return a method's name with the words of the hooks, begin and end, in place of synonyms."""
+    """Return a method's name with synonyms of "begin" and "end" replaced by these words."""
     name = name.replace("_train_batch_", "_batch_")
     for ours, others in _WORDS.items():
         for other in others.split():
@@ -243,7 +244,7 @@ def _in_our_words(name: str) -> str:
 
 
 def _check_arguments(callback: Callback, name: str) -> None:
-    """Refuse a hook that cannot be called as training calls it, or that expects other arguments."""
+    """Refuse a hook that does not accept the arguments that training passes."""
     hook, expected = getattr(callback, name), _HOOKS[name]
     try:
         called, within = signature(hook, follow_wrapped=False), signature(hook)

@@ -31,9 +31,9 @@ from .target_unit import (
 
 
 def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
-    """Refuse another number of features than the first layer takes.
+    """Refuse data whose number of features is not what the first layer takes.
 
-    Only :class:`~xpnet.Flatten` may have another input shape than that of rows.
+    Only :class:`~xpnet.Flatten` may have an input shape other than that of a row.
     """
     first = layers[0]
     expected = first.output_shape() if isinstance(first, Flatten) else first.input_shape()
@@ -67,7 +67,7 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
 
     Too few means that the spacing of numbers in the type is more than a thousandth of the column's
     deviation, estimated as a quarter of its range. Features of types that the network's type holds
-    exactly are not checked. Of features stored in a file, some rows are checked.
+    exactly are not checked. If features are stored in a file, only some rows are checked.
     """
     features, dtype = dataset.features, np.dtype(backend.dtype)
     if not is_wide(features.dtype, dtype.itemsize):
@@ -114,7 +114,7 @@ def warn_of_lost_targets(
 
 
 def _warn_of_lost_digits(y: Array, loss: LossFunction, dtype: str, head: str | None = None) -> None:
-    """Warn of the targets of a network, or of one of its heads."""
+    """Warn if the targets of a network, or of one of its heads, lose digits."""
     counted = ("classes", "probabilities", "binary", "distributions")
     if loss.targets in counted or (lost := lost_digits(y, dtype)) is None:
         return
@@ -158,7 +158,7 @@ def check_size(dataset: Dataset, least: int) -> None:
 
 
 def check_fit(layers: Sequence[Layer], loss: LossFunction, metrics: Sequence[OneMetric]) -> None:
-    """Refuse a loss that does not fit the last layer's output, or a metric not fit for the loss."""
+    """Refuse a loss that does not fit the last layer, or a metric that does not fit the loss."""
     last = layers[-1]
     for name, own in losses_of(loss).items():
         got = last.output_kind
@@ -182,7 +182,7 @@ def check_fit(layers: Sequence[Layer], loss: LossFunction, metrics: Sequence[One
 
 
 def losses_of(loss: LossFunction) -> dict[str | None, LossFunction]:
-    """Return the loss of each head by its name; one that is no :class:`Heads` has the name None."""
+    """Return the loss of each head by name; a loss without heads has the name None."""
     if not isinstance(loss, Heads):
         return {None: loss}
     return {name: head.loss for name, head in loss.parts.items()}
@@ -202,7 +202,7 @@ def _check_metric(metric: Metric, loss: LossFunction, last: Layer) -> None:
     if metric.one_class_per_sample and apart:
         raise ValueError(
             f"metric {metric.name!r} expects one class for each sample, but {type(loss).__name__} "
-            f"takes {n_outputs} outputs as that many yes-or-no answers: use "
+            f"treats the {n_outputs} outputs as separate yes-or-no answers: use "
             "metric='binary_accuracy', 'log_loss', 'roc_auc' or 'average_precision'"
         )
     metric.check_outputs(n_outputs)
@@ -272,7 +272,7 @@ def prepare_targets(
     unit : tuple of 2 floats, optional
         With it, the targets are standardised, as the network's outputs are.
     is_batch : bool, default False
-        Whether a head may lack all targets, as in one of many batches.
+        Whether ``y`` is one of many batches, in which a head may lack all targets.
 
     Returns
     -------
@@ -343,7 +343,7 @@ def _targets_of_heads(
     functions = [each for each in metrics if not isinstance(each, (Metric, LossFunction))]
     if unit is not None and functions:
         raise ValueError(
-            f"the metric {name_of(functions[0])} is a function of all heads, which does not go "
+            f"the metric {name_of(functions[0])} is a function of all heads, which does not work "
             "with target_unit: give metrics by head"
         )
     for name, head in loss.parts.items():
@@ -360,7 +360,7 @@ def _targets_of_heads(
 
 
 def _check_range(y: np.ndarray, loss: LossFunction) -> None:
-    """Refuse targets that the loss is not for; ``y`` has a column for each output."""
+    """Refuse targets outside the range of the loss; ``y`` has a column for each output."""
     name, kind = type(loss).__name__, loss.targets
     shares = kind in ("classes", "distributions")
     if (shares or kind == "probabilities") and not np.all((y >= 0) & (y <= 1)):
@@ -382,7 +382,7 @@ _REAL = {
     "distribution": "Give the head SoftmaxCrossEntropy, which takes real numbers.",
     "log-distribution": "Give the head SoftmaxCrossEntropy, which takes real numbers.",
 }
-"""By the kind of outputs that a head's loss takes: which loss takes those of a dense layer."""
+"""For each kind of outputs that a head's loss takes, which loss to use after a dense layer."""
 
 _KINDS = {
     "real": "real numbers",

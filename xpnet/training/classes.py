@@ -18,7 +18,7 @@ _NUMBERS = ("values", "counts", "positive")
 def check_class_names(
     dataset: Dataset, loss: LossFunction, n_outputs: int, are_new: bool = True
 ) -> None:
-    """Refuse targets of classes with names that do not fit the loss or the number of outputs.
+    """Refuse class names that do not fit the loss or the number of outputs.
 
     Parameters
     ----------
@@ -26,14 +26,14 @@ def check_class_names(
     loss : LossFunction
     n_outputs : int
     are_new : bool, default True
-        Whether the names are those of this data set, and not of earlier training data.
+        Whether the names come from this data set, rather than from earlier training data.
 
     Raises
     ------
     ValueError
-        The loss is for numbers, and the targets are text, or there are not two classes. (Targets 0
-        and 1 with two names may be trained on as numbers.) Or there is not one class for each
-        output, or there are not two for a single output.
+        The loss is for numbers, but the targets are text or the number of classes is not 2.
+        (Targets 0 and 1 with two names may be trained on as numbers.) Or the number of classes is
+        not that of the outputs, or not 2 for a single output.
     """
     names, y = dataset.class_names, dataset.y
     if isinstance(names, dict):
@@ -62,7 +62,7 @@ def _check_names(
     n, loss_name = len(names), type(loss).__name__
     if kind in _NUMBERS and (are_text or n != 2):
         raise ValueError(
-            f"y has the names of {n} classes, {shown(names)}, and {loss_name} is for numbers: for "
+            f"y has {n} named classes, {shown(names)}, but {loss_name} is for numbers: for "
             f"classes give loss='softmax_cross_entropy' and a last layer of {max(n, 2)} units"
         )
     expected = n_outputs if kind == "classes" else 2
@@ -75,21 +75,21 @@ def _check_names(
     if n < expected:
         advice = f"if others do not occur in y, name all of them: {naming}"
     raise ValueError(
-        f"y has {n} class(es), {shown(names)}, and the network has {outputs}: {advice}"
+        f"y has {n} class(es), {shown(names)}, but the network has {outputs}: {advice}"
     )
 
 
 def classes_in(
     y: np.ndarray, loss: LossFunction, names: list[str] | dict[str, list[str]] | None
 ) -> tuple[np.ndarray, Any, list[str] | None] | None:
-    """Return targets that put each sample in one class, their loss, and the names of the classes.
+    """Return the targets, loss and class names, if the targets put each sample in one class.
 
-    With several heads, they are those of the only classification head.
+    With several heads, return those of the only classification head.
 
     Returns
     -------
     tuple or None
-        None if targets are values, or if several heads are for classification.
+        None if the targets are not classes, or if not exactly one head is for classification.
     """
     if not isinstance(loss, Heads):
         own = names if isinstance(names, list) else None
@@ -115,7 +115,7 @@ def _are_classes(y: np.ndarray, loss: LossFunction, class_names: list[str] | Non
 
 
 def check_is_of_classes(loss: LossFunction, output_kind: str | None, names: Any) -> None:
-    """Refuse a network that predicts numbers.
+    """Refuse a network that does not predict classes.
 
     If the loss is a user's and does not say its ``targets``, the network predicts classes if they
     have names or if its outputs are probabilities.

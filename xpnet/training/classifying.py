@@ -16,8 +16,8 @@ class Classifying(Evaluator):
     def predict_classes(self, X: Dataset | Any) -> Any:
         """Return the class of each sample.
 
-        With one output, it is class 1 above the loss's ``decision_threshold`` and otherwise class
-        0; with several, the one with the largest output.
+        With one output, it is class 1 if the output is above the loss's ``decision_threshold``, and
+        class 0 otherwise. With several outputs, it is the class with the largest output.
 
         Parameters
         ----------

@@ -25,12 +25,12 @@ from .metric_settings import OneMetric
 from .sums import MetricSums, Sums, loss_arguments, metric_arguments
 from .target_unit import Unit, in_float64, in_own_unit
 
-_SEVERAL = 4 * EVALUATION_ROWS
-"""The number of rows from which it pays to use several threads."""
+_THREADED_ROWS = 4 * EVALUATION_ROWS
+"""The fewest rows for which several threads are worthwhile."""
 
 
 class Targets(NamedTuple):
-    """What outputs are compared with.
+    """The targets and weights that outputs are compared with.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Targets(NamedTuple):
     weight : array of shape (n,) or None
         Sample weights, from :func:`in_float64`.
     of_loss : tuple of two arrays or None
-        Targets and weights (or None) as training has them, if the loss is asked for.
+        Targets and weights (or None) as in training, if the loss is wanted.
     """
 
     y: Array
@@ -55,8 +55,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Return a model's loss and metrics on data by name, without training.
 
-    With a target unit, the loss is computed from the standardised targets. There are no threads
-    here: a plan for training has memory for one batch at a time.
+    With a target unit, the loss is computed from the standardised targets. No threads are used: a
+    plan for training has memory for one batch at a time.
     """
     sums = Sums(model.loss, metrics, model.backend, target_unit)
     with closing(data.batches(EVALUATION_ROWS)) as batches:  # closing ends a stream's thread
@@ -89,15 +89,15 @@ def measure(
     refuse : callable, optional
         As for :func:`outputs`.
     loss : LossFunction, optional
-        In place of the model's, with class weights in the order of its classes.
+        Replaces the model's loss; has class weights in the order of the model's classes.
 
     Returns
     -------
     dict of str to float
-        Also the loss, as validation computes it, if the targets are given for it.
+        The metrics and, with ``targets.of_loss``, the loss as in validation.
     """
     loss = model.loss if loss is None else loss
-    of_heads = isinstance(loss, Heads)  # whose metrics take targets and outputs as they are
+    of_heads = isinstance(loss, Heads)  # its metrics take targets and outputs as they are
     sums, start = MetricSums(metrics, target_unit if of_heads else None, loss), 0
     losses = Sums(loss, (), model.backend)
     for output in outputs(model, data, refuse):
@@ -122,7 +122,7 @@ def measure(
 def predict(model: Model, data: Data, refuse: Callable[[], object] | None = None) -> Array:
     """Return a model's outputs for data, not yet in the targets' unit; see :func:`outputs`."""
     found = list(outputs(model, data, refuse))
-    # Also for a single batch: concat copies, and the output may be the user's features themselves.
+    # Even for a single batch: concat copies, and the output may be the user's features themselves.
     return data.backend.xp.concat(found, axis=0)
 
 
@@ -140,10 +140,10 @@ def outputs(
     data : Data
         On the model's device. Its targets and weights are not used.
     refuse : callable, optional
-        Called if features in a batch are not finite in the model's type; it raises an error. Not
-        given if that was checked before. NumPy arrays only.
+        Raises an error; called if features in a batch are not finite in the model's type. None if
+        that was checked before. NumPy arrays only.
     """
-    model = that_is_only_read(model)
+    model = read_only_model(model)
     makes = makes_codes(model.layers)
 
     def output_of(X: Any, start: int) -> Array:
@@ -185,9 +185,9 @@ def sample(model: Model, data: Data, n_samples: int, randomness: Randomness) -> 
     data : Data
     n_samples : int
     randomness : Randomness
-        Each call uses its streams for samples from their beginning, and so returns the same.
+        Each call starts its streams for samples from the beginning, so results are repeatable.
     """
-    model, found = that_is_only_read(model), []
+    model, found = read_only_model(model), []
     is_random = [any(each.is_random for each in all_layers([layer])) for layer in model.layers]
     first = is_random.index(True)
     makes = makes_codes(model.layers)
@@ -209,11 +209,11 @@ def sample(model: Model, data: Data, n_samples: int, randomness: Randomness) -> 
     return data.backend.xp.concat(found, axis=1)
 
 
-def that_is_only_read(model: Model) -> Model:
-    """Return the model, or a copy of it whose layers may write to themselves in prediction.
+def read_only_model(model: Model) -> Model:
+    """Return the model, or a copy if its layers may write to themselves in prediction.
 
-    The package's layers write nothing in prediction. Those of a user may, so each call has shallow
-    copies of these, which share their arrays.
+    The package's layers write nothing in prediction. A user's layers may, so each call uses shallow
+    copies of them, which share their arrays.
     """
     copies = {id(each): copy.copy(each) for each in model.layers if _may_write(each)}
     if not copies:
@@ -225,9 +225,9 @@ def that_is_only_read(model: Model) -> Model:
 
 
 def _may_write(layer: Layer) -> bool:
-    """Whether the forward pass of a layer, or of one inside it, is not the package's own.
+    """Whether the forward pass of a layer, or of a layer inside it, is user-defined.
 
-    This is asked at each prediction, for which :func:`replaced` is too slow.
+    Each prediction calls this, so :func:`replaced` would be too slow.
     """
     kind = type(layer)
     if not is_defined_here(kind):
@@ -237,12 +237,12 @@ def _may_write(layer: Layer) -> bool:
 
 
 def _threads_for(model: Model, n: int) -> int:
-    """Return how many threads should compute the outputs for ``n`` rows: as many as BLAS uses.
+    """Return the number of threads for ``n`` rows: as many as BLAS uses.
 
-    One thread if layers of a user may write to themselves.
+    1 if a user's layers may write to themselves.
     """
     if (
-        n < _SEVERAL
+        n < _THREADED_ROWS
         or model.backend.name != "numpy"
         or replaced(model, ["forward_propagation"]) is not None
         or any(replaced(layer) is not None for layer in all_layers(model.layers))
@@ -258,7 +258,7 @@ def _in_threads(n_threads: int, output_from: Callable[[int], Array], starts: ran
     """
 
     def limited(start: int) -> Array:
-        with one_blas_thread():  # of libraries with a limit for each thread
+        with one_blas_thread():  # for libraries with a limit per thread
             return output_from(start)
 
     with one_blas_thread(), ThreadPoolExecutor(n_threads) as pool:

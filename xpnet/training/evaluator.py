@@ -1,4 +1,4 @@
-"""A model that is compared with targets: its score, its loss and its metrics on any data."""
+"""A model that can be evaluated: its score, loss and metrics on any data."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -85,8 +85,7 @@ class Evaluator(TrainableModel):
         y, sample_weight : array-like, optional
             Targets and weights, if ``data`` has only features.
         metric : str, Metric, subclass, function or list of these, optional
-            In place of the network's metrics. If the network has a metric of a given name, that one
-            is taken.
+            Replace the network's metrics. A name is looked up among the network's metrics first.
 
         Returns
         -------
@@ -133,7 +132,7 @@ class Evaluator(TrainableModel):
         tuple of array
             ``(X_batch, y_batch)``, on the network's device. ``y_batch`` is None without y, and is
             standardised if the network has a ``target_unit``. The features have the network's type,
-            or keep one with more digits if the first layer accepts it, as Normalization does.
+            or keep a type with more digits if the first layer accepts it, as Normalization does.
         """
         return mini_batches(self, X, y, check_flag("shuffle", shuffle))
 

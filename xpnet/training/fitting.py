@@ -54,21 +54,21 @@ _SET_FROM_DATA = (
 )  # fmt: skip
 """Attributes that :func:`fit` sets from its data set before it trains."""
 
-_CHANGED = ("layers", "parameters", "optimizer", "_new_optimizer", "loss", "regularizer")
-"""Attributes whose objects :func:`prepare` may change; others may hold what cannot be copied."""
+_COPIED = ("layers", "parameters", "optimizer", "_new_optimizer", "loss", "regularizer")
+"""Attributes that :func:`explain_steps` copies, since :func:`prepare` may change their objects."""
 
 MIN_SAMPLES = 2
-"""How many samples a data set must have to be trained on."""
+"""The fewest samples that a data set must have for training."""
 
 
 class Resuming(Protocol):
-    """Gives a model and a run the state of a checkpoint, if there is one."""
+    """Restores the state of a checkpoint, if there is one, into a model and a run."""
 
     def __call__(self, network: TrainableModel, run: Run) -> None:
-        """Set the state."""
+        """Restore the state."""
 
     def randomness(self, network: TrainableModel) -> Randomness:
-        """Return the random streams of the training that is resumed."""
+        """Return the random streams of the run to resume."""
 
 
 def fit(
@@ -88,11 +88,10 @@ def fit(
 ) -> None:
     """Train a model; see :meth:`xpnet.NeuralNetwork.fit`.
 
-    ``dataset`` may be :class:`Passes` over batches, which are closed at the end. ``held_out`` takes
-    the validation data from the data set.
-    ``warns_of_targets`` is whether to warn of targets that lose digits, or whose size prevents
-    learning. ``warns_of_span`` is whether to warn of a schedule that spans another number of epochs
-    than will have been trained.
+    ``dataset`` may be :class:`Passes` over batches, which are closed at the end. ``held_out``
+    splits the validation data off the data set. ``warns_of_targets`` is whether to warn of targets
+    that lose digits, or whose size prevents learning. ``warns_of_span`` is whether to warn if the
+    schedule spans more or fewer epochs than will have been trained.
     """
     if model.optimizer.takes_all_samples:
         kept = ["fit(resume=...)"] if resume is not None else []
@@ -152,9 +151,10 @@ def _warn_of_size(model: TrainableModel, y: Array, weight: Array | None) -> None
 
 
 def _warn_of_span(model: TrainableModel, first: int, epochs: int) -> None:
-    """Warn of a schedule that will not have ended, or ends before the last epoch.
+    """Warn of a schedule that will not have ended after this fit, or that ends too early.
 
-    Training may be divided among several calls, so only the first one warns of the former.
+    Training may be split over several calls of ``fit``, so only the first call warns of a schedule
+    that will not have ended.
     """
     schedule, in_all = model.optimizer.schedule, first + epochs
     if not schedule.spans_training or in_all == model.epochs:
@@ -177,7 +177,7 @@ def _run(
     resumes: bool,
     held_out: HeldOut | None,
 ) -> Run:
-    """Return a new run, with the conditions under which it may be resumed if that is asked for."""
+    """Return a new run; if it is saved or resumed, with the conditions of resuming it."""
     in_batches = isinstance(placed.training, Batches)
     others = [each for each in callbacks if not isinstance(each, Recorder)]
     if len(others) == len(callbacks) and not resumes:  # describing the data may wait for a device
@@ -198,9 +198,9 @@ def explain_steps(
     min_samples: int = MIN_SAMPLES,
     callbacks: Sequence[Callback] = (),
 ) -> Explanation:
-    """Return which way :func:`fit` would take; see :meth:`xpnet.NeuralNetwork.explain_steps`."""
+    """Explain which steps :func:`fit` would take; see :meth:`xpnet.NeuralNetwork.explain_steps`."""
     trial = object.__new__(type(model))
-    vars(trial).update(vars(model) | copy.deepcopy({k: vars(model)[k] for k in _CHANGED}))
+    vars(trial).update(vars(model) | copy.deepcopy({k: vars(model)[k] for k in _COPIED}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fit will warn
         placed = prepare(trial, dataset, validation, min_samples=min_samples)
@@ -211,7 +211,7 @@ def explain_steps(
 
 
 def data_of(dataset: Any, batches: Any, steps_per_epoch: int | None) -> Any:
-    """Return the data set, or passes over the batches, whichever is given.
+    """Return the data set or, if batches are given, passes over them.
 
     Raises
     ------
@@ -231,10 +231,10 @@ def data_of(dataset: Any, batches: Any, steps_per_epoch: int | None) -> Any:
 
 
 def joined(X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-    """Return X alone, or a tuple of what is given, as :func:`fit` takes it.
+    """Return ``X``, or a tuple of the given arguments, in the form that :func:`fit` takes.
 
-    With ``y``, ``X`` has only features, so a tuple is one of rows. Without it, a tuple is
-    ``(X, y)`` or ``(X, y, sample_weight)``.
+    With ``y``, ``X`` holds only features, so the items of a tuple are rows. Without ``y``, a tuple
+    is ``(X, y)`` or ``(X, y, sample_weight)``.
 
     Raises
     ------
@@ -253,19 +253,19 @@ def joined(X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         raise TypeError("y is given without X: expected both, or a Dataset")
     if isinstance(X, Dataset) and X.y is None and not isinstance(y, Dataset):
         raise TypeError(
-            "y is given beside a Dataset without targets: put it into the Dataset, as in "
-            "Dataset(X, y), and give only that"
+            "y is given with a Dataset that has no targets: give only a Dataset with both, "
+            "such as Dataset(X, y)"
         )
     if isinstance(X, Dataset) or isinstance(y, Dataset) or _is_pair(X):
         raise TypeError(
             "X and y are given, but one of them is a data set, which has its own targets: expected "
-            "X and y, or one data set. To give fit its validation data, write validation="
+            "X and y, or one data set. To give fit its validation data, write validation=..."
         )
     return (X, y) if sample_weight is None else (X, y, sample_weight)
 
 
 def _is_pair(data: Any) -> bool:
-    """Whether data are a tuple of a table and its targets, and not a tuple of rows."""
+    """Whether data are a tuple of a table and its targets, rather than a tuple of rows."""
     if not isinstance(data, tuple) or len(data) not in (2, 3):
         return False
     table = data[0]
@@ -303,7 +303,7 @@ def prepare(
             whole = training
             training, held_out = split(whole)
             check_size(training, min_samples)
-            _check_read(whole, training, held_out, model)
+            _check_loaded(whole, training, held_out, model)
         check_weights(training, model.loss, model.metrics)
         if model.optimizer.takes_all_samples:
             check_full_batch(model, len(training))
@@ -332,10 +332,10 @@ def prepare(
     return placed
 
 
-def _check_read(
+def _check_loaded(
     whole: Dataset, training: Dataset, held_out: Dataset, model: TrainableModel
 ) -> None:
-    """Check stored features that a split has read into memory, as reading them later would."""
+    """Check stored features that a split has read into memory, as streaming would do."""
     if isinstance(whole.features, DenseRows):
         return
     for what, part in (("train", training), ("validate", held_out)):
@@ -352,7 +352,7 @@ class BatchReader:
     ----------
     model : TrainableModel
     known : Known, optional
-        What the model knows from an earlier training.
+        The names in earlier training data.
     """
 
     def __init__(self, model: TrainableModel, known: Known | None = None) -> None:
@@ -373,8 +373,8 @@ class BatchReader:
         Raises
         ------
         ValueError, TypeError
-            It does not fit the model or the first batch; or the first batch has so few samples that
-            a layer learns nothing from them.
+            The batch does not fit the model or the first batch, or it is the first and has too few
+            samples for a layer to learn from.
         """
         model, known = self._model, self._known
         objective = objective_of(model)
@@ -392,7 +392,7 @@ class BatchReader:
         return data, y
 
     def _check_size(self, name: str, n: int) -> None:
-        """Refuse a first batch from which a layer learns nothing; warn of another one."""
+        """Refuse a first batch too small for a layer to learn from; warn once of a later batch."""
         layer = max(self._model.layers, key=lambda each: each.least_samples)
         if n >= layer.least_samples or self._warned:
             return
@@ -415,23 +415,23 @@ def check_data(
     finite: bool = True,
     targets: bool = True,
 ) -> Dataset:
-    """Return data as a data set, or refuse them if they do not fit the model.
+    """Return data as a data set; refuse data that do not fit the model.
 
     Parameters
     ----------
     model : TrainableModel
     data : Dataset, tuple or array-like
     known : Known, optional
-        What the data must have in common with the training data. Named categories and classes get
-        the codes that they have there.
+        The names in the training data. Named categories and classes get the codes that they have
+        there.
     least : int, default 0
-        How many samples there must be to train on them; 0 if they are not for training.
+        The fewest samples required for training; 0 if the data are not for training.
     finite : bool, default True
         Whether to refuse NaN and infinity, which takes a pass over the data.
     targets : bool, default True
         Whether the targets are used.
     """
-    # First, because others would refuse these with less helpful messages: Dataset an extra column
+    # First, because later messages would be less helpful: Dataset would refuse an extra column
     # of text, and the layers columns in another order.
     if isinstance(data, Dataset) and known is not None:
         known.check_columns(data.feature_names, of_dataset=True)
@@ -440,7 +440,7 @@ def check_data(
     dataset = read_dataset(data, model.loss, known) if targets else as_dataset(data)
     if known is not None:
         dataset = known.encoded(dataset)
-    # Before names, which differ from those of one_hot().
+    # Before the names are checked, which differ from those of one_hot().
     check_categories(dataset, model.layers, None if known is None else known.categories)
     if least:
         check_size(dataset, least)
@@ -470,7 +470,7 @@ def check_built(model: TrainableModel) -> None:
 def check_fitted(model: TrainableModel, what: str, reads_outputs: bool = False) -> None:
     """Refuse a model that has not been trained; ``what`` is what the user wants to do with it.
 
-    ``reads_outputs`` is whether that needs outputs to be what the loss takes them for.
+    ``reads_outputs`` is whether that requires outputs of the kind that the loss expects.
     """
     check_built(model)
     model.parameters.values.check(types=True)
@@ -482,7 +482,7 @@ def check_fitted(model: TrainableModel, what: str, reads_outputs: bool = False) 
         elif model.target_unit is None:
             advice = "To predict the outputs as they are, set net.loss = 'mse', or"
         else:
-            advice = "For those of a hidden layer, take net[:-1] instead of net.layers.pop(), or"
+            advice = "For the outputs of a hidden layer, use net[:-1], not net.layers.pop(), or"
         raise NotFittedError(
             f"{what}: the network's outputs are not those that the loss, "
             f"{type(model.loss).__name__}, was trained with. {advice} train the network with "

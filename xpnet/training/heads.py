@@ -29,8 +29,8 @@ def read_dataset(data: Any, loss: LossFunction, earlier: Known | None = None) ->
     data : Dataset, (X, y) or (X, y, sample_weight)
     loss : LossFunction
     earlier : Known, optional
-        The names of earlier data. If their labels were text, numbers in place of classes with names
-        are refused, unless the loss has these names.
+        The names of earlier data. If their labels were text, numbers are refused for named classes,
+        unless the loss names them.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def read_dataset(data: Any, loss: LossFunction, earlier: Known | None = None) ->
 def _are_text(
     names: ClassNames, loss: LossFunction, known: ClassNames | None, was_text: bool
 ) -> bool:
-    """Whether these or earlier labels were text, rather than numbers of classes with names."""
+    """Whether these or earlier labels were text, rather than indices of named classes."""
     given = (loss.class_names or {}) if isinstance(loss, Heads) else {}
     return was_text or bool(names.keys() - given.keys() - (known or {}).keys())
 
@@ -80,10 +80,10 @@ def _are_text(
 def _in_order(
     dataset: Dataset, loss: LossFunction, known: ClassNames | None, was_text: bool
 ) -> Dataset:
-    """Return a data set with its targets in the order of the heads, if they have names.
+    """Return a data set with its named targets in the order of the heads.
 
-    Targets without names must be in this order. Numbers are refused where earlier targets were
-    text, as in a dict.
+    Targets without names must be in this order. Numbers are refused if earlier targets were text,
+    as in a dict.
     """
     names, classes = dataset.label_name, dataset.class_names
     is_one = isinstance(names, str)
@@ -165,14 +165,14 @@ def _are_names(columns: list[str]) -> bool:
 
 
 def _is_other(columns: list[str], loss: Heads) -> bool:
-    """Whether a lone column has another name than the single head whose target it is."""
+    """Whether a single column is not named like the single head."""
     return len(columns) == len(loss.heads) == 1 and columns != [*loss.heads]
 
 
 def _by_head(y: Any, loss: LossFunction) -> Any:
     """Return a data frame as a dict of its columns; others unchanged.
 
-    A lone column is the target of a single head, whatever its name, as a series is.
+    A single column under another name is the target of a single head, as a series is.
     """
     if not isinstance(loss, Heads) or isinstance(y, Mapping):
         return y
@@ -193,7 +193,7 @@ def _read(
 ) -> tuple[np.ndarray, list[str] | None]:
     """Return the targets of a head as columns, and its class names if they are text.
 
-    ``names`` are those of the training data; ``own`` are given for targets that are indices.
+    ``names`` are the classes of the training data; ``own`` are given for targets that are indices.
     ``takes_numbers`` is whether numbers may stand for the named classes.
     """
     missing = None
@@ -230,9 +230,9 @@ def _read(
         if (wrong := np.argwhere(~np.isfinite(column))).size:
             raise ValueError(
                 f"y has {len(wrong)} value(s) that are not finite, the first "
-                f"({column[tuple(wrong[0])]}) in row {wrong[0][0]}: drop such rows, fill in the "
-                "values, or give loss=Heads(..., ignore_missing=True), to which NaN is a missing "
-                "target"
+                f"({column[tuple(wrong[0])]}) in row {wrong[0][0]}: drop such rows, fill in "
+                "the values, or give loss=Heads(..., ignore_missing=True), which takes NaN as a "
+                "missing target"
             )
         return column, own
     column = column.astype(np.float64)

@@ -1,4 +1,4 @@
-"""The share of the training data that is held out for validation."""
+"""The part of the training data that is held out for validation."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from .trainable import TrainableModel
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Splits data into those to train on and those to validate on.
+    """Splits data into training and validation data.
 
     Attributes
     ----------
@@ -30,12 +30,12 @@ class HeldOut:
 
     @classmethod
     def of(cls, share: Any, validation: Any, batches: Any) -> "HeldOut | None":
-        """Return one for the argument ``validation_split`` of ``fit``; None for None.
+        """Return the split for the argument ``validation_split`` of ``fit``; None for None.
 
         Raises
         ------
         ValueError, TypeError
-            It is not a number in (0, 1), or ``validation`` or ``batches`` is given too.
+            ``share`` is not a number in (0, 1), or ``validation`` or ``batches`` is given too.
         """
         if share is None:
             return None
@@ -53,7 +53,7 @@ class HeldOut:
     def split(
         self, model: TrainableModel, dataset: Dataset, randomness: Randomness
     ) -> tuple[Dataset, Dataset]:
-        """Return the data to train on and the data to validate on, both in the order of the data.
+        """Return the training and the validation data, both in the order of the data.
 
         Classes keep their proportions; with several heads, only if exactly one of them is for
         classification. The choice depends on the seed alone, so that another ``fit`` on the same

@@ -1,15 +1,15 @@
-"""What a training run leaves behind: a few numbers for every epoch."""
+"""The history of training: losses, metrics and other numbers of each epoch."""
 
 from typing import Any
 
 from ..common.readable import text_of
 
 _MOST_SHOWN = 10
-"""The most epochs in the table that is printed."""
+"""The most epochs in a printed table."""
 
 
 class History(dict[str, list[float]]):
-    """A column for each quantity, a number in it for each epoch.
+    """A dict with a column for each quantity, which has a number for each epoch.
 
     ``print`` shows a table of the first and the last epochs.
 
@@ -19,22 +19,23 @@ class History(dict[str, list[float]]):
         For each metric so far, by name: whether its largest or smallest value is the best, or None
         if that is not known.
     incomplete : tuple of int
-        The epochs, from 1, that Ctrl-C or SIGTERM cut short. Their rows are of the steps that were
-        taken, and have no validation.
+        The numbers, from 1, of epochs that Ctrl-C or SIGTERM cut short. Their rows cover the steps
+        that were taken, and have no validation results.
     kept_epoch : int or None
         The epoch whose weights were restored when training ended: the best one, by
         :class:`~xpnet.EarlyStopping` or by ``early_stopping`` of the estimators. 0 stands for the
-        weights before the first epoch. None means that the network has those of the last epoch.
+        weights before the first epoch. None means that the network has the weights of the last
+        epoch.
     saved_epoch : int or None
         The epoch of the last file that ``ModelCheckpoint(best_only=True)`` wrote.
 
     Notes
     -----
-    Columns are ``epoch`` (from 1), ``loss``, one for each metric under its own name, ``penalty``,
-    ``val_loss``, ``val_`` and the name of each metric, ``learning_rate`` and ``seconds``, as far as
-    there were metrics, penalties or validation data. Losses and metrics of the training data are
-    computed during the epoch, from the outputs before each update. A model file has no ``seconds``,
-    so that equal trainings give equal files; a checkpoint has them.
+    Columns are ``epoch`` (from 1), ``loss``, the name of each metric, ``penalty``, ``val_loss``,
+    ``val_`` with the name of each metric, ``learning_rate`` and ``seconds``. Those of metrics,
+    penalties and validation data exist only if training had any. Losses and metrics of the training
+    data are computed during the epoch, from the outputs before each update. A model file has no
+    ``seconds``, so that equal trainings give equal files; a checkpoint has them.
 
     Examples
     --------
@@ -68,12 +69,12 @@ class History(dict[str, list[float]]):
         return tabulate(rows, list(self), disable_numparse=True)
 
     def __missing__(self, name: str) -> list[float]:
-        """Say what columns there are."""
+        """Raise a KeyError that lists the columns."""
         columns = ", ".join(self) or "none"
         raise KeyError(f"{name!r} is not a column of the history, which has {columns}")
 
     def append(self, /, **row: float | None) -> None:
-        """Add an epoch; a quantity that an epoch lacks is NaN, so that columns are equally long."""
+        """Add an epoch; missing quantities become NaN, so that all columns have the same length."""
         length = self.epochs
         self.kept_epoch = None  # the weights are those of the new epoch
         for name, value in row.items():
@@ -89,12 +90,12 @@ class History(dict[str, list[float]]):
 
     @property
     def epochs(self) -> int:
-        """How many epochs there were."""
+        """The number of epochs."""
         return max(map(len, self.values()), default=0)
 
     @property
     def last(self) -> dict[str, float]:
-        """The last epoch's numbers by name."""
+        """The last epoch's numbers, by column."""
         return {name: column[-1] for name, column in self.items()}
 
     def plot(self, axes: Any = None, names: Any = None, figsize: Any = None) -> Any:
@@ -107,7 +108,7 @@ class History(dict[str, list[float]]):
         Parameters
         ----------
         axes : matplotlib Axes or sequence of them, optional
-            One for each panel; by default those of a new figure.
+            One Axes per panel; by default the panels of a new figure.
         names : str or sequence of str, optional
             The quantities to draw, e.g. "loss"; by default the loss and all metrics.
         figsize : tuple of float, optional
@@ -122,7 +123,7 @@ class History(dict[str, list[float]]):
         ImportError
             matplotlib is not installed.
         ValueError
-            ``axes`` are too few or too many, or there was no epoch yet.
+            The number of ``axes`` is not that of the panels, or the history is empty.
         """
         from ..plots import plot_history
 

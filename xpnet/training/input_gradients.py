@@ -17,7 +17,7 @@ from ..data.tables.typed.frame_types import column_names
 from ..losses import LossFunction
 from ..model import Model
 from .checks import check_fit, check_weights
-from .evaluation import that_is_only_read
+from .evaluation import read_only_model
 from .feeding.placing import Data, place
 from .fitting import check_data, check_fitted
 from .heads import read_dataset
@@ -60,7 +60,7 @@ def input_gradient(
     with computing(), backend.active():
         placed = place(data, intake_of(model, backend), targets)
         move_model(model, backend)
-        read = that_is_only_read(model)
+        read = read_only_model(model)
         if of_loss:
             gradients = _of_loss(loss, read, placed)
         else:
@@ -77,7 +77,7 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
     known = Known.of(model)
     if isinstance(X, tuple):
         raise TypeError("input_gradient was given a tuple: give X and y as two arguments")
-    if isinstance(X, Dataset):  # whose own targets are not used
+    if isinstance(X, Dataset):  # its own targets are not used
         features = copy.copy(X)
         features.y = features.sample_weight = None
     else:
@@ -95,7 +95,7 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
 
 
 def _targets(model: TrainableModel, data: Dataset) -> tuple[Array, LossFunction]:
-    """Return the targets in the form that the loss takes, after all checks, and that loss."""
+    """Check the targets; return them in the form that the loss takes, and the loss."""
     check_fit(model.layers, model.loss, ())
     check_weights(data, model.loss, ())
     objective = objective_of(model)
@@ -107,11 +107,11 @@ def _targets(model: TrainableModel, data: Dataset) -> tuple[Array, LossFunction]
 
 
 def _checked_output(output: Any, n_outputs: int, class_names: Any) -> int:
-    """Return the index of an output, from an index or the name of a class."""
+    """Return the index of an output, given as an index or as the name of a class."""
     if output is None and n_outputs == 1:
         return 0
     if isinstance(output, str) and isinstance(class_names, list):
-        known = class_names[1:] if n_outputs == 1 else class_names  # one output is that of class 1
+        known = class_names[1:] if n_outputs == 1 else class_names  # a single output is for class 1
         if output not in known:
             raise unknown_name("output", output, known)
         return known.index(output)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM that wait for the end of the current training step."""
+"""Defer Ctrl-C and SIGTERM to the end of the current training step."""
 
 import signal
 import threading
@@ -14,13 +14,14 @@ class Interruption(AbstractContextManager["Interruption"]):
 
     SIGINT (Ctrl-C) leads to KeyboardInterrupt. SIGTERM, which shutdowns and job schedulers send,
     leads to SystemExit. Training checks the flag between steps, so that no step is interrupted
-    halfway. If the flag is set after the last check, the end of the block raises. Outside the main
-    thread, which alone handles signals, nothing changes; nor for a signal that has another handler.
+    halfway. If the flag is set after the last check, the end of the block raises. A signal with
+    another handler is left alone, and so are all signals outside the main thread, which alone
+    handles them.
 
     Attributes
     ----------
     asked : bool
-        Whether a signal has come.
+        Whether a signal has been received.
     """
 
     def __init__(self) -> None:

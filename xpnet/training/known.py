@@ -1,4 +1,4 @@
-"""What data must have in common with the training data: names, categories, classes."""
+"""The names, categories and classes that data must share with the training data."""
 
 import copy
 from collections.abc import Mapping
@@ -33,9 +33,9 @@ class Known:
     advice : str, default ""
         What to do with data that have other columns.
     label_name : str or list of str, optional
-        The name of the labels, or those of several targets.
+        The name of the labels, or the names of several targets.
     fill_values : dict of str or int to float or str
-        What replaces missing cells, by the name of the feature before its categories became
+        The value for missing cells of each feature, by its name before its categories became
         columns, or by its position.
     drops_missing : bool
         Whether rows with missing cells were dropped from the training data.
@@ -53,7 +53,7 @@ class Known:
 
     @classmethod
     def of(cls, source: Any) -> Self:
-        """Return what a data set, or a model that was trained on one, knows."""
+        """Return the names in a data set, or in a model that was trained on one."""
         categories = getattr(source, "encoded", None) or source.categories
         return cls(
             source.feature_names,
@@ -67,7 +67,7 @@ class Known:
 
     @classmethod
     def before(cls, model: Any) -> Self | None:
-        """Return what a model knows before it is trained further; None if it is new.
+        """Return the names that a model requires of further training data; None if it is new.
 
         If layers were added to it, or its last ones were removed, its first layers have learned
         their columns, but its classes are not known.
@@ -122,7 +122,7 @@ class Known:
     def check_columns(self, names: list[str] | None, of_dataset: bool = False) -> None:
         """Refuse data whose columns are not those of the training data, encoded or not.
 
-        ``of_dataset`` is whether the names are those of a Dataset, and not of a data frame.
+        ``of_dataset`` is whether the names come from a Dataset, rather than from a data frame.
         """
         raw, expected = self.raw_names, self.feature_names
         if not set(self.categories).isdisjoint(names or []):
@@ -161,7 +161,7 @@ class Known:
         Raises
         ------
         TypeError, ValueError
-            A sample's category is not among them; the message has its row, column and name. Or the
+            A sample has an unknown category; the message has its row, column and name. Or the
             data were filled with other values than the training data.
         """
         dataset = self._filled(dataset)
@@ -205,14 +205,15 @@ class Known:
         Parameters
         ----------
         dataset : Dataset
-            Targets without names are the numbers of classes.
+            Targets without names are class indices.
 
         Raises
         ------
         ValueError
-            A class is not among them; the message has its row and name. Or the targets are text,
-            and the classes of the training data have no names. Or the targets are numbers, and
-            those of the training data were text: the numbers may have been given in another order.
+            A sample has an unknown class; the message has its row and name. Or the targets are
+            text, and the classes of the training data have no names. Or the targets are numbers,
+            and those of the training data were text: the numbers may have been given in another
+            order.
         """
         is_coded = isinstance(dataset.class_names, dict)  # by head
         if dataset.y is None or is_coded or not self.are_classes_known:

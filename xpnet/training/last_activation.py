@@ -1,4 +1,4 @@
-"""Whether the outputs of the last layer can be what the loss and the targets ask for."""
+"""Warn if the last layer cannot produce the outputs that the loss or the targets require."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ def warn_of_last_activation(
     unit: Unit | None,
     sample_weight: Array = None,
 ) -> None:
-    """Warn if the last activation cannot give outputs that the loss or the targets ask for.
+    """Warn if the last activation cannot produce outputs that the loss or the targets require.
 
     If the scores of classes have a lower bound, small probabilities are hard or impossible to
     predict. So are values outside the range of the outputs.
@@ -68,7 +68,7 @@ def warn_of_last_activation(
         y = to_host(y)[to_host(sample_weight) > 0]
     for name, own, columns, scale in _parts(loss, y, unit):
         if _are_scores(own) and math.isfinite(bounds[0]) and not _are_margins(own, bounds):
-            needs, found = " as scores of classes", _words(*bounds)
+            needs, found = " as scores of classes", _range_text(*bounds)
         elif columns is None or (missed := _missed(columns, bounds, scale)) is None:
             continue
         else:
@@ -76,7 +76,7 @@ def warn_of_last_activation(
         warn(
             f"{'' if name is None else f'the head {name!r}: '}{type(own).__name__} takes any real "
             f"numbers{needs}, but the last layer is {last.layer_name()}, whose outputs are "
-            f"{found}: add a last DenseLayer, or leave the activation out"
+            f"{found}: add a last DenseLayer, or remove the activation"
         )
         return
 
@@ -103,12 +103,12 @@ def _are_scores(loss: LossFunction) -> bool:
 
 
 def _are_margins(loss: LossFunction, bounds: tuple[float, float]) -> bool:
-    """Whether a loss asks for scores of 1 and -1, which the outputs can reach."""
+    """Whether a loss requires only scores of 1 and -1, which the outputs can reach."""
     return isinstance(loss, (HingeLoss, SquaredHingeLoss)) and bounds == (-1.0, 1.0)
 
 
 def _missed(y: Array, bounds: tuple[float, float], unit: Unit | None) -> tuple[str, str] | None:
-    """Return the range of the targets and that of the outputs if some targets are outside it."""
+    """Describe the ranges of targets and outputs if some targets are out of reach; else None."""
     host = to_host(y)
     if not len(host):
         return None
@@ -118,14 +118,14 @@ def _missed(y: Array, bounds: tuple[float, float], unit: Unit | None) -> tuple[s
     slack = 1e-6 * np.maximum(np.abs(least), np.abs(greatest))  # of rounding
     if np.all(least >= low - slack) and np.all(greatest <= high + slack):
         return None
-    outputs = _words(float(np.min(low)), float(np.max(high)))
+    outputs = _range_text(float(np.min(low)), float(np.max(high)))
     return (
         f", and the targets go from {np.min(least):.4g} to {np.max(greatest):.4g}",
         outputs if unit is None else f"{outputs} with this target_unit",
     )
 
 
-def _words(least: float, greatest: float) -> str:
+def _range_text(least: float, greatest: float) -> str:
     if math.isinf(greatest):
         return f"never below {least:.4g}"
     if math.isinf(least):

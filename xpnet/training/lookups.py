@@ -1,8 +1,8 @@
-"""Where a network takes codes of categories: which columns of the data reach which layer.
+"""Trace which columns of the data reach the layers that take category codes.
 
 An Embedding or CategoricalEmbeddings may be anywhere in a network. If columns of the data reach it
-unchanged, the data are checked before any work. What other layers have computed is checked when
-the network predicts.
+unchanged, the data are checked in advance. Codes that other layers compute are checked when the
+network predicts.
 """
 
 import math
@@ -42,15 +42,15 @@ class _Column(NamedTuple):
 
 
 class _Use(NamedTuple):
-    """A number that a layer takes.
+    """One input of a layer.
 
     Attributes
     ----------
     layer : Layer
     column : _Column or None
-        The column of the data that it is from; None if another layer has computed it.
+        The column of the data that it comes from; None if another layer computes it.
     codes : Codes or None
-        What the layer takes as codes there; None for numbers of any kind.
+        The codes that the layer accepts there; None if it accepts any number.
     """
 
     layer: Layer
@@ -80,7 +80,7 @@ def check_categories(
     Raises
     ------
     TypeError
-        No layer takes categories, or one takes those of a feature as numbers.
+        No layer takes categories, or a layer takes the codes of a feature as numbers.
     ValueError
         A number is not a code, a layer changes codes, or the codes are those of other or unknown
         categories. Or a feature is a column of numbers, though a layer was made for its categories.
@@ -132,7 +132,7 @@ def _without_unknown(uses: Sequence[_Use]) -> dict[int, Codes]:
 
 
 def _columns_in(uses: Sequence[_Use]) -> dict[int, Codes]:
-    """Return the columns that are taken as codes; the fewest codes if several layers take one."""
+    """Return the columns used as codes; if several layers use one, with the fewest codes."""
     found: dict[int, Codes] = {}
     for use in uses:
         if use.codes is None or use.column is None:
@@ -143,7 +143,7 @@ def _columns_in(uses: Sequence[_Use]) -> dict[int, Codes]:
 
 
 def _uses_in(layers: Sequence[Layer]) -> list[_Use]:
-    """Return what layers take, as codes or as numbers; [] if none takes codes."""
+    """Return the inputs of layers that are columns or codes; [] if no layer takes codes."""
     if not layers or not any(isinstance(each, Lookup) for each in all_layers(layers)):
         return []
     uses: list[_Use] = []
@@ -155,14 +155,14 @@ def _uses_in(layers: Sequence[Layer]) -> list[_Use]:
 
 
 def _follow(layers: Sequence[Layer], row: _Row, uses: list[_Use]) -> _Row:
-    """Return where columns are after some layers, and add to ``uses`` what these take."""
+    """Return the columns after some layers; add the inputs of these layers to ``uses``."""
     for layer in layers:
         row = _after(layer, row, uses)
     return row
 
 
 def _after(layer: Layer, row: _Row, uses: list[_Use]) -> _Row:
-    """Return where columns are after a layer, and add to ``uses`` what it takes."""
+    """Return the columns after a layer; add its inputs to ``uses``."""
     if isinstance(layer, Lookup):
         return _after_lookup(layer, row, uses)
     if isinstance(layer, Flatten):
@@ -178,7 +178,7 @@ def _after(layer: Layer, row: _Row, uses: list[_Use]) -> _Row:
         ]
         return [column for part in parts for column in part]
     is_residual = isinstance(layer, Residual) and has_methods_of(Residual, layer, *_PASSES)
-    if is_residual or has_composites_passes(layer):
+    if is_residual or passes_like_composite(layer):
         row_after = _follow(layer.layers, row, uses)  # type: ignore[attr-defined]
         if not is_residual:
             return row_after
@@ -187,7 +187,7 @@ def _after(layer: Layer, row: _Row, uses: list[_Use]) -> _Row:
     return [None] * math.prod(layer.output_shape())
 
 
-def has_composites_passes(layer: Layer) -> bool:
+def passes_like_composite(layer: Layer) -> bool:
     """Whether a layer is a composite that calls its inner layers one after another."""
     return isinstance(layer, Composite) and has_methods_of(Composite, layer, *_PASSES)
 
@@ -207,7 +207,7 @@ def _after_lookup(layer: Lookup, row: _Row, uses: list[_Use]) -> _Row:
 
 
 def _changed(row: _Row, layer: Layer, stays: Sequence[bool]) -> _Row:
-    """Return a row after a layer that leaves some columns as they are."""
+    """Return a row after a layer that changes all columns except those in ``stays``."""
     return [
         column if column is None or same else _Column(column.position, column.changed_by or layer)
         for column, same in zip(row, stays, strict=True)
@@ -247,7 +247,7 @@ def _has_no_names(layer: Layer, feature: str) -> ValueError:
     return ValueError(
         f"the feature {feature!r} has categories here, but in training it had numbers, codes for "
         f"{layer.layer_name()} whose names are unknown: give the same codes as numbers, or train "
-        "anew on data with these categories, with fit(restart=True)"
+        "from scratch on data with these categories, with fit(restart=True)"
     )
 
 
@@ -255,11 +255,11 @@ def _has_no_names(layer: Layer, feature: str) -> ValueError:
 
 
 def makes_codes(layers: Sequence[Layer]) -> bool:
-    """Whether a layer takes codes that others compute, so that no check of the data sees them."""
+    """Whether a layer takes codes that other layers compute, which no check of the data covers."""
     lookups = {id(x) for x in all_layers(layers) if isinstance(x, Lookup) and not x.unknown}
     if isinstance(layers[0], Normalization):
         layers = layers[1:]
-    if layers and isinstance(layers[0], Lookup):  # the usual case, which is quickly seen
+    if layers and isinstance(layers[0], Lookup):  # the usual case, without tracing
         lookups.discard(id(layers[0]))
     for use in _uses_in(layers) if lookups else []:
         if use.codes is not None and use.column is None:
@@ -269,7 +269,7 @@ def makes_codes(layers: Sequence[Layer]) -> bool:
 
 
 def check_made_codes(layers: Sequence[Layer], X: Any, first: int) -> None:
-    """Refuse samples for which layers compute numbers that are not codes of a layer after them.
+    """Refuse samples for which layers compute invalid codes for a later layer.
 
     Parameters
     ----------
@@ -303,7 +303,7 @@ def _check_inputs(layer: Lookup, x: Array, first: int) -> None:
         if not right.all():
             row = int(np.argmin(right))
             raise ValueError(
-                f"for X, row {first + row}, input {place} of {codes.layer} is {values[row]}, which "
-                "is not a code: the layers before it must compute whole numbers from 0 to "
+                f"for row {first + row} of X, input {place} of {codes.layer} is {values[row]}, "
+                "which is not a code: the layers before it must compute whole numbers from 0 to "
                 f"{codes.n - 1}, or the layer needs unknown=True"
             )

@@ -1,4 +1,4 @@
-"""Plans how much memory training takes, before it begins."""
+"""Plan the memory that training takes, before it begins."""
 
 import math
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ class MemoryPlan(Readable):
         Samples that go through the network at a time: fewer than ``batch_size`` if a whole batch
         does not fit in memory.
     n_samples : int
-        The number of samples; for ``fit(batches=...)``, those of the largest batch so far.
+        The number of samples; for ``fit(batches=...)``, the samples of the largest batch so far.
     chunk : int or None
         Samples per chunk if the data are streamed, with two chunks in memory at a time. None if
         all data are in memory.
@@ -164,11 +164,11 @@ class NetworkSizes:
     collects : bool
         Whether a metric needs all outputs and targets at once, as functions do.
     packs : bool
-        Whether one of these makes rows of float64 with targets and outputs.
+        Whether such a metric packs targets and outputs into rows of float64.
     writes_out : bool
         Whether the library writes results into given arrays.
     solver_bytes : int, default 0
-        Bytes that a solver keeps on the host; 0 if the network is not there.
+        Bytes that a solver keeps on the host; 0 if the network is on another device.
     accumulates : bool, default False
         Whether an update comes after several batches.
     inside : int, default 0
@@ -225,7 +225,7 @@ class NetworkSizes:
 
 @dataclass(frozen=True)
 class Request:
-    """What a plan is made for, besides the data.
+    """The network, batch size and limit that a plan is made for.
 
     Attributes
     ----------
@@ -339,9 +339,9 @@ def _row_bytes(data: DataSizes) -> int:
 
 
 def _loss_width(network: NetworkSizes) -> int:
-    """Return how many numbers per sample the loss makes.
+    """Return how many numbers per sample the loss computes.
 
-    These are one-hot targets, the softmax, its logarithm and the derivative.
+    They are one-hot targets, the softmax, its logarithm and the derivative.
     """
     return 4 * network.widths[-1]
 
@@ -404,10 +404,11 @@ def choose(
     *,
     chunks: bool = True,
 ) -> MemoryPlan:
-    """Return the fastest plan for the asked batch size that fits into ``available`` bytes.
+    """Return the fastest plan for the requested batch size that fits into ``available`` bytes.
 
     If they fit, all data are on the device and whole batches go through the network. Otherwise the
-    data are streamed. If that is not enough, batches are split into as few pieces as possible.
+    data are streamed. If that is not enough, batches are split into as few micro-batches as
+    possible.
 
     ``batch_size="auto"`` means the largest of 64, 128, 256 and 512 that needs no splitting. A size
     with which all data fit on the device is preferred to a larger one with streaming. No batch is
@@ -470,7 +471,7 @@ def choose(
         if (fewer := fewer_rows(rows, asked, n_samples, network.least_samples)) is None:
             break
         rows = fewer
-    # Not always the last one tried: with smaller pieces, an epoch keeps the results of more steps.
+    # Not always the last plan tried: with smaller micro-batches, more steps' results are kept.
     least = min(refused, key=lambda each: each.total)
     held_out = ""
     if data.evaluated_bytes > least.total / 2:
@@ -485,13 +486,13 @@ def choose(
 def fewer_rows(rows: int, batch_size: int, n_samples: int, least: int) -> int | None:
     """Return how many samples to take at a time instead of ``rows``: half as many, if possible.
 
-    The last piece of each batch must be large enough for all layers to learn from it. So the number
-    may be less than half, or None if no smaller number leaves such pieces.
+    The last micro-batch of each batch must be large enough for all layers to learn from. So the
+    number may be less than half, or None if no smaller number is possible.
 
     Parameters
     ----------
     rows, batch_size, n_samples : int
-        As in the present plan.
+        As in the current plan.
     least : int
         The fewest samples from which all layers learn.
     """

@@ -1,4 +1,4 @@
-"""The metrics of a network: found by name, fitted to the loss, and told apart by their names."""
+"""Find the metrics of a network by name, fit them to its loss, and check that names differ."""
 
 import copy
 from collections import Counter
@@ -31,7 +31,7 @@ RESERVED = ("epoch", "loss", "penalty", "learning_rate", "seconds")
 _FROM_LOSS = {
     "threshold": "decision_threshold", "output_kind": "output_kind", "targets": "targets",
 }  # fmt: skip
-"""For each attribute of a metric that may be None, the attribute of the loss that it gets."""
+"""For each attribute of a metric that may be None, the attribute of the loss that replaces None."""
 
 
 def find_metric(given: GivenMetric) -> OneMetric:
@@ -42,7 +42,7 @@ def find_metric(given: GivenMetric) -> OneMetric:
     UnknownNameError
         Neither this library nor scikit-learn, if it is installed, has a metric of that name.
     TypeError
-        It is something else.
+        ``given`` is something else.
     """
     if callable(given) and not isinstance(given, (type, Metric)):
         return given
@@ -62,7 +62,7 @@ def find_metric(given: GivenMetric) -> OneMetric:
 
 
 def make_metric(given: GivenMetric | Mapping[str, Any], loss: LossFunction) -> OneMetric:
-    """Return a metric; what it leaves open, e.g. its threshold, it gets from the loss."""
+    """Return a metric; settings that are None, such as its threshold, come from the loss."""
     if isinstance(given, Mapping):
         own = _of_heads(given, loss)
         if len(own) != 1:
@@ -72,7 +72,7 @@ def make_metric(given: GivenMetric | Mapping[str, Any], loss: LossFunction) -> O
         return given
     if isinstance(loss, Heads) and isinstance(given, (str, type, Metric)):
         raise ValueError(
-            f"metric={shown(given)} is for one target, but there are the heads "
+            f"metric={shown(given)} is for one target, but the loss has the heads "
             f"{', '.join(loss.heads)}: expected a dict such as "
             f"{{{next(iter(loss.heads))!r}: {shown(given)}}}"
         )
@@ -108,16 +108,16 @@ def make_metrics(
 
 
 def _check_columns(metrics: Sequence[OneMetric], loss: LossFunction) -> None:
-    """Refuse metrics whose column in the history is that of another, or of the loss of a head.
+    """Refuse metrics that would share a column of the history with each other or a head's loss.
 
-    The losses of heads may be among the metrics themselves: ``evaluate`` takes them by name.
+    The losses of heads may be among the metrics: ``evaluate`` accepts them by name.
     """
     losses = {name_of(each) for each in metrics if isinstance(alone(each), LossFunction)}
     _check_names([*(each for each in loss.metrics() if name_of(each) not in losses), *metrics])
 
 
 def _of_heads(given: Mapping[str, Any], loss: LossFunction) -> tuple[HeadMetric, ...]:
-    """Return the metrics of single heads, whose names are those of the head, ``_`` and their own.
+    """Return the metrics of single heads, each named by its head, ``_`` and its own name.
 
     Parameters
     ----------
@@ -156,9 +156,9 @@ def _of_heads(given: Mapping[str, Any], loss: LossFunction) -> tuple[HeadMetric,
 
 
 def by_head(metric: Any, loss: LossFunction) -> Any:
-    """Return metrics of heads as the dict by which they are given; others unchanged.
+    """Return metrics of heads as the dict that a user would give; others unchanged.
 
-    If there are other metrics among them, each metric of a head has a dict of its own.
+    In a tuple with other metrics, each metric of a head becomes a separate dict.
     """
     if not isinstance(loss, Heads) or not metric or not isinstance(metric, tuple):
         return metric
@@ -174,7 +174,7 @@ def by_head(metric: Any, loss: LossFunction) -> Any:
 
 
 def _check_fits(name: str, metric: Metric, head: Head) -> None:
-    """Refuse a classification metric for values, or one of exclusive classes for labels."""
+    """Refuse a metric for exclusive classes if the head has values or several labels."""
     kind, n_outputs = head.loss.targets, head.outputs[1] - head.outputs[0]
     is_several = kind in ("binary", "probabilities") and n_outputs > 1
     values = kind in ("values", "counts", "positive")
@@ -221,7 +221,7 @@ def alone(metric: OneMetric) -> Any:
 
 
 def _check_names(metrics: Sequence[OneMetric]) -> None:
-    """Refuse names that two metrics share, and those of other columns of the history."""
+    """Refuse a name that two metrics share, or that another column of the history has."""
     names = [name_of(each) for each in metrics]
     for metric, name in zip(metrics, names, strict=True):
         if name in RESERVED or name.startswith("val_") or not name:
@@ -234,7 +234,7 @@ def _check_names(metrics: Sequence[OneMetric]) -> None:
     for name, count in Counter(names).items():
         if count > 1:
             raise ValueError(
-                f"metric has {count} metrics of the name {shown(name)}, which would share a column "
+                f"metric has {count} metrics named {shown(name)}, which would share a column "
                 "of the history: rename the others, e.g. F1('macro').named('f1_macro')"
             )
 
@@ -242,8 +242,9 @@ def _check_names(metrics: Sequence[OneMetric]) -> None:
 def metric_for(metric: OneMetric, old: LossFunction, new: LossFunction) -> OneMetric:
     """Return the metric for a network whose loss is replaced.
 
-    If its threshold is that of the old loss (e.g. 0.5 for probabilities), it gets that of the new
-    one (e.g. 0 for logits). So do the other attributes that a metric gets from the loss.
+    If its threshold is that of the old loss (e.g. 0.5 for probabilities), it gets the threshold of
+    the new loss (e.g. 0 for logits). The other attributes that come from the loss are replaced
+    likewise.
     """
     for name, of_loss in _FROM_LOSS.items():
         before, after = getattr(old, of_loss), getattr(new, of_loss)
@@ -290,14 +291,14 @@ def _metrics_of_other_heads(
 def warn_of_same_name(
     old: OneMetric | tuple[OneMetric, ...] | None, new: OneMetric | tuple[OneMetric, ...] | None
 ) -> None:
-    """Warn of a different metric whose values would go into the column of an old one."""
+    """Warn of a new metric whose values would go into the column of a different one."""
     before = {name_of(each): each for each in several(old)}
     for each in several(new):
         name = name_of(each)
         if name in before and not _are_same(before[name], each):
             warn(
-                f"the history has values of another metric with the name {name!r}, and the next "
-                "ones are added to the same column: give one of the metrics another name"
+                f"the history has values of another metric with the name {name!r}, and new "
+                "values are added to the same column: give one of the metrics another name"
             )
 
 

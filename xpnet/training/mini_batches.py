@@ -1,4 +1,4 @@
-"""Mini-batches for those who write a training loop of their own."""
+"""Mini-batches for users' own training loops."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -40,7 +40,7 @@ def mini_batches(
         dense = replace(intake_of(model, backend), first_layer_takes_sparse=False)
         batches = place(data, dense, data.y).batches(size, order)
     while True:
-        with backend.active():  # but not while the caller uses the batch
+        with backend.active():  # not active while the caller uses the batch
             batch = next(batches, None)
         if batch is None:
             return

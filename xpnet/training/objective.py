@@ -41,7 +41,7 @@ class Objective:
         Raises
         ------
         ValueError
-            There are none, or they do not fit; see :func:`prepare_targets`.
+            There are no targets, or they do not fit; see :func:`prepare_targets`.
         """
         if data.y is None:
             raise ValueError("the data set has no targets: give Dataset(X, y)")

@@ -1,11 +1,11 @@
-"""What a network keeps of its targets when its loss is replaced by one with other heads."""
+"""What remains valid when a network's loss is replaced by a loss with other heads."""
 
 from typing import Any
 
 from ..losses import Heads, LossFunction
 
 ClassNames = list[str] | dict[str, list[str]]
-"""The names of the classes; with several heads, a dict with those of each head that has some."""
+"""The names of the classes; with several heads, a dict by head."""
 
 _ALL = ""
 """Stands for the only target of a loss without heads; no head has this name."""
@@ -15,14 +15,14 @@ _GROUPS = {
     "classes": 0, "distributions": 0, "probabilities": 0, "binary": 0,
     "values": 1, "counts": 1, "positive": 1,
 }  # fmt: skip
-"""Kinds of targets: those of classes, and those of numbers."""
+"""For each kind of targets, its group: 0 for classes, 1 for numbers."""
 
 
 def has_same_outputs(old: LossFunction, new: LossFunction) -> bool:
     """Whether each head of a new loss has the outputs of an old head with the same kind of targets.
 
-    That is the old head of its name, or else one that the new loss does not have. Two losses
-    without heads always have the same outputs.
+    A new head is matched with the old head of its name or else with an old head that the new loss
+    lacks. Two losses without heads always have the same outputs.
     """
     if not (isinstance(old, Heads) or isinstance(new, Heads)):
         return True
@@ -39,7 +39,7 @@ def has_same_outputs(old: LossFunction, new: LossFunction) -> bool:
 
 
 def _are_alike(old: LossFunction, new: LossFunction, n_outputs: int) -> bool:
-    """Whether two losses take the same outputs for as many targets of the same kind."""
+    """Whether two losses expect the same number of targets, of the same kind, for the outputs."""
     if old.targets is None or new.targets is None:  # a user's loss, which may take any targets
         return True
     before, after = (
@@ -55,7 +55,8 @@ def names_for(
     """Return the class names for a network whose loss is replaced, and whether all are kept.
 
     A head keeps the names of its classes. A new head gets those of the head whose outputs it takes
-    over. Names that do not fit the new loss are dropped, and its own ``class_names`` come first.
+    over. Names that do not fit the new loss are dropped, and the ``class_names`` of the new loss
+    take precedence.
     """
     given = (new.class_names or {}) if isinstance(new, Heads) else {}
     if names is None or not (isinstance(old, Heads) or isinstance(new, Heads)):
@@ -76,26 +77,26 @@ def names_for(
     return (found or None) if isinstance(new, Heads) else found.get(_ALL), all_kept
 
 
-def reads_alike(old: LossFunction, new: LossFunction, were_read: bool) -> bool:
-    """Whether the outputs are what a new loss takes them for.
+def interprets_alike(old: LossFunction, new: LossFunction, were_valid: bool) -> bool:
+    """Whether a new loss interprets the outputs in the way they were trained.
 
     A loss that predicts something other than its outputs, or intervals between them, must have been
-    trained. By setting any other loss, the user says what the outputs are. ``were_read`` is whether
-    the outputs were what the old loss took them for.
+    the one trained with. By setting any other loss, the user says what the outputs are.
+    ``were_valid`` is whether the old loss interpreted the outputs correctly.
     """
     before = _heads_of(old)
     for name, (loss, _, _) in _heads_of(new).items():
         source = _source(name, old, new)
-        reading = _reading(loss)
-        if reading is not None and not (
-            were_read and source is not None and reading == _reading(before[source][0])
+        own = _interpretation(loss)
+        if own is not None and not (
+            were_valid and source is not None and own == _interpretation(before[source][0])
         ):
             return False
     return True
 
 
-def _reading(loss: LossFunction) -> tuple[type, Any] | None:
-    """Return what a loss takes columns of outputs for; None if it takes each output as it is."""
+def _interpretation(loss: LossFunction) -> tuple[type, Any] | None:
+    """Return how a loss interprets columns of outputs; None if it takes each output as it is."""
     quantiles = getattr(loss, "quantiles", None)
     has_intervals = type(loss).interval is not LossFunction.interval
     if loss.predicts_outputs and (not has_intervals or isinstance(quantiles, float)):
@@ -104,7 +105,7 @@ def _reading(loss: LossFunction) -> tuple[type, Any] | None:
 
 
 def _source(name: str, old: LossFunction, new: LossFunction) -> str | None:
-    """Return the old head of the same name, or else the one whose outputs the head takes over."""
+    """Return the old head of the same name, or else the old head that had the same outputs."""
     before, after = _heads_of(old), _heads_of(new)
     if name in before:
         return name

@@ -1,4 +1,4 @@
-"""What to do if memory runs out in an epoch: begin it again, with batches in smaller pieces."""
+"""If memory runs out in an epoch, restart it with smaller micro-batches."""
 
 from collections.abc import Sequence
 
@@ -19,52 +19,52 @@ def rows_after(
     plan: MemoryPlan,
     epoch: int,
 ) -> int | None:
-    """Return how many samples to take at a time from now on, with a warning.
+    """Warn, and return how many samples to take at a time from now on.
 
     Parameters
     ----------
     error : MemoryError
-        If the epoch cannot be repeated, a note is added to it that says why.
+        Gets a note that explains why, if the epoch cannot be repeated.
     network : TrainableModel
     training : Data or Batches
-        What the network is trained on.
+        The training data.
     plan : MemoryPlan
-        That of the epoch that has failed.
+        The plan of the epoch that failed.
     epoch : int
         Counted from 0.
 
     Returns
     -------
     int or None
-        None if the epoch cannot be repeated with smaller pieces.
+        None if the epoch cannot be repeated with smaller micro-batches.
 
     Warns
     -----
     RuntimeWarning
-        It says whether pieces change the updates.
+        States whether micro-batches change the updates.
     """
     if isinstance(training, Batches):
         if not isinstance(error, MemoryPlanError):
-            error.add_note(_TAKEN)
+            error.add_note(_NOT_REPEATABLE)
         return None
     least = sizes_of(network).least_samples
     rows = fewer_rows(plan.rows, plan.batch_size, plan.n_samples, least)
     if rows is not None:
         warn(
-            f"out of memory in epoch {epoch + 1} ({error}): it begins again, with batches in "
-            f"pieces of {rows} samples. {_updates_in_pieces(network.layers)}. memory_limit= keeps "
+            f"out of memory in epoch {epoch + 1} ({error}): restarting it with micro-batches of "
+            f"{rows} samples. {_note_on_updates(network.layers)}. Give memory_limit= to keep "
             "training within the available memory from the beginning",
             RuntimeWarning,
         )
     return rows
 
 
-def _updates_in_pieces(layers: Sequence[Layer]) -> str:
-    """Return a sentence on whether splitting a batch into pieces changes the updates."""
+def _note_on_updates(layers: Sequence[Layer]) -> str:
+    """Return a sentence on whether splitting a batch into micro-batches changes the updates."""
     differences = [
         f"{layer.layer_name()} {text}"
         for layer in all_layers(layers)
-        for kind, text in _PIECEWISE.items()
+        for kind, text in _PER_MICRO_BATCH.items()
         if isinstance(layer, kind)
     ]
     if not differences:
@@ -72,15 +72,15 @@ def _updates_in_pieces(layers: Sequence[Layer]) -> str:
     return f"The updates differ, because {' and '.join(dict.fromkeys(differences))}"
 
 
-_PIECEWISE: dict[type[Layer], str] = {
-    BatchNormalization: "takes the moments of each piece",
-    Dropout: "draws a mask for each piece",
-    GaussianNoise: "draws noise for each piece",
+_PER_MICRO_BATCH: dict[type[Layer], str] = {
+    BatchNormalization: "takes the moments of each micro-batch",
+    Dropout: "draws a mask for each micro-batch",
+    GaussianNoise: "draws noise for each micro-batch",
 }
-"""What layers do for each piece of a batch, instead of once for the whole batch."""
+"""What layers do for each micro-batch, instead of once for the whole batch."""
 
-_TAKEN = (
-    "Batches of this epoch have already been used, so it cannot be repeated with smaller pieces: "
+_NOT_REPEATABLE = (
+    "Batches of this epoch are used up, so it cannot be repeated with smaller micro-batches: "
     "make smaller batches, or give the network a memory_limit, within which batches are split"
 )
 """What to do if memory runs out in an epoch of ``fit(batches=...)``."""

@@ -1,4 +1,4 @@
-"""The memory plan of a network, before there are data."""
+"""The memory plan of a network, before data are given."""
 
 import math
 from typing import Any
@@ -40,7 +40,7 @@ def memory_plan(
 
 
 def _numeric(name: str, given: Any) -> np.dtype:
-    """Return a numeric type from its name, or from the NumPy type itself.
+    """Return a numeric type from its name or a NumPy type.
 
     Raises
     ------

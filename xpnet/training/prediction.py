@@ -43,7 +43,7 @@ def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> 
     known.check_columns(column_names(dataset))
     data = dataset if isinstance(dataset, Dataset) else Dataset(dataset, missing=known.missing)
     data = check_data(model, data, known, finite=False, targets=False)
-    if data.y is not None:  # refused like other targets, though not used
+    if data.y is not None:  # checked like other targets, though not used
         check_finite(data, model.loss)
     backend = model.backend_for(data.X)
     if samples is None:
@@ -72,10 +72,10 @@ def predict_interval(model: TrainableModel, dataset: Any, coverage: float) -> tu
 
 
 def _check_random(model: TrainableModel) -> None:
-    """Refuse random predictions of a model that is not random, or whose forward pass is its own."""
+    """Refuse random predictions if the model is not random or overrides its forward pass."""
     if (name := replaced(model, ["forward_propagation"])) is not None:
         raise ValueError(
-            f"samples does not go with a {type(model).__name__}, which overrides {name}"
+            f"samples does not work with a {type(model).__name__}, which overrides {name}"
         )
     random = [each for each in all_layers(model.layers) if each.is_random]
     for layer in all_layers(model.layers):
@@ -95,7 +95,7 @@ def _check_random(model: TrainableModel) -> None:
     if not random:
         raise ValueError(
             "samples needs a layer that is random in training, such as Dropout: without one, all "
-            "samples would be equal. Leave samples out, or train a network with Dropout"
+            "samples would be equal. Omit samples, or train a network with Dropout"
         )
 
 
@@ -122,7 +122,7 @@ def predict_proba(model: TrainableModel, dataset: Any) -> Any:
 
 
 def check_predicts_classes(model: TrainableModel, what: str) -> None:
-    """Refuse a model whose outputs do not stand for classes; ``what`` needs these."""
+    """Refuse a model whose outputs do not represent classes; ``what`` is the method called."""
     check_fitted(model, what, reads_outputs=True)
     check_fit(model.layers, model.loss, ())
     check_is_of_classes(model.loss, model.layers[-1].output_kind, model.class_names)
@@ -137,10 +137,10 @@ def outputs(
     ----------
     model : TrainableModel
     X : array, CSR matrix or stored rows of shape (n, n_features)
-        Features whose number and type are known to be right.
+        Features whose number and type have been checked.
     backend : Backend
     check : callable, optional
-        Raises an error if a feature is NaN or infinite. Not given if that was checked already.
+        Raises an error if a feature is NaN or infinite. None if that has been checked.
     """
     data, refuse = _placed(model, X, backend, check)
     with computing(), backend.active():
@@ -168,14 +168,14 @@ def _placed(
     -------
     Data
     callable or None
-        Refuses the features, if a batch has some that are not finite. None if all are checked.
+        Raises an error; to be called if a batch is not finite. None if all features are checked.
     """
     intake, features = intake_of(model, backend), kind_of(X)(X)
 
     def placed() -> Data:
         if check is not None:
             check()
-        dataset = Dataset(X)  # where the features are, which may be another device
+        dataset = Dataset(X)  # on the features' device, which may be another
         with backend.active():
             return place(dataset, intake)  # refuses numbers beyond the model's type
 
@@ -206,7 +206,7 @@ def evaluate(model: TrainableModel, dataset: Any, metric: Any = None) -> dict[st
         given = metric if isinstance(metric, (list, tuple)) else [metric]
         chosen = several(make_metrics([_named(model, each) for each in given], model.loss))
     found = _measured(model, dataset, chosen, with_loss=True)
-    # Not those of the last refresh: layers may have been frozen since.
+    # Renewed, since layers may have been frozen in the meantime.
     penalties = model.parameters.penalties.renewed(model.layers, model.regularizer)
     if penalties.may_come(model.layers):
         found["penalty"] = float(model.backend.scalar(penalties.cost()))
@@ -215,7 +215,7 @@ def evaluate(model: TrainableModel, dataset: Any, metric: Any = None) -> dict[st
 
 
 def _named(model: TrainableModel, metric: Any) -> OneMetric:
-    """Return a metric as it is given, or the network's own one of that name."""
+    """Return the network's metric of that name, or else the given metric."""
     own = {name_of(each): each for each in model.metrics}
     if isinstance(metric, str) and metric in own:
         return own[metric]
@@ -225,7 +225,7 @@ def _named(model: TrainableModel, metric: Any) -> OneMetric:
 def _measured(
     model: TrainableModel, dataset: Any, metrics: Sequence[OneMetric], with_loss: bool = False
 ) -> dict[str, float]:
-    """Return metrics of a trained model on data, and the loss if it is asked for."""
+    """Return metrics of a trained model on data, and optionally the loss."""
     check_fit(model.layers, model.loss, metrics)
     names = model.class_names
     metrics = [ordered_metric(each, model.loss, names) for each in metrics]

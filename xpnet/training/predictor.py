@@ -1,4 +1,4 @@
-"""A model that predicts: outputs, intervals, and derivatives for any data."""
+"""A model that predicts outputs, intervals and derivatives for any data."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ class Predictor(Classifying):
     def predict(self, dataset: Dataset | Any, *, samples: int | None = None) -> Array:
         """Return the network's predictions.
 
-        Another thread may train the network at the same time. The predictions are then those of
-        its weights at some moment of that training.
+        Another thread may train the network at the same time. The predictions then use its weights
+        at some moment during training.
 
         Parameters
         ----------
@@ -39,8 +39,8 @@ class Predictor(Classifying):
             In the library and on the device of the input; NumPy for lists, tables and sparse rows.
             With a ``target_unit``, float64; and NumPy if the device has no float64. With
             :class:`~xpnet.GaussianNLL`, the means and then the standard deviations. With several
-            :class:`~xpnet.Heads`, those of all heads side by side, as ``net.loss.split`` takes
-            them.
+            :class:`~xpnet.Heads`, the predictions of all heads side by side; ``net.loss.split``
+            separates them.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class Predictor(Classifying):
     def predict_interval(
         self, dataset: Dataset | Any, coverage: float = 0.9
     ) -> tuple[Array, Array]:
-        """Return an interval for each target that should contain it with some probability.
+        """Return an interval for each target that should contain it with a given probability.
 
         Parameters
         ----------
@@ -92,7 +92,7 @@ class Predictor(Classifying):
 
         See Also
         --------
-        xpnet.interval_coverage : The share of targets that intervals do contain.
+        xpnet.interval_coverage : The fraction of targets that lie in their intervals.
 
         Examples
         --------
@@ -128,20 +128,20 @@ class Predictor(Classifying):
             Targets of a Dataset are not used.
         output : int or str, optional
             The index of a column of :meth:`predict`, or the name of its class (with one output, of
-            class 1). The derivative is in the unit of that column. It may be left out if there is
+            class 1). The derivative is in the unit of that column. It may be omitted if there is
             only one.
         y : array-like, optional
-            Targets, in place of ``output``. The derivative is then that of the loss, the mean over
-            all samples. Without weights, n times as much is the derivative of each sample's own
-            loss. With a ``target_unit``, the loss is that of the standardised targets.
+            Targets, in place of ``output``. The result is then the derivative of the loss, a mean
+            over all samples. Without weights, multiply it by n to get the derivative of each
+            sample's own loss. With a ``target_unit``, the loss is that of the standardised targets.
         sample_weight : array-like of shape (n,), optional
             The weights of the samples in the loss.
 
         Returns
         -------
         array of shape (n, n_features)
-            In the library and on the device of ``X``, and of the type of the predictions. It is
-            dense, even if ``X`` is sparse. The network does not change.
+            In the library and on the device of ``X``, with the type of the predictions, and dense
+            even if ``X`` is sparse. The network does not change.
 
         Raises
         ------
@@ -149,8 +149,8 @@ class Predictor(Classifying):
             The network has not been trained.
         ValueError, TypeError
             ``output`` is not the index of an output or the name of its class, both ``output`` and
-            ``y`` are given, or the data do not fit. Or a layer computes something else in training
-            than in prediction, and does not define ``input_derivative``.
+            ``y`` are given, or the data do not fit. Or a layer computes differently in training and
+            in prediction, and does not define ``input_derivative``.
 
         Examples
         --------
@@ -172,11 +172,11 @@ class Predictor(Classifying):
         Parameters
         ----------
         batch_size : int, optional
-            By default the network's, or 512 if that is "auto".
+            By default the network's batch size, or 512 if that is "auto".
         n_samples : int, default 0
             The number of samples in the data, if known; no batch is larger. 0 means unknown.
         dtype : str, optional
-            The type of the features, e.g. ``"uint8"``; by default the network's.
+            The type of the features, e.g. ``"uint8"``; by default the network's type.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""What checking, planning and placing data has to know about a model."""
+"""The properties of a model that checking, planning for and placing its data needs."""
 
 import sys
 from dataclasses import replace
@@ -38,12 +38,12 @@ def sizes_of(model: TrainableModel) -> NetworkSizes:
 
 
 def request_of(model: TrainableModel) -> Request:
-    """Return what the memory plan for training a model has to take into account."""
+    """Return the request for a memory plan to train a model."""
     size = sys.maxsize if model.optimizer.takes_all_samples else model.batch_size
     return Request(sizes_of(model), size, model.memory_limit)
 
 
 def purpose_of(model: TrainableModel, backend: Backend) -> Purpose:
-    """Return what placing the training data of a model has to know about it."""
+    """Return the properties of a model that placing its training data needs."""
     intake = intake_of(model, backend)
     return Purpose(model.layers, intake, objective_of(model), request_of(model))

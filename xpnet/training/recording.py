@@ -1,4 +1,4 @@
-"""Callbacks that record a whole run, and when they are called."""
+"""Callbacks that record a whole training run, and the code that calls them."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ class Recorder(Callback):
     """Base of callbacks that record a whole run; each is called after all other callbacks."""
 
     def check(self, network: Any, run: Run) -> None:
-        """Refuse what could not be recorded, before any callback begins, or writes anything."""
+        """Refuse a run that could not be recorded, before any callback begins or writes."""
 
     def on_run_begin(self, network: Any, run: Run) -> None:
         """Run after ``on_train_begin`` or ``on_resume`` of all callbacks."""
@@ -23,11 +23,11 @@ class Recorder(Callback):
         """Run after ``on_epoch_end`` of all callbacks."""
 
     def on_cut(self, network: Any, run: Run) -> None:
-        """Run when an epoch was cut short; the network is as the last whole epoch left it."""
+        """Run when an epoch was cut short; the network has its state after the last whole epoch."""
 
 
 class Recording:
-    """The recorders among the callbacks of a training.
+    """Calls the recorders among the callbacks of a training run.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Recording:
         self._recorders = [each for each in callbacks if isinstance(each, Recorder)]
 
     def begin(self, columns: Sequence[str], ends: ExitStack, execution: dict[str, Any]) -> None:
-        """Let the callbacks begin, or go on with the states that they had.
+        """Call ``on_train_begin`` of the callbacks, or ``on_resume`` with their saved states.
 
         Parameters
         ----------
@@ -69,7 +69,7 @@ class Recording:
             recorder.on_run_begin(net, run)
 
     def note_epoch(self, is_last: bool) -> None:
-        """Let the recorders record a complete epoch, after all other callbacks."""
+        """Call the recorders after a complete epoch, after all other callbacks."""
         if self._recorders:
             run, stopped = self._run, self._network.stop_training
             run.has_ended = stopped
@@ -78,7 +78,7 @@ class Recording:
                 recorder.on_whole_epoch(self._network, run, is_last or stopped)
 
     def note_cut(self, before: Snapshot) -> None:
-        """Let the recorders record the last complete epoch, ``before`` the one that was cut."""
+        """Call the recorders with the network as it was ``before`` the epoch that was cut short."""
         if not self._recorders or self._network.history.epochs == self._run.first:
             return
         now = self._network.snapshot()

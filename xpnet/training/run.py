@@ -1,4 +1,4 @@
-"""A training as a whole, whether one call of ``fit`` does it or several that resume it."""
+"""A training run: one call of ``fit``, or several if it is resumed."""
 
 import copy
 import json
@@ -14,26 +14,26 @@ from .callback import Callback
 
 @dataclass
 class Run:
-    """A training from its first epoch on.
+    """A training run from its first epoch on.
 
     Attributes
     ----------
     first : int
-        How many epochs the history had when the run began.
+        The number of epochs in the history when the run began.
     conditions : dict
-        What must be the same when it is resumed, as values of JSON.
+        The settings and data that must be the same when the run is resumed, as JSON values.
     callbacks : sequence of Callback
         All except the recorders.
     origin : dict or None
         How the network was built when the run began; the first recorder sets it.
     execution : dict
-        How steps are taken. If this differs, results agree only to rounding.
+        How steps are taken. If this differs, the results agree only to rounding.
     states : list of dict
         The states of the callbacks at the end of the last whole epoch.
     has_ended : bool
-        Whether a callback has ended the run before its last epoch.
+        Whether a callback ended the run before its last epoch.
     source : Path or None
-        The folder from which it was resumed.
+        The folder from which the run was resumed.
     """
 
     first: int
@@ -46,7 +46,7 @@ class Run:
     source: Path | None = None
 
     def note_states(self) -> None:
-        """Copy the callbacks' states, as of the end of an epoch."""
+        """Copy the callbacks' states at the end of an epoch."""
         for each in self.callbacks:
             for name in each.state_names:
                 if not hasattr(each, name):
@@ -61,7 +61,7 @@ class Run:
         ]
 
     def note_execution(self, now: dict[str, Any]) -> None:
-        """Note how steps are taken; warn if a resumed run took them differently."""
+        """Record how steps are taken; warn if the run that is resumed took them differently."""
         before = self.execution
         different = [f"{k} ({v}, now {now.get(k)})" for k, v in before.items() if now.get(k) != v]
         if different:
@@ -82,7 +82,7 @@ def conditions_of(
     callbacks: Sequence[Callback],
     **settings: Any,
 ) -> dict[str, Any]:
-    """Return what must be the same when a run is resumed.
+    """Return the conditions that must be the same when a run is resumed.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def conditions_of(
     names = [type(each).__qualname__ for each in callbacks]
     training, validation = data
     given = {"training data": training, "validation data": validation, "callbacks": names}
-    plain: dict[str, Any] = json.loads(json.dumps(given | settings))  # as a checkpoint has them
+    plain: dict[str, Any] = json.loads(json.dumps(given | settings))  # as in a checkpoint
     return plain
 
 

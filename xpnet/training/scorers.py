@@ -20,10 +20,10 @@ _CLASSES = ("classes", "distributions", "probabilities", "binary")
 
 
 class ScikitLearnScorer(CollectedMetric):
-    """A scorer of scikit-learn, by its name; ``metric="neg_log_loss"`` makes one.
+    """A scikit-learn scorer, by name; ``metric="neg_log_loss"`` makes one.
 
-    scikit-learn computes it on the host, from all samples of an epoch at once: from predicted
-    classes, probabilities or numbers, as the scorer asks for. Larger scores are better.
+    scikit-learn computes it on the host from all samples of an epoch at once: from predicted
+    classes, probabilities or numbers, depending on the scorer. Larger scores are better.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class ScikitLearnScorer(CollectedMetric):
     ImportError
         scikit-learn is not installed.
     ValueError
-        It has no scorer of this name.
+        scikit-learn has no scorer of this name.
 
     Examples
     --------
@@ -83,7 +83,7 @@ class ScikitLearnScorer(CollectedMetric):
 
     @property
     def needs_probabilities(self) -> bool:
-        """Whether the scorer takes nothing but probabilities."""
+        """Whether the scorer accepts only probabilities."""
         return self._scorer()._response_method in ("predict_proba", ("predict_proba",))
 
     def _scorer(self) -> Any:
@@ -94,8 +94,8 @@ class ScikitLearnScorer(CollectedMetric):
     def of_samples(self, y_true: Array, y_pred: Array, weight: Array) -> Array:
         """Return the score of the samples whose weight is above 0.
 
-        If a class has no samples, the scorer is told all classes. If the score is not defined then,
-        it is NaN.
+        If a class has no samples, the scorer gets the labels of all classes. A score that is still
+        undefined is NaN.
 
         Warns
         -----
@@ -106,7 +106,7 @@ class ScikitLearnScorer(CollectedMetric):
         y, outputs, w = y[w > 0], outputs[w > 0], w[w > 0]
         if not w.size:
             return array_namespace(y_pred).sum(weight) + math.nan
-        network: Any = _Values()
+        network: Any = _Regressor()
         missing: list[int] = []
         if self.targets in _CLASSES or self.of_classes:
             has_scores = self.output_kind is None and not self.needs_probabilities
@@ -145,8 +145,8 @@ class ScikitLearnScorer(CollectedMetric):
         return score
 
 
-class _Values:
-    """A regressor of scikit-learn, whose features are the outputs of a network."""
+class _Regressor:
+    """Looks like a scikit-learn regressor; its features are the outputs of a network."""
 
     kind: ClassVar[str] = "regressor"
 
@@ -164,8 +164,8 @@ class _Values:
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
 
-class _Answers(_Values):
-    """A classifier of scikit-learn, whose features are the outputs of a network."""
+class _Classifier(_Regressor):
+    """Looks like a scikit-learn classifier; its features are the outputs of a network."""
 
     kind = "classifier"
 
@@ -175,11 +175,11 @@ class _Answers(_Values):
         excludes = kind in OF_CLASSES or targets in ("classes", "distributions")
         self._is_multilabel = n_outputs > 1 and not excludes
         self.classes_: Any = np.arange(max(n_outputs, 2))
-        if self._is_multilabel:  # as scikit-learn has it for several outputs with classes
+        if self._is_multilabel:  # as in scikit-learn's multilabel classifiers
             self.classes_ = [np.arange(2)] * n_outputs
 
     def classes_of(self, y: np.ndarray) -> np.ndarray:
-        """Return targets in the form of scikit-learn: classes, or rows of 0 and 1."""
+        """Return targets in scikit-learn's form: classes, or rows of 0 and 1."""
         if self._is_multilabel:
             return (y > 0.5).astype(np.int64)
         return y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.int64)
@@ -191,7 +191,7 @@ class _Answers(_Values):
         return to_host(predicted_classes(outputs, threshold))
 
 
-class _WithProbabilities(_Answers):
+class _WithProbabilities(_Classifier):
     """A classifier that predicts probabilities."""
 
     def predict_proba(self, outputs: np.ndarray) -> np.ndarray:
@@ -201,7 +201,7 @@ class _WithProbabilities(_Answers):
         return to_host(probabilities(outputs, kind))
 
 
-class _WithScores(_Answers):
+class _WithScores(_Classifier):
     """A classifier whose outputs are not known to be probabilities, but rank the samples."""
 
     def decision_function(self, outputs: np.ndarray) -> np.ndarray:
@@ -214,7 +214,7 @@ class _WithScores(_Answers):
 
 
 def scorer_names() -> list[str]:
-    """Return the names of scikit-learn's scorers, none if it is not installed."""
+    """Return the names of scikit-learn's scorers; [] if it is not installed."""
     if find_spec("sklearn") is None:
         return []
     from sklearn.metrics import get_scorer_names

@@ -21,12 +21,12 @@ VARIABLE = "XPNET_STEPS"
 
 
 def asked_steps(given: str | None) -> str:
-    """Return the setting ``steps``, or for None that of the environment variable XPNET_STEPS.
+    """Return the setting ``steps``; for None, the value of the environment variable XPNET_STEPS.
 
     Raises
     ------
     UnknownNameError
-        The variable has another value.
+        The variable is not a kind of steps.
     """
     if given is not None:
         return given

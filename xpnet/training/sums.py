@@ -48,7 +48,7 @@ class Sums:
         self.metrics = MetricSums(metrics, target_unit, loss)
 
     def add(self, batch: Batch, output: Array, loss: Array, step: int = 0) -> Array:
-        """Add a step's batch, or a piece of it; return its total weight."""
+        """Add a step's batch or micro-batch; return its total weight."""
         arguments = loss_arguments(batch, output)
         weight = self._loss_function.total_weight(*arguments)
         self._losses.append(loss)
@@ -58,7 +58,7 @@ class Sums:
         return weight
 
     def last_loss(self) -> Array | float:
-        """Return the loss of the last step, the mean of its pieces; on a GPU, without waiting."""
+        """Return the loss of the last step, a mean over micro-batches; do not wait for a GPU."""
         n = 1
         while n < len(self._losses) and self._steps[-1 - n] == self._steps[-1]:
             n += 1
@@ -69,7 +69,7 @@ class Sums:
         return sum(loss * part for loss, part in pairs) * inverse(weight)
 
     def take(self, other: "Sums") -> None:
-        """Replace the batches so far by those of other sums."""
+        """Replace these sums by other sums."""
         vars(self).update(vars(other))
 
     def add_losses(self, losses: Array, weights: Array, step: int) -> None:
@@ -93,7 +93,7 @@ class Sums:
             self.metrics.add(*given)
 
     def begin_part(self) -> None:
-        """Begin another part of the epoch, whose steps know nothing of the batches so far.
+        """Begin another part of the epoch, whose steps do not include the batches so far.
 
         Losses and weights are copied to the host, since the steps will overwrite their arrays; this
         waits for the device.
@@ -120,9 +120,9 @@ class Sums:
 
     @property
     def n_counted(self) -> int:
-        """How many batches of this part of the epoch have a weight above 0; waits for the device.
+        """The number of batches with a weight above 0 in this part; waits for the device.
 
-        The pieces of a batch count one each.
+        Each micro-batch counts as a batch.
         """
         return int(np.count_nonzero(_numbers(self._weights, self._backend)))
 
@@ -151,7 +151,7 @@ class Sums:
     def first_not_finite(self) -> tuple[str, float, int] | None:
         """Return the first loss or weight that is not finite: what it is, its value and its step.
 
-        It is None if all are finite. Waits for the device.
+        None if all are finite. Waits for the device.
         """
         for what, numbers in (
             ("the loss", self._all_losses()),
@@ -185,7 +185,7 @@ class MetricSums:
         The mean and the scale by which the targets were standardised, if they were. The metrics are
         computed in the targets' own unit, except for the losses of heads.
     loss : LossFunction, optional
-        The network's loss, which says which outputs a metric judges.
+        The network's loss, which determines the outputs that a metric evaluates.
 
     Attributes
     ----------
@@ -201,7 +201,7 @@ class MetricSums:
     ) -> None:
         self.names = list(map(name_of, metrics))
         self._of_heads = any(isinstance(each, HeadMetric) for each in metrics)
-        if self._of_heads and unit is not None:  # these return to the unit of their targets
+        if self._of_heads and unit is not None:  # HeadMetric converts units
             columns = [each if isinstance(each, tuple) else (each,) for each in unit]
             metrics = [m.in_unit(*columns) if isinstance(m, HeadMetric) else m for m in metrics]
         self.metrics, self._unit = list(metrics), unit
@@ -226,7 +226,7 @@ class MetricSums:
             each.begin_part()
 
     def set(self, statistics: Array) -> None:
-        """Replace the only metric's statistics by those of all batches so far in this part."""
+        """Set the only metric's statistics, of all batches so far in this part of the epoch."""
         self._summed[0].set(statistics)
 
     def add(self, *arguments: Array) -> None:
@@ -248,7 +248,7 @@ class MetricSums:
                 found[name] = next(summed).result()
                 continue
             together = self._joined() if together is None else together
-            found[name] = _of_all(metric, _judged(column, *together))
+            found[name] = _of_all(metric, _compared(column, *together))
         return found
 
     def _joined(self) -> tuple[Array, ...]:
@@ -258,7 +258,7 @@ class MetricSums:
         return self._in_unit(*arguments)
 
     def _in_unit(self, *arguments: Array) -> tuple[Array, ...]:
-        """Return targets, outputs and weights as metrics take them."""
+        """Return targets, outputs and weights in the unit that metrics expect."""
         if self._of_heads and self._unit is not None:
             return tuple(map(in_float64, arguments))
         return _in_unit(self._unit, *arguments)
@@ -282,7 +282,7 @@ class _Statistics:
         self._sums = statistics
 
     def add(self, *arguments: Array) -> None:
-        new = self._metric.statistics(*_judged(self._column, *arguments))
+        new = self._metric.statistics(*_compared(self._column, *arguments))
         if self._sums is None:
             # A copy, since it may be the output itself, which the next step overwrites.
             self._sums = array_namespace(new).asarray(new, copy=True)
@@ -294,7 +294,7 @@ class _Statistics:
 
 
 def _of_all(metric: OneMetric, arguments: tuple[Array, ...]) -> float:
-    """Return a metric of all samples: a user's function, or one of ours, in float64."""
+    """Return a metric of all samples; metrics other than users' functions get float64."""
     if isinstance(metric, Metric):
         wide = map(in_float64, arguments)
         return _number(metric.result(metric.statistics(*wide)))
@@ -308,8 +308,8 @@ def _of_all(metric: OneMetric, arguments: tuple[Array, ...]) -> float:
         ) from error
 
 
-def _judged(column: int | None, *arguments: Array) -> tuple[Array, ...]:
-    """Return targets, outputs and weights with one column of the first two, unless it is None."""
+def _compared(column: int | None, *arguments: Array) -> tuple[Array, ...]:
+    """Return the arguments with only one column of targets and outputs, unless it is None."""
     if column is None:
         return arguments
     part = slice(column, column + 1)
@@ -331,7 +331,7 @@ def _number(x: Any) -> float:
 
 
 def loss_arguments(batch: Batch, output: Array) -> tuple[Array, ...]:
-    """Return the arguments for losses and metrics, with weights only if there are some.
+    """Return the arguments for losses and metrics, with weights only if there are any.
 
     A user's loss or metric may have no parameter for weights.
     """
@@ -345,7 +345,7 @@ def metric_arguments(
 ) -> tuple[Array, ...]:
     """Return the arguments for metrics, with weight 0 for samples that the loss ignores.
 
-    Losses in the place of metrics take all outputs; metrics take those that they can compare.
+    Losses given as metrics take all outputs; metrics take the outputs that they can compare.
     """
     weight = loss.metric_weight(*arguments)
     y, output = arguments[:2]

@@ -1,4 +1,4 @@
-"""The unit of a regression's targets.
+"""The unit of regression targets.
 
 Networks usually compute in float32, which has 7 digits. Targets far from 0, such as Unix time in
 seconds, need more digits for their differences. A network with a ``target_unit`` is trained on
@@ -25,7 +25,7 @@ Unit = tuple[Numbers, Numbers]
 """Mean and scale of the targets: one of each, or one for each column."""
 
 _EXACT = 2**53
-"""float64 holds every whole number up to this one."""
+"""float64 holds every integer up to this one."""
 
 _LOW_BITS = 0x7FF
 """The lowest 11 bits of a 64-bit integer, which float64 cannot always hold."""
@@ -58,7 +58,7 @@ def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
         raise ValueError(
             f"target_unit={shown(given)} is for losses whose targets are values, such as "
             f"MeanSquaredError, but {type(loss).__name__} takes "
-            f"{loss.targets or 'unknown targets'}: leave target_unit out"
+            f"{loss.targets or 'unknown targets'}: omit target_unit"
         )
     return (mean[0], scale[0]) if len(mean) == 1 else (tuple(mean), tuple(scale))
 
@@ -149,7 +149,7 @@ def _is_row(given: Any) -> bool:
 
 
 def _numbers(given: Any) -> list[float]:
-    """Return a number, or a sequence of some, as a list of floats; NaN for anything else."""
+    """Return a number or a sequence of numbers as a list of floats; NaN for anything else."""
     if is_array(given) and given.ndim:
         given = to_host(given).tolist()
     several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
@@ -157,20 +157,20 @@ def _numbers(given: Any) -> list[float]:
 
 
 def check_columns(unit: Unit | None, n_targets: int) -> None:
-    """Refuse a unit with another number of means and scales than there are targets."""
+    """Refuse a unit whose number of means and scales is not the number of targets."""
     if unit is not None and isinstance(unit[0], tuple) and len(unit[0]) != n_targets:
         raise ValueError(
             f"target_unit has {len(unit[0])} means and scales, but the targets have {n_targets} "
-            "column(s): expected one of each for each column, or two numbers for all of them"
+            "column(s): expected a mean and a scale per column, or one pair for all columns"
         )
 
 
 def check_losses_as_metrics(metrics: Sequence[Any], unit: Unit | None) -> None:
-    """Refuse losses given as metrics, if the other metrics or the unit do not go with them."""
+    """Refuse losses given as metrics if they cannot be combined with other metrics or the unit."""
     losses = [each for each in metrics if isinstance(each, LossFunction)]
     if unit is not None and any(isinstance(each, Heads) for each in losses):
         raise ValueError(
-            "Heads as a metric does not go with target_unit: evaluate returns the loss of "
+            "Heads as a metric does not work with target_unit: evaluate returns the loss of "
             "standardised targets, and the loss of each head"
         )
     metric = next((each for each in losses if not each.predicts_outputs), None)
@@ -183,9 +183,9 @@ def check_losses_as_metrics(metrics: Sequence[Any], unit: Unit | None) -> None:
         )
     if unit is not None:
         raise ValueError(
-            f"{type(metric).__name__} as a metric does not go with target_unit: it is computed "
-            "from the outputs, which are in another unit than the targets. For standardised "
-            "targets, the history's loss has it"
+            f"{type(metric).__name__} as a metric does not work with target_unit: it is computed "
+            "from the outputs, which are in another unit than the targets. The history's loss "
+            "is that of standardised targets"
         )
 
 
@@ -200,7 +200,7 @@ def standardised(y: Array, unit: Unit) -> np.ndarray:
     host, (mean, scale) = to_host(y), map(np.asarray, unit)
     check_columns(unit, host.shape[1] if host.ndim == 2 else 1)
     values = host.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # refused below, in words
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below, with a message
         if host.dtype.kind in "iu" and values.size and np.abs(values).max() > _EXACT:
             low = host & _LOW_BITS  # added separately, so that no digit is lost
             result: np.ndarray = (host - low).astype(np.float64) - mean + low.astype(np.float64)
@@ -225,7 +225,7 @@ def in_own_unit(values: Array, unit: Unit | None, loss: LossFunction | None = No
     values : array of shape (n, n_targets), or outputs of shape (..., n_outputs)
     unit : tuple
     loss : LossFunction, optional
-        Given for outputs, of which it makes what ``predict`` returns.
+        Given if the values are outputs: turns them into what ``predict`` returns.
     """
     values = in_float64(values)
     if unit is None:
@@ -271,7 +271,7 @@ limits are not enough for a warning.
 """
 
 _SAMPLED = 1 << 14
-"""About how many of the targets are used to judge their size."""
+"""The approximate number of targets used to judge their size."""
 
 
 def warn_of_size(
@@ -294,8 +294,8 @@ def warn_of_size(
     reached : float
         The training loss of the last epoch, without penalties; NaN if no sample counted.
     dtype : str
-        The network's type. If it has too few digits for the targets, there has been a warning
-        already, and there is no second one.
+        The network's type. If it has too few digits for the targets, a warning has been given
+        before, and none is given here.
     head : str, optional
         The name of the head whose targets and loss these are.
     """

@@ -1,4 +1,4 @@
-"""A model with the settings of its training, and with what training records."""
+"""A model with the settings and the records of its training."""
 
 from typing import Any, ClassVar, Self
 
@@ -16,16 +16,16 @@ from .averaging import Average
 from .history import History
 from .memory import MemoryPlan
 from .metric_settings import OneMetric, by_head, metrics_for, several, warn_of_same_name
-from .other_heads import has_same_outputs, names_for, reads_alike
+from .other_heads import has_same_outputs, interprets_alike, names_for
 from .settings import CHECKS
 from .target_unit import Unit, unit_for, units_of_heads
 
 
 class _OfOutputs:
-    """An attribute that describes the outputs; it is ``without`` while last layers are removed."""
+    """An attribute that describes the outputs; it is ``fallback`` while last layers are removed."""
 
-    def __init__(self, without: Any) -> None:
-        self._without = without
+    def __init__(self, fallback: Any) -> None:
+        self._fallback = fallback
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -33,16 +33,16 @@ class _OfOutputs:
     def __get__(self, model: Any, owner: type | None = None) -> Any:
         if model is None:
             return self
-        return self._without if model.is_shortened else vars(model)[self._name]
+        return self._fallback if model.is_shortened else vars(model)[self._name]
 
     def __set__(self, model: Any, value: Any) -> None:
         vars(model)[self._name] = value
 
 
 class TrainableModel(Model):
-    """What the trainer reads and writes: a model, its settings, its history.
+    """The state that the trainer reads and writes: a model, its settings, its history.
 
-    :class:`~xpnet.NeuralNetwork` describes the settings, and gives them their values.
+    :class:`~xpnet.NeuralNetwork` documents the settings, and sets their values.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class TrainableModel(Model):
     last_plan : MemoryPlan or None
         The memory that the last training needed.
     average : Average or None
-        While a :class:`~xpnet.callbacks.WeightAverage` takes part in training, its average.
+        The average that a :class:`~xpnet.callbacks.WeightAverage` keeps during training.
     stop_training : bool
         Whether to end training after this epoch; a callback may set it.
     feature_names, class_names, label_name
@@ -61,9 +61,9 @@ class TrainableModel(Model):
     has_text_labels : bool
         Whether the training data had text labels, whose classes the library has numbered.
     categories : dict of str to list
-        The categories of the features by name; also those that have become columns.
+        The categories of the features by name, including features encoded as columns.
     fill_values : dict of str or int to float or str
-        What replaces missing cells, by feature.
+        The value for missing cells of each feature.
     drops_missing : bool
         Whether rows with missing cells were dropped from the training data.
     """
@@ -107,7 +107,7 @@ class TrainableModel(Model):
         """Set an attribute to a checked value, and update the attributes that depend on it."""
         held = vars(self)
         if name == "loss" and "metric" in held:
-            self._follow(value)
+            self._adapt_to_loss(value)
         if name == "target_unit" and held.get(name, value) != value:
             self._is_fitted = False  # its outputs are in the old unit
         if name == "metric" and held.get("history"):
@@ -116,8 +116,8 @@ class TrainableModel(Model):
         if name in ("randomness", "shuffle") and {"randomness", "shuffle"} <= held.keys():
             self.orders = Orders(self.randomness, self.shuffle)
 
-    def _follow(self, loss: LossFunction) -> None:
-        """Fit the metrics, the unit and the names of the classes to another loss."""
+    def _adapt_to_loss(self, loss: LossFunction) -> None:
+        """Adapt the metrics, the unit and the class names to another loss."""
         if self.is_shortened:
             self.check_layers()  # the outputs are now what the new loss says
         old = self.loss
@@ -129,9 +129,9 @@ class TrainableModel(Model):
         if self._ends_as_trained:
             # Otherwise an output would stand for another target than the one it was trained on.
             self._is_fitted &= all_kept and has_same_outputs(old, loss)
-        # Outputs of hidden layers have no unit, whatever the loss takes them for.
+        # Outputs of hidden layers have no unit, whatever the loss expects.
         may_end = self._ends_as_trained or self.target_unit is None
-        self._ends_as_trained = may_end and reads_alike(old, loss, self._ends_as_trained)
+        self._ends_as_trained = may_end and interprets_alike(old, loss, self._ends_as_trained)
 
     def _argument(self, name: str) -> Any:
         value = super()._argument(name)
@@ -147,8 +147,8 @@ class TrainableModel(Model):
         """Undo all training: restore the optimizer, clear the history, initialise all parameters.
 
         With a ``seed``, the parameters get the same initial values as before. Without one, they
-        get new random values. Parameters that a layer brought with it when it was added are
-        initialised, too. Frozen layers keep their parameters.
+        get new random values. Parameters that a layer had when it was added are initialised too.
+        Frozen layers keep their parameters.
         """
         super().reset()
         self.history = History()
@@ -156,7 +156,7 @@ class TrainableModel(Model):
         return self
 
     def snapshot(self) -> Snapshot:
-        """Return a copy of all that training changes, whose ``restore`` brings it back."""
+        """Return a copy of everything that training changes; its ``restore`` undoes the changes."""
         found = super().snapshot()
         if self.average is not None:
             found.add(self.average, self.average.state_names)
@@ -182,7 +182,7 @@ class TrainableModel(Model):
     def metrics(self) -> tuple[OneMetric, ...]:
         """The loss of each head, if there are heads, and the network's metrics; may be empty.
 
-        ``metric`` is what was given.
+        ``metric`` has only the metrics that the user gave.
         """
         return (*self.loss.metrics(), *several(self.metric))
 
@@ -193,9 +193,9 @@ class TrainableModel(Model):
 
     @property
     def ends_as_trained(self) -> bool:
-        """Whether the outputs are those that the loss was trained with, or that it was set for.
+        """Whether the outputs are those that the loss was trained with or set for.
 
-        They are not after the last layers were removed, nor in a slice without the last layers.
+        False after the last layers were removed, and in a slice without the last layers.
         """
         return self._ends_as_trained and not self.is_shortened
 
@@ -204,13 +204,13 @@ class TrainableModel(Model):
         """Whether the parameters have been trained with the present layers and target unit.
 
         A network from which last layers were removed predicts the outputs of those that are left,
-        unless it has a target unit or a loss that would turn them into something else.
+        unless its target unit or its loss would transform them.
         """
         return self._is_fitted and (self.predicts_outputs or self.ends_as_trained)
 
     @property
     def is_trained(self) -> bool:
-        """Whether the parameters have been trained, whatever the loss takes the outputs for."""
+        """Whether the parameters have been trained, however the loss interprets the outputs."""
         return self._is_fitted
 
     @property
@@ -227,12 +227,12 @@ class TrainableModel(Model):
         return self._begins_trained
 
     def check_layers(self) -> None:
-        """Refuse layers that were not added; forget the labels of last ones that were removed."""
+        """Refuse layers not added by ``add``; forget the labels if the last layers were removed."""
         if self.is_shortened:
             self._ends_as_trained = False
             self.label_name = self.class_names = None
             self.has_text_labels = False
-        if self.is_shortened and not self.layers:  # new ones have learned nothing
+        if self.is_shortened and not self.layers:  # new layers have learned nothing
             self._begins_trained = False
             self.feature_names, self.categories, self.fill_values = None, {}, {}
         super().check_layers()

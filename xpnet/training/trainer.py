@@ -24,7 +24,7 @@ from ..backends.cpu.blas_sleep import let_threads_sleep
 from ..common.direction import direction_of
 from ..layers import Layer
 from .averaged import Averaged
-from .callback import Callback, hears_batches
+from .callback import Callback, has_batch_hook
 from .errors import DivergedError, NotFiniteError
 from .evaluation import evaluate, outputs
 from .feeding.arrays import Arrays
@@ -62,7 +62,7 @@ class Trainer:
         The number of epochs between evaluations of the validation data. They are always evaluated
         after the last epoch.
     run : Run, optional
-        The training of which this is a part; by default a new one.
+        The run that this call begins or resumes; by default a new run.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class Trainer:
         self.training, self.validation = placed.training, placed.validation
         self.interruption, self._entered = Interruption(), ExitStack()
         self._averaged = Averaged(network, placed, callbacks, self._run.first)
-        self._every = network.accumulate  # of this fit
-        self._listeners = [each for each in callbacks if hears_batches(each)]
+        self._every = network.accumulate  # fixed for this fit
+        self._listeners = [each for each in callbacks if has_batch_hook(each)]
         self._columns = _columns(network, self.validation is not None)
         self._make_steps()
 
@@ -102,7 +102,7 @@ class Trainer:
         net, run = self.network, self._run
         done = net.history.epochs
         end = max(run.first + epochs, done)
-        if done == run.first < end:  # not a training that is resumed
+        if done == run.first < end:  # not when resuming
             warn_of_ended_schedule(net, end)
         n_steps = self._placed.n_steps
         self._last, net.stop_training = end - 1, False
@@ -119,7 +119,7 @@ class Trainer:
             self._recording.begin(self._columns, ends, _execution(net, self.steps, self.training))
             for epoch in range(done, done if run.has_ended else end):  # (10) for all epochs
                 try:
-                    self._run_epoch_in_memory(epoch, bar)
+                    self._run_epoch_with_retries(epoch, bar)
                 except DivergedError as error:
                     if any([each.on_diverged(net, error) for each in self._callbacks]):
                         return
@@ -137,8 +137,8 @@ class Trainer:
                 if net.stop_training:
                     return
 
-    def _run_epoch_in_memory(self, epoch: int, bar: Any) -> None:
-        """Train for an epoch; if memory runs out, begin again with batches in smaller pieces."""
+    def _run_epoch_with_retries(self, epoch: int, bar: Any) -> None:
+        """Train for an epoch; if memory runs out, restart it with smaller micro-batches."""
         while True:
             try:
                 self._run_epoch(epoch, bar)
@@ -147,7 +147,7 @@ class Trainer:
                 rows = rows_after(error, self.network, self.training, self.plan, epoch)
                 if rows is None:
                     raise
-            self._entered.close()  # first of all, which frees memory
+            self._entered.close()  # before anything else, to free memory
             self._placed = self._placed.in_pieces(sizes_of(self.network), rows)
             self._remake_steps()
 
@@ -168,11 +168,11 @@ class Trainer:
                 with self._averaged.validating():
                     row |= _validate(net, self.validation, due and not self._is_cut, row)
             if self._is_cut:
-                self._entered.close()  # no step is left to take
+                self._entered.close()  # no steps are left
                 self._recording.note_cut(before)
             elif not math.isnan(watched := row.get("val_loss", row["loss"])):
                 net.optimizer.schedule.observe(watched)
-        except BaseException as error:  # a second Ctrl-C, too
+        except BaseException as error:  # including a second Ctrl-C
             before.restore()
             if isinstance(error, DivergedError):
                 _refuse_made_codes(net, self.training, error)
@@ -235,9 +235,9 @@ class Trainer:
                     yield done
 
     def _begin_part(self, sums: Sums, larger: Arrays | None = None) -> None:
-        """Store what the steps have learned so far in this epoch, and make room for more.
+        """Store the results of the steps so far in this epoch, and make room for more steps.
 
-        New steps are made for ``larger``, a batch for which the present ones have no room.
+        If a batch is ``larger`` than the buffers of the current steps, new steps are made for it.
         """
         self.steps.end_epoch()
         sums.begin_part()
@@ -250,10 +250,10 @@ class Trainer:
 
 @contextmanager
 def trained_once(network: TrainableModel) -> Iterator[None]:
-    """Refuse to train a network that is being trained, by a callback's fit or another thread."""
+    """Refuse to train a network that is already being trained."""
     if _BEING_TRAINED.setdefault(id(network), mine := object()) is not mine:  # in one operation
         raise RuntimeError(
-            "this network is being trained already, by another thread or by the fit that has "
+            "this network is already being trained, by another thread or by the fit that "
             "called this callback: wait until that fit ends, or train copy.deepcopy(net)"
         )
     try:
@@ -272,7 +272,7 @@ _BEING_TRAINED: dict[int, object] = {}
 
 
 def _check_finite(network: TrainableModel, sums: Sums) -> None:
-    """Refuse losses and weights that are not finite; waits for the device."""
+    """Refuse losses and weights that are not finite; wait for the device."""
     if (found := sums.first_not_finite()) is not None:
         raise NotFiniteError(*found)
     if not network.parameters.values.all_finite():
@@ -282,7 +282,7 @@ def _check_finite(network: TrainableModel, sums: Sums) -> None:
 def _validate(
     network: TrainableModel, data: Data, due: bool, row: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return loss and metrics of the validation data, or NaN if they are not due."""
+    """Return the loss and metrics of the validation data, or NaN if no evaluation is due."""
     if not due:
         return dict.fromkeys(
             ["val_loss", *(f"val_{name_of(m)}" for m in network.metrics)], math.nan
@@ -293,7 +293,7 @@ def _validate(
 
 
 def _report(network: TrainableModel, columns: Sequence[str], epochs: int) -> None:
-    """Print a line about the last epoch if the network is verbose, and log it."""
+    """Log a line about the last epoch; print it if the network is verbose."""
     if network.verbose:
         print(_line(network.history, columns, epochs))
     if _LOG.isEnabledFor(logging.INFO):
@@ -320,7 +320,7 @@ def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[
 
 
 def _execution(network: TrainableModel, steps: Steps, training: Any) -> dict[str, Any]:
-    """Return what the rounding of results depends on, and the order of streamed samples."""
+    """Return the settings that affect the rounding of results or the order of streamed samples."""
     plan = steps.plan
     execution: dict[str, Any] = {
         "device": network.backend.device_name,
@@ -390,20 +390,20 @@ class _NoBar(AbstractContextManager[Any]):
 
 
 def _refuse_made_codes(network: TrainableModel, training: Any, error: DivergedError) -> None:
-    """Refuse numbers that are not codes, for which an embedding in the network gives NaN."""
+    """Raise if layers have computed numbers that are not codes, which embeddings turn into NaN."""
     if not makes_codes(network.layers):
         return
-    if isinstance(training, Batches):  # which are gone
+    if isinstance(training, Batches):  # already consumed
         error.add_note(
-            "An embedding gives NaN for numbers that are not codes: the layers before it may "
-            "have computed such numbers. net.predict(X) of a batch says which"
+            "An embedding returns NaN for numbers that are not codes: the layers before it may "
+            "have computed such numbers. Call net.predict(X) on a batch to find them"
         )
         return
     deque(outputs(network, training), maxlen=0)
 
 
 def _shown(history: History, columns: Sequence[str]) -> dict[str, str]:
-    """Return the last epoch's losses and metrics as text, without columns of an earlier fit."""
+    """Format the last epoch's losses and metrics, without columns of an earlier fit."""
     hidden = ("epoch", "learning_rate", "seconds")
     return {
         name: f"{value:.4f}"

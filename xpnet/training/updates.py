@@ -1,4 +1,4 @@
-"""The updates of an epoch: after which steps they come, and with which learning rates."""
+"""The updates of an epoch: which steps they follow, and their learning rates."""
 
 import copy
 from typing import Any
@@ -15,7 +15,7 @@ from .trainable import TrainableModel
 
 
 def rate_after_end(model: TrainableModel) -> float | None:
-    """Return the rate at which a schedule has ended, if it is almost 0; otherwise None."""
+    """Return the final rate of a schedule that has ended at almost 0; otherwise None."""
     schedule, done = model.optimizer.schedule, model.history.epochs
     if not done or type(schedule) is ConstantLearningRate or not is_of_this_package(type(schedule)):
         return None
@@ -47,7 +47,7 @@ def warn_of_ended_schedule(model: TrainableModel, end: int) -> None:
 
 
 def _lengthened(schedule: Schedule, end: int) -> Any:
-    """Return a schedule stretched over ``end`` epochs; None if it has no number of epochs."""
+    """Return a schedule stretched to ``end`` epochs; None if it has no number of epochs."""
     longer: Any = copy.copy(schedule)
     if isinstance(schedule, Decay):
         longer.epochs = end
@@ -60,7 +60,7 @@ def _lengthened(schedule: Schedule, end: int) -> Any:
 
 
 _ENDED = 1e-2
-"""A schedule that stays below this share of its highest rate trains almost nothing."""
+"""A schedule that stays below this fraction of its highest rate trains almost nothing."""
 
 
 class Updates:
@@ -77,7 +77,7 @@ class Updates:
         The number of steps in the epoch, if it is known.
     every : int, default 1
     average : Average, optional
-        Of the parameters after each update.
+        An average of the parameters after each update.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class Updates:
     weight : float or 0-d array
         The total weight of the batches since the last update; formula steps add to it.
     pending : int
-        How many steps have come since the last update; formula steps count them.
+        The number of steps since the last update; formula steps count them.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Updates:
         return self._model.optimizer  # which a callback may have replaced
 
     def _progress(self, step: int) -> float:
-        """Return the epoch and its fraction at which the update after a step takes its rate."""
+        """Return the time, in epochs, at which the update after a step takes its rate."""
         if self._n_steps is None:
             raise ValueError(
                 f"{self._optimizer.schedule!r} changes the learning rate at each step, for which "
@@ -116,7 +116,7 @@ class Updates:
                 "schedule by_step=False"
             )
         n = -(-self._n_steps // self.every)
-        # A user's batches may be more than their ``len`` says.
+        # There may be more batches than their ``len`` says.
         return self._epoch + min(step // self.every, n - 1) / n
 
     def set_rate(self, step: int) -> None:
@@ -135,13 +135,13 @@ class Updates:
         return found
 
     def follow(self, step: int, n: int) -> np.ndarray:
-        """Return for each of ``n`` steps from ``step`` on whether an update comes after it."""
+        """Return whether an update follows each of ``n`` steps from ``step`` on."""
         steps = np.arange(step + 1, step + n + 1)
         found: np.ndarray = (steps % self.every == 0) | (steps == self._n_steps)
         return found
 
     def shares(self, step: int, n: int) -> np.ndarray:
-        """Return the weight in the average of the parameters after each of ``n`` steps, or 0."""
+        """Return each step's share in the average of the parameters; 0 without an update."""
         found = np.zeros(n)
         if self._average is not None:
             updates = self.follow(step, n)

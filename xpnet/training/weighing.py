@@ -19,7 +19,7 @@ from ..losses.head_metrics import Head, HeadMetric
 from .checks import blaming
 
 _PIECE = 1 << 18
-"""How many numbers are in memory at a time, to save memory with large data."""
+"""The most numbers that are processed at a time, to save memory with large data."""
 
 
 def balanced_loss(
@@ -30,9 +30,9 @@ def balanced_loss(
     anew: bool = True,
     class_names: Any = None,
 ) -> LossFunction:
-    """Return a copy of a loss with the class weights that the data decide, or the loss itself.
+    """Return a copy of a loss with class weights computed from the data, or the loss itself.
 
-    These are balanced weights, and weights by class name.
+    Computed weights are balanced weights and weights by class name.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ def balanced_loss(
     sample_weight : array of shape (n,) or None
     n_outputs : int
     anew : bool, default True
-        Whether to replace weights that the loss has from earlier data.
+        Whether to replace weights that were computed from earlier data.
     class_names : list of str, or dict of str to list of str, optional
-        The names of the classes; with several heads, a dict of those of each.
+        The names of the classes; with several heads, a dict by head.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def ordered_loss(loss: LossFunction, class_names: Any) -> LossFunction:
 
 
 def ordered_metric(metric: Any, loss: LossFunction, class_names: Any) -> Any:
-    """Return a metric that is a loss, or that of a head, as :func:`ordered_loss` does."""
+    """Apply :func:`ordered_loss` to a metric that is a loss, or the loss of a head."""
     if isinstance(metric, LossFunction):
         return ordered_loss(metric, class_names)
     if isinstance(metric, HeadMetric) and isinstance(metric.metric, LossFunction):
@@ -108,7 +108,7 @@ def ordered_metric(metric: Any, loss: LossFunction, class_names: Any) -> Any:
 
 
 def heads_of(metrics: Sequence[Any], loss: LossFunction) -> list[str]:
-    """Return the names of the heads that metrics judge; a function judges all of them."""
+    """Return the names of the heads that metrics evaluate; a function evaluates all heads."""
     parts = loss.parts if isinstance(loss, Heads) else {}
     judged = [each.targets for each in metrics if isinstance(each, HeadMetric)]
     if len(judged) < len(metrics):
@@ -125,7 +125,7 @@ def _samples_of(head: Head, y: Array, sample_weight: Array | None) -> tuple[Arra
 
 
 def refuse_balanced(loss: LossFunction) -> None:
-    """Refuse class weights that depend on the data for batches, which are not known in advance."""
+    """Refuse class weights computed from all data if batches are given."""
     losses = [each for each, *_ in loss.heads.values()] if isinstance(loss, Heads) else [loss]
     for each in losses:
         if isinstance(each, ClassWeightedLoss) and each.fits_weights:
@@ -149,9 +149,9 @@ def check_total_weight(
     may_be_zero: bool = False,
     one_of: Sequence[str] | None = None,
 ) -> bool:
-    """Refuse data in which no sample counts, or weights that the network's type cannot hold.
+    """Refuse data in which all weights are 0, or weights that the network's type cannot hold.
 
-    With several heads, samples must count in each of them, or in one of those that are named.
+    With several heads, each head must have samples that count, or one of the heads in ``one_of``.
 
     Parameters
     ----------
@@ -166,12 +166,12 @@ def check_total_weight(
     may_be_zero : bool, default False
         Whether all weights may be 0, as in one of many batches.
     one_of : sequence of str, optional
-        Heads of which one must have samples that count; the others need none.
+        Heads of which at least one must have samples that count; other heads need none.
 
     Returns
     -------
     bool
-        Whether a sample counts.
+        Whether any sample counts.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Data onto the device: placed as a whole or streamed, and the batches of them."""
+"""Move data to the device, as a whole or as a stream, and take batches from them."""

@@ -32,7 +32,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Arrays(ABC):
-    """A data set whose batches are taken from arrays; the base of one class for each form of X.
+    """Base of data sets whose batches are taken from arrays; a subclass for each form of X.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Arrays(ABC):
         return True
 
     def sample(self, own: bool = False) -> tuple[Self, int]:
-        """Return arrays like those of every chunk, from which steps can be made.
+        """Return arrays with the shapes and types of every chunk, from which steps can be made.
 
         Parameters
         ----------
@@ -69,7 +69,7 @@ class Arrays(ABC):
         -------
         arrays : Arrays
         held : int
-            The bytes that they take besides the data.
+            The bytes that the arrays take in addition to the data.
         """
         return self, 0
 
@@ -94,7 +94,7 @@ class Arrays(ABC):
         workspace : Workspace, optional
             Holds the features of a batch, which are valid until the next batch is taken.
         index : int array, optional
-            A copy of ``order`` on the network's device, if there is one already.
+            A copy of ``order`` on the network's device, if one exists.
         """
         if order is None:
             yield from self._in_order(size)
@@ -132,7 +132,7 @@ class DenseArrays(Arrays):
     Attributes
     ----------
     keeps_type : bool, default False
-        Whether batches keep the type of ``X`` instead.
+        Whether batches keep the type of ``X`` instead of taking the network's.
     """
 
     keeps_type: bool = False
@@ -141,7 +141,7 @@ class DenseArrays(Arrays):
         """Return the features of consecutive samples, as in a batch."""
         X = self.X[part, ...]
         if isinstance(X, np.ndarray):
-            X.flags.writeable = False  # of this view only: the user's array stays writeable
+            X.flags.writeable = False  # only this view: the user's array stays writeable
         return self.backend.asarray(X, None if self.keeps_type else self.backend.dtype)
 
     def _gathered(self, order: np.ndarray, index: Array, workspace: Workspace | None) -> Array:
@@ -155,7 +155,7 @@ class DenseArrays(Arrays):
 
 @dataclass(frozen=True)
 class SparseArrays(Arrays):
-    """Features in a CSR matrix of the backend's library, whose batches are sparse as well."""
+    """Features in a CSR matrix of the backend's library; batches are sparse, too."""
 
     def sliced(self, part: slice) -> Any:
         """Return the features of consecutive samples, as in a batch."""
@@ -167,7 +167,7 @@ class SparseArrays(Arrays):
 
 @dataclass(frozen=True)
 class UnpackedArrays(Arrays):
-    """Features in a CSR matrix of SciPy on the host, whose batches are made dense and moved.
+    """Features in a SciPy CSR matrix on the host; batches are made dense, then moved.
 
     Attributes
     ----------

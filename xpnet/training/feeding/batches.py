@@ -1,4 +1,4 @@
-"""Batches that a user's code makes as training goes on; each is one step."""
+"""Batches that a user's code makes during training; each is one step."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -17,17 +17,17 @@ from .passes import Passes
 from .placing import place
 
 Read = Callable[[str, Any], tuple[Dataset, Array]]
-"""Takes the name of a batch, for messages, and the batch; returns it, checked, and its targets."""
+"""Takes a batch's name for messages and the batch; returns the checked batch and its targets."""
 
 
 @dataclass(frozen=True)
 class _Room:
-    """The largest batch that the steps can take, and the type of its features."""
+    """The capacity of the steps' buffers: the largest batch, and the type of its features."""
 
     dtype: Any
     rows: int
     entries: int
-    """How many numbers sparse features may store; 0 for dense ones."""
+    """The most stored numbers of sparse features; 0 for dense features."""
 
     def holds(self, other: "_Room") -> bool:
         """Whether there is room for a batch that needs ``other``."""
@@ -36,7 +36,7 @@ class _Room:
 
 
 class Batches:
-    """A training set that comes batch by batch; each batch is a chunk of one step.
+    """A training set that arrives batch by batch; each batch is a chunk of one step.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Batches:
     def chunks(
         self, orders: Orders, epoch: int
     ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
-        """Yield each batch of an epoch, and the order of its samples, which is their own."""
+        """Yield each batch of an epoch; its samples keep their order."""
         for name, item in self._passes.epoch():
             arrays, self._next = self._next, None
             if arrays is None:
@@ -92,7 +92,7 @@ class Batches:
             yield arrays, np.arange(len(arrays))
 
     def pass_over(self, epochs: int) -> None:
-        """Take the batches of some epochs, and drop them: a resumed training has had them."""
+        """Take and drop the batches of the first epochs, which a resumed run has already used."""
         for _ in range(epochs):
             for _ in self._passes.epoch():
                 self._next = None
@@ -102,10 +102,10 @@ class Batches:
         return self._room.holds(_needed(arrays))
 
     def make_room(self, arrays: Arrays) -> int:
-        """Make room for a batch in :meth:`sample`; return how many rows there is room for."""
+        """Make room for a batch in :meth:`sample`; return the most rows that a batch may have."""
         needed, old = _needed(arrays), self._room
         entries = old.entries
-        if needed.entries > entries:  # twice, so that slightly larger batches need no new steps
+        if needed.entries > entries:  # doubled, so that slightly larger batches need no new steps
             entries = 2 * needed.entries
         self._room = _Room(needed.dtype, max(old.rows, needed.rows), entries)
         self._sample = arrays
@@ -122,16 +122,16 @@ class Batches:
         elif isinstance(given, DenseArrays):
             X = _padded(X, rows)
             made = [y, weight, X]
-        else:  # steps that need room do not take these
+        else:  # not used by steps that need room
             return given, 0
         arrays = replace(given, X=X, y=y, sample_weight=weight)
         return arrays, sum(each.nbytes for each in made if each is not None)
 
     def _placed(self, data: Dataset, y: Array) -> Arrays:
-        """Return a batch on the device, in the type that all batches have there."""
+        """Move a batch to the device, in the type that all batches have there."""
         arrays: Any = place(data, self._intake, y, read=True)
         # A new array object for each batch: steps assume that the same object holds the same
-        # numbers, but a user's code may write each batch into the arrays of the one before.
+        # numbers, but a user's code may write each batch into the arrays of the previous batch.
         arrays = replace(arrays, y=arrays.y[...])
         if isinstance(arrays, DenseArrays):
             backend = arrays.backend
@@ -143,14 +143,14 @@ class Batches:
         return placed
 
     def _check_kind(self, data: Dataset, y: Array) -> None:
-        """Refuse a batch of another kind than the first."""
+        """Refuse a batch of a different kind from the first."""
         for (what, own), first in zip(_kind(data, y).items(), self._kind.values(), strict=True):
             if own != first:
                 raise ValueError(f"{what} {own}, but {first} in batches[0]: make all batches alike")
 
 
 def _kind(data: Dataset, y: Array) -> dict[str, str]:
-    """Return what must be alike in all batches, in the words of the message."""
+    """Return the properties that all batches must share, worded for the message."""
     columns = f"of shape (n, {', '.join(map(str, y.shape[1:]))})" if y.ndim > 1 else "of shape (n,)"
     return {
         "its features are": "sparse" if isinstance(data.features, SparseRows) else "dense",
@@ -166,7 +166,7 @@ def _needed(arrays: Arrays) -> _Room:
 
 
 def _padded(array: Array | None, rows: int) -> Array | None:
-    """Return a copy of an array with zeros below, or None for None."""
+    """Return a copy of an array, padded to ``rows`` rows with zeros; None for None."""
     if array is None:
         return None
     copied = array_namespace(array).zeros((rows, *array.shape[1:]), dtype=array.dtype)
@@ -175,7 +175,7 @@ def _padded(array: Array | None, rows: int) -> Array | None:
 
 
 def _with_entries(X: Any, rows: int, entries: int) -> Any:
-    """Return a copy of a CSR matrix with empty rows below, and room for more entries."""
+    """Return a copy of a CSR matrix, padded with empty rows and room for more entries."""
     grown: Any = type(X)((rows, X.shape[1]), dtype=X.dtype)
     grown.data, grown.indices = _padded(X.data, entries), _padded(X.indices, entries)
     grown.indptr = _padded(X.indptr, rows + 1)

@@ -27,7 +27,7 @@ class Intake:
     wide : Layer or None, default None
         The first layer, if it takes features with more digits than the network's type has.
     layers : sequence of Layer, default ()
-        All layers of the network, which say in what columns they take codes.
+        All layers of the network, which determine the columns of codes.
     """
 
     backend: Backend
@@ -53,7 +53,7 @@ class Intake:
         return is_wide(features.dtype, np.dtype(self.backend.dtype).itemsize)
 
     def narrowing(self, features: Features) -> Narrowing | None:
-        """Return what the first layer does to features that keep their type, else None."""
+        """Return the first layer's conversion of features that keep their type; None for others."""
         if self.wide is None or not self.keeps_type(features):
             return None
         return narrowing(self.wide, self.backend)

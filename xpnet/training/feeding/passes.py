@@ -1,4 +1,4 @@
-"""Passes over an iterable of batches, which starts again for each pass."""
+"""Passes over an iterable of batches, which is restarted for each pass."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ _NOTHING = object()
 
 
 class Passes:
-    """The batches that a user's code makes as training goes on, taken in order, one at a time.
+    """The batches that a user's code makes during training, taken in order, one at a time.
 
     No batch is taken ahead of its step, except the first one, by :meth:`first`. Making the next
     batch in a thread would be faster, but the user's code may not be safe in threads.
@@ -31,7 +31,7 @@ class Passes:
     Raises
     ------
     TypeError
-        ``given`` is neither; or it is an array, a data set, a text or a mapping.
+        ``given`` is neither; or it is an array, a data set, a string or a mapping.
     """
 
     def __init__(self, given: Given, steps_per_epoch: int | None = None) -> None:
@@ -56,11 +56,11 @@ class Passes:
             return self._steps
         try:
             return len(self._given) or None
-        except (TypeError, NotImplementedError):  # a PyTorch DataLoader may be without a length
+        except (TypeError, NotImplementedError):  # a PyTorch DataLoader may have no length
             return None
 
     def first(self) -> Any:
-        """Take the first batch; the first epoch will begin with it.
+        """Return the first batch, with which the first epoch will begin.
 
         Raises
         ------
@@ -78,7 +78,7 @@ class Passes:
         Raises
         ------
         ValueError
-            The batches have ended, and a new pass yields no batch.
+            The batches have ended, and a new pass yields none.
         """
         done = 0
         while done != self._steps:
@@ -88,18 +88,18 @@ class Passes:
             if item is _NOTHING:
                 if self._steps is None and done:
                     return
-                item = self._of_new_pass()
+                item = self._restarted()
             yield f"batches[{self._taken - 1}]", item
             done += 1
 
     def close(self) -> None:
-        """End the present pass; if it is a generator, close it."""
+        """End the current pass; if it is a generator, close it."""
         if isinstance(self._pass, Generator):
             self._pass.close()
         self._pass, self._first = None, _NOTHING
 
     def _take(self) -> Any:
-        """Return the next batch of the present pass, or ``_NOTHING`` at its end."""
+        """Return the next batch of the current pass, or ``_NOTHING`` at its end."""
         if self._pass is None:
             self._pass, self._taken = self._start(), 0
         item = next(self._pass, _NOTHING)
@@ -119,7 +119,7 @@ class Passes:
             )
         return iter(made)
 
-    def _of_new_pass(self) -> Any:
+    def _restarted(self) -> Any:
         """Return the first batch of a new pass."""
         n = self._taken
         self.close()
@@ -127,8 +127,8 @@ class Passes:
         if item is _NOTHING:
             steps = "" if self._steps is None else " or a smaller steps_per_epoch"
             raise ValueError(
-                f"batches ended after {n} batches, before training did, and gave none when started "
-                "again: give a function that returns a new iterable for each pass, or give fewer "
-                f"epochs{steps}"
+                f"batches ended after {n} batches, before training did, and yielded none when "
+                "started again: give a function that returns a new iterable for each pass, or "
+                f"fewer epochs{steps}"
             )
         return item

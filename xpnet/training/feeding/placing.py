@@ -1,4 +1,4 @@
-"""Places data on a device: moves them there, or makes a stream of them."""
+"""Place data on a device: move them there, or make a stream of them."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from .streaming import Stream, check_rows
 from .wide import Narrowing, beyond, check_limits
 
 Data = DenseArrays | SparseArrays | UnpackedArrays | Stream
-"""A data set in the form from which batches are taken."""
+"""A placed data set, from which batches are taken."""
 
 
 def place(
@@ -87,7 +87,7 @@ def _place_sparse(
     if narrowed is not None:
         check_limits(features, narrowed, backend)
         return UnpackedArrays(own_structure(X), y, weight, backend, keeps_type=True)
-    # Only for the check that the network's type holds the values, where they are now.
+    # Only checks, on their current device, that the network's type holds the values.
     _move(X.data, backend_of(X.data).with_dtype(backend.dtype))
     rows = backend.from_sparse(X) if intake.first_layer_takes_sparse else None
     if rows is None:
@@ -126,7 +126,7 @@ def is_out_of_order(X: Array) -> bool:
 def _move(x: Array, backend: Backend, may_be_missing: bool = False) -> Array:
     """Move an array. Integers keep their type, which is often smaller; each batch is cast.
 
-    With ``may_be_missing``, NaN is accepted, as for targets, which were checked before.
+    With ``may_be_missing``, NaN is accepted, as in targets, which were checked before.
     """
     if isinstance(x, np.ndarray):
         x = x.astype(x.dtype.newbyteorder("="), copy=False)

@@ -1,4 +1,4 @@
-"""Data sets that are read while the network computes: larger than memory, or stored in files."""
+"""Data sets, larger than memory or stored in files, that are read while the network computes."""
 
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from ...model.randomness import Orders
 from .arrays import Batch, DenseArrays, take
 
 _CHECKED = 1 << 14
-"""How many numbers are checked at a time: 64 KiB of float32, which fits in the CPU cache."""
+"""The most numbers checked at a time: 64 KiB of float32, which fits in the CPU cache."""
 
 Part = tuple[np.ndarray, np.ndarray]
 """The row ranges that make up a chunk, and the order in which its samples are used."""
@@ -26,8 +26,8 @@ Part = tuple[np.ndarray, np.ndarray]
 class Stream:
     """A data set whose next chunk a thread reads while the network trains on the current one.
 
-    Two buffers are allocated once and used in turn. Targets and weights are small, so they are on
-    the network's device from the start.
+    Two buffers are allocated once and used alternately. Targets and weights are small, so they are
+    on the network's device from the start.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ class Stream:
     block : int, default 1
         Contiguous rows per read in training, where a chunk is a mixture of blocks.
     narrowed : function, optional
-        Casts rows to the network's type as the first layer does, for the check only. Given if the
-        first layer takes features in their own type.
+        Casts rows to the network's type as the first layer does, for the check only. None unless
+        the first layer takes features in their own type.
     codes : dict of int to Codes, optional
         The columns in which only codes of categories are accepted.
 
@@ -124,7 +124,7 @@ class Stream:
     def _read_ahead(
         self, parts: Iterator[Part]
     ) -> Generator[tuple[DenseArrays, np.ndarray], None, None]:
-        """Yield each chunk while the next one is read, and raise whatever reading raises."""
+        """Yield each chunk while the next one is read; raise errors of reading."""
         # Leaving the block, even by an exception, waits for the thread to finish.
         with (
             self._features.reader() as read,
@@ -179,9 +179,9 @@ def check_rows(
     dtype : str
         The network's type.
     narrowed : function, optional
-        Casts rows to that type, if rounding alone does not do it.
+        Casts rows to that type, if that takes more than rounding.
     features : Rows, optional
-        The data that the rows are from; they number the rows in messages.
+        The data that contain the rows, for row numbers in messages.
 
     Raises
     ------

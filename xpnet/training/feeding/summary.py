@@ -1,4 +1,4 @@
-"""The sizes and types of a data set, by which another one is told from it."""
+"""A summary of a data set, to detect that training is resumed with other data."""
 
 import math
 import zlib
@@ -11,20 +11,20 @@ from ...data import Dataset
 from ...data.stored import numpy_type
 
 _COMPARED = 1 << 15
-"""About how many numbers of targets are compared, from all over the data."""
+"""The approximate number of targets in the checksum, spread over all data."""
 _ENDS = 4
-"""How many rows of features are compared, at either end of the data."""
+"""The rows of features in the checksum, at each end of the data."""
 
 
 def summary(data: Dataset, whole: bool = True) -> dict[str, Any]:
-    """Return the sizes and types of data, in types that JSON has.
+    """Return the sizes, types and checksums of data, as JSON values.
 
     Parameters
     ----------
     data : Dataset
     whole : bool, default True
-        Whether these are all samples, and not a batch of them: then their number counts, and
-        checksums of some of their targets and features.
+        Whether these are all samples, rather than a batch. If so, the summary includes their
+        number, and checksums of some of the targets and features.
     """
     weight, y = data.sample_weight, data.y
     found: dict[str, Any] = {"samples": len(data)} if whole else {}

@@ -1,4 +1,4 @@
-"""The data of one training: checked, planned for and placed."""
+"""The data of a training run: check them, plan the memory, and place them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ from .summary import summary
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The data of a training run, on the device or as a stream, with the plan they follow."""
+    """The data of a training run, on the device or as a stream, with their memory plan."""
 
     plan: memory.MemoryPlan
     training: Data | Batches
@@ -54,7 +54,7 @@ class TrainingData:
 
     @property
     def samples_kept(self) -> int:
-        """How many samples' results steps must have room for on the device."""
+        """The number of samples whose results steps must have room for on the device."""
         if not isinstance(self.training, Batches):
             return self.plan.n_samples
         size = self.plan.batch_size
@@ -66,7 +66,7 @@ class TrainingData:
         return not isinstance(self.training, Batches) or self.training.has_room(arrays)
 
     def with_room(self, arrays: Arrays, network: memory.NetworkSizes) -> "TrainingData":
-        """Return a copy for making steps that have room for a larger batch.
+        """Return a copy from which steps with room for a larger batch can be made.
 
         Raises
         ------
@@ -80,19 +80,19 @@ class TrainingData:
         return replace(self, plan=plan)
 
     def in_pieces(self, network: memory.NetworkSizes, rows: int) -> "TrainingData":
-        """Return a copy whose batches go through the network ``rows`` samples at a time."""
+        """Return a copy whose batches are split into micro-batches of ``rows`` samples."""
         old = self.plan
         plan = memory.plan(network, self.sizes, old.n_samples, old.batch_size, rows, old.chunk)
         return replace(self, plan=plan)
 
 
 _KEPT_STEPS, _KEPT_SAMPLES = 256, 1 << 20
-"""How many steps' and samples' results are kept at a time, if an epoch has no known end."""
+"""The most steps and samples whose results are kept at a time, if an epoch has no known end."""
 
 
 @dataclass(frozen=True)
 class Purpose:
-    """What checking, planning and placing training data has to know about a model.
+    """The properties of a model needed to check, plan for and place its training data.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Purpose:
     intake : Intake
         The form of the features, and the backend to train on.
     objective : Objective
-        The loss and the metric.
+        The loss and the metrics.
     request : memory.Request
         The batch size, the limit of memory, and the sizes of the network.
     """
@@ -127,8 +127,8 @@ def place_training(
 ) -> TrainingData:
     """Check the targets, choose a memory plan, and move the data to the device accordingly.
 
-    Of :class:`Batches`, the plan is for the first batch, and only that is moved. ``class_names``
-    are those of the training data or, if these have none, of earlier ones.
+    For :class:`Batches`, only the first batch is planned for and moved. ``class_names`` come from
+    the training data or, if these have none, from earlier training data.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def place_training(
         if each is not None and isinstance(each.data.features, StoredRows)
     ]
     if purpose.request.memory_limit is None:
-        for k in range(len(stored), 0, -1):  # the validation data are the first to stay stored
+        for k in range(len(stored), 0, -1):  # validation data are the first to stay on disk
             with suppress(MemoryError):
                 return _place_both(*both, read=stored[:k])
     return _place_both(*both, read=[])
@@ -224,9 +224,9 @@ def _summaries(
 
 
 def _check_learning(layers: Sequence[Layer], plan: memory.MemoryPlan) -> None:
-    """Refuse a batch size from which a layer cannot learn; warn if some samples teach nothing."""
+    """Refuse batches too small for a layer to learn from; warn if only the last batch is."""
     if not any(map(is_trained, layers)):
-        what, advice = "has parameters", "Add a layer that has some, e.g. a DenseLayer"
+        what, advice = "has parameters", "Add a layer with parameters, e.g. a DenseLayer"
         if any(each.parameter_names for each in all_layers(layers)):
             what, advice = "is trainable", "Set trainable = True on a layer"
         warn(f"no layer of the network {what}: fit computes the loss but trains nothing. {advice}")
@@ -293,7 +293,7 @@ def _sizes(intake: Intake, given: _Given) -> memory.DataSizes:
 def _with_validation(
     sizes: memory.DataSizes, own: memory.DataSizes, held_out: Dataset, read: list[Dataset]
 ) -> memory.DataSizes:
-    """Return the sizes of training data with those of the validation data, ``own``, added."""
+    """Return the sizes of training data, with the sizes of the validation data, ``own``, added."""
     n = len(held_out)
     bytes_ = own.other_bytes * n
     if isinstance(held_out.features, StoredRows) and held_out not in read:
@@ -311,7 +311,7 @@ def _available(data: Dataset, purpose: Purpose, sizes: memory.DataSizes) -> floa
     free = backend.memory()
     if free is None:
         return math.inf
-    # The plan counts the data, which take no new memory if they are on the device already.
+    # The plan counts the data, but they need no new memory if they are already on the device.
     on_device = data.features.home is not None and backend.owns(data.X)
     on_device = on_device and not is_out_of_order(data.X)
     return free.free + on_device * len(data) * (sizes.feature_bytes + sizes.other_bytes)

@@ -1,6 +1,6 @@
 """Features of wide types, which have more digits than the network's type.
 
-They keep their type until a Normalization as the first layer has subtracted the mean.
+They keep their type until the first layer, a Normalization, has subtracted the mean.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Narrowing = Callable[[np.ndarray], np.ndarray]
 
 
 def takes_wide(first: Layer, backend: Backend, overrides_pass: bool = False) -> bool:
-    """Whether a network takes features of wide types. On a device without float64 there are none.
+    """Whether a network takes features of wide types; False on a device without float64.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def check_limits(features: Features, narrowed: Narrowing, backend: Backend) -> N
 
 
 def narrowing(first: Layer, backend: Backend) -> Narrowing:
-    """Return a function that does on the host what the first layer does to rows of features.
+    """Return a function that applies the first layer to rows of features on the host.
 
     For a user's layer it returns the rows unchanged, since its formula is not known.
     """
@@ -65,5 +65,5 @@ def _standardized(rows: np.ndarray, moments: tuple[Any, Any], dtype: np.dtype) -
 
 
 def beyond(backend: Backend) -> str:
-    """Return words for messages about numbers that are too large for the network's type."""
+    """Describe, for messages, numbers that are too large for the network's type."""
     return f"beyond what {backend.dtype} holds ({float(np.finfo(backend.dtype).max):.3g})"

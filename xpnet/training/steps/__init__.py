@@ -1,1 +1,1 @@
-"""The three ways to take a training step: by formulas, compiled, captured; and the choice."""
+"""The three kinds of training steps, by formulas, compiled and captured, and their choice."""

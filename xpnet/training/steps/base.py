@@ -1,4 +1,4 @@
-"""What the three ways to take steps have in common."""
+"""The base classes of all kinds of steps."""
 
 import pickle
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from .translation import Unit
 
 
 class Steps(AbstractContextManager["Steps"], ABC):
-    """The steps of one training, used in a ``with`` block.
+    """The steps of a training run, used in a ``with`` block.
 
     :func:`xpnet.training.steps.choice.make_steps` chooses their kind.
 
@@ -31,7 +31,7 @@ class Steps(AbstractContextManager["Steps"], ABC):
     Attributes
     ----------
     plan : MemoryPlan
-        The memory that they need.
+        The memory that the steps need.
     """
 
     def __init__(self, model: TrainableModel, plan: memory.MemoryPlan) -> None:
@@ -54,7 +54,7 @@ class Steps(AbstractContextManager["Steps"], ABC):
         step : int
             The number of steps of this epoch that were taken before.
         updates : Updates
-            When the epoch's updates come, and with which learning rates.
+            When the epoch's updates follow, and their learning rates.
 
         Yields
         ------
@@ -85,13 +85,13 @@ class Steps(AbstractContextManager["Steps"], ABC):
         """Prepare for the first step of an epoch."""
 
     def end_updates(self, sums: Sums, updates: Updates) -> None:
-        """Update the parameters by batches that wait for it, at the end of a complete epoch.
+        """Apply the gradients of batches without an update yet, at the end of a complete epoch.
 
-        Only needed where the number of steps may be unknown, i.e. by formulas.
+        Only formula steps need it, since they may run without knowing the number of steps.
         """
 
     def end_epoch(self) -> None:
-        """Give the network the parameters that the steps have learned."""
+        """Store the trained parameters in the network."""
 
 
 class PreparedSteps(Steps):
@@ -109,11 +109,11 @@ class PreparedSteps(Steps):
     Raises
     ------
     UnsupportedError
-        There is less memory than that.
+        Less memory than that is available.
     """
 
     SECONDS = 0.03
-    """About how long steps run before Ctrl-C is checked and the progress bar is updated."""
+    """Roughly how long steps run between checks for Ctrl-C and updates of the progress bar."""
 
     def __init__(
         self, model: TrainableModel, placed: TrainingData, training: Any, nbytes: int
@@ -147,7 +147,7 @@ class PreparedSteps(Steps):
         """
         model = self._model
         settings = {
-            name: _now(value)
+            name: _fingerprint(value)
             for name, value in vars(model.loss).items()
             if name not in ("factor", "most")
         }
@@ -165,25 +165,25 @@ class PreparedSteps(Steps):
         self._training.load()
 
 
-def _now(value: Any) -> Any:
-    """Return what equals the same of a value later, unless it was replaced or changed.
+def _fingerprint(value: Any) -> Any:
+    """Return a fingerprint of a value, which differs after the value was replaced or changed.
 
-    Of what cannot be pickled, e.g. a lambda, only replacement is noticed. The formulas that call
+    If a value cannot be pickled, e.g. a lambda, only replacement is detected. Formulas that call
     such functions are traced again in each epoch anyway.
     """
     try:
         return pickle.dumps(value)
-    except Exception:  # what an object's own methods raise may be anything
-        return _Itself(value)
+    except Exception:  # an object's own methods may raise anything
+        return _Identity(value)
 
 
-class _Itself:
-    """An object that equals only itself, whatever its own ``==`` says."""
+class _Identity:
+    """Wraps an object so that it equals only itself, even if it defines ``==``."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and other._value is self._value
+        return isinstance(other, _Identity) and other._value is self._value
 
     __hash__ = None  # type: ignore[assignment]

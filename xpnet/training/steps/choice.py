@@ -26,18 +26,18 @@ class _Maker(Protocol):
 
 
 _FASTER: dict[str, _Maker] = {"captured": captured, "compiled": compiled}
-"""The ways that are faster than formulas, the fastest first."""
+"""The kinds of steps that are faster than formulas, fastest first."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Which way a training takes its steps, and why it takes no faster one.
+    """Which kind of steps training takes, and why no faster kind.
 
     Attributes
     ----------
     chosen : {"formulas", "compiled", "captured"}
     reasons : mapping of str to str
-        For each faster way, the reason that it is not taken.
+        For each faster kind, the reason why it is not used.
 
     Examples
     --------
@@ -45,8 +45,8 @@ class Explanation:
     >>> net = NeuralNetwork(steps="formulas").add(DenseLayer(1, input_shape=(1,)))
     >>> print(net.explain_steps([[1.0], [2.0]], [0.0, 1.0]))
     Steps: formulas.
-    Not captured: steps='formulas' asks for another way.
-    Not compiled: steps='formulas' asks for another way.
+    Not captured: steps='formulas' asks for another kind.
+    Not compiled: steps='formulas' asks for another kind.
     """
 
     chosen: str
@@ -95,7 +95,7 @@ def choose(
                 f"'auto' in place of {wanted!r}"
             )
     keeps = any(each.needs_gradients for each in callbacks)
-    if not model.parameters:  # nothing is trained
+    if not model.parameters:  # nothing to train
         nothing = dict.fromkeys(_FASTER, "no layer has parameters that are trained")
         return FormulaSteps(model, placed, keeps), Explanation("formulas", nothing)
     reasons: dict[str, str] = {}
@@ -113,12 +113,12 @@ def choose(
 def _with_all_samples(
     model: TrainableModel, placed: TrainingData, wanted: str
 ) -> tuple[Steps, Explanation]:
-    """Return steps of L-BFGS, or refuse settings that ask for other ones."""
+    """Return steps of L-BFGS, or refuse settings that ask for another kind."""
     kind = type(model.optimizer).__name__
     if wanted not in ("auto", "formulas"):
         raise ValueError(
-            f"steps={wanted!r} does not go with {kind}, which computes the loss of all samples by "
-            "formulas: leave steps out"
+            f"steps={wanted!r} does not work with {kind}, which computes the loss of all samples "
+            "by formulas: omit steps"
         )
     if model.precision != "float32":
         raise ValueError(
@@ -130,9 +130,9 @@ def _with_all_samples(
 
 
 def _check_way(way: str, wanted: str, model: TrainableModel) -> None:
-    """Refuse a way that the settings or the device rule out."""
+    """Refuse a kind of steps that the settings or the device rule out."""
     if wanted not in ("auto", way):
-        raise UnsupportedError(f"steps={wanted!r} asks for another way")
+        raise UnsupportedError(f"steps={wanted!r} asks for another kind")
     device = model.backend.device_name
     if way == "captured" and not model.backend.has_kernels:
         raise UnsupportedError(f"captured steps are for CUDA, and this network is on {device}")
@@ -146,7 +146,7 @@ def _check_way(way: str, wanted: str, model: TrainableModel) -> None:
 def _check_single_steps(
     model: TrainableModel, placed: TrainingData, callbacks: Sequence[Callback]
 ) -> None:
-    """Refuse faster ways where something has to be done between two steps."""
+    """Refuse faster kinds of steps if something has to be done between two steps."""
     if (reason := why_formulas(callbacks)) is not None:
         raise UnsupportedError(reason)
     if model.accumulate > 1 and isinstance(placed.training, Batches):
@@ -154,7 +154,7 @@ def _check_single_steps(
 
 
 def _check_not_required(way: str, wanted: str, model: TrainableModel, reason: str) -> None:
-    """Raise an error if a way that does not work was required."""
+    """Raise an error if the settings require a kind of steps that does not work."""
     if way == wanted:
         raise ValueError(f"steps={way!r}, but these steps cannot be {way}: {reason}") from None
     if way == "captured" and model.precision != "float32":

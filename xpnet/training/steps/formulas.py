@@ -1,4 +1,4 @@
-"""Steps by formulas: they call the layers' own methods."""
+"""Steps by formulas, which call the layers' own methods."""
 
 import math
 from collections.abc import Iterator
@@ -40,9 +40,9 @@ class FormulaSteps(Steps):
         self._keeps_passes, self._trains = keeps_passes, bool(model.parameters)
 
     def are_current(self) -> bool:
-        """Whether there are trained parameters as when the steps were made, or none as then.
+        """Whether the network has trained parameters if and only if it had some at the start.
 
-        Networks without any always take formulas. If a callback unfreezes a layer, a faster way may
+        Networks without any always use formulas. If a callback unfreezes a layer, faster steps may
         be possible.
         """
         return self._trains == bool(self._model.parameters)
@@ -55,12 +55,12 @@ class FormulaSteps(Steps):
         return self
 
     def close(self) -> None:
-        """Take the workspaces away from the layers."""
+        """Detach the workspaces from the layers."""
         self._workspace = None
         self._model.parameters.detach_workspaces()
 
     def end_epoch(self) -> None:
-        """Release what the passes have left in the layers: other kinds of steps leave nothing."""
+        """Release the arrays that passes leave in the layers: other kinds of steps leave none."""
         if not self._keeps_passes:
             for layer in self._model.layers:
                 layer.forget_pass()
@@ -76,7 +76,7 @@ class FormulaSteps(Steps):
             yield 1
 
     def _batches(self, arrays: Arrays, order: np.ndarray) -> Iterator[Iterator[Batch]]:
-        """Yield the batches, each as an iterator of pieces with at most ``plan.rows`` samples."""
+        """Yield each batch as an iterator of micro-batches of at most ``plan.rows`` samples."""
         index = arrays.backend.asarray(order)
         for start in range(0, len(order), self.plan.batch_size):
             part = slice(start, min(start + self.plan.batch_size, len(order)))
@@ -84,7 +84,7 @@ class FormulaSteps(Steps):
 
     @np.errstate(over="ignore", invalid="ignore")  # NotFiniteError reports what is not finite
     def _step(self, batch: Iterator[Batch], sums: Sums, step: int, updates: Updates) -> None:
-        """Update the parameters with the gradient of a batch, or keep it for a later update."""
+        """Update the parameters with the gradient of a batch, or accumulate the gradient."""
         if self.plan.rows == self.plan.batch_size and updates.every == 1:
             self._update(self._counted(next(batch), sums, step), sums, updates)
             return
@@ -106,7 +106,7 @@ class FormulaSteps(Steps):
             updates.weight, updates.pending = 0.0, 0
 
     def _update(self, weight: Array, sums: Sums, updates: Updates) -> None:
-        """Update the parameters with their gradients, from samples with the total weight given."""
+        """Update the parameters with their gradients; ``weight`` is the samples' total weight."""
         model = self._model
         if not model.parameters.penalties.shared:
             model.update_parameters()

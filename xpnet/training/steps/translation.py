@@ -1,6 +1,6 @@
-"""Translation of networks for kernels: layers as units, formulas as listings, targets.
+"""Translate networks for kernels: layers into units, formulas into listings, targets.
 
-Anything that has no translation is refused with the reason; the network is trained by its formulas.
+Parts without a translation are refused with the reason; then formula steps train the network.
 """
 
 import math
@@ -41,7 +41,7 @@ class Unit:
     """A layer with parameters, and the normalization, the activation and the dropout that follow.
 
     Without a layer, the unit begins with a copy of its input. A residual connection ends in a unit:
-    the outputs of other units are added to its own.
+    the outputs of other units are added to its output.
 
     Attributes
     ----------
@@ -50,16 +50,16 @@ class Unit:
     source : int
         The index of the unit whose output is the input; -1 for the features.
     forward : Listing
-        The activation f(x), and its derivative if that is kept.
+        The activation f(x), and its derivative if the forward pass keeps it.
     back : Listing or None
-        The derivative from the activation, or None if it is kept.
+        The derivative as a function of the activation's output, or None if it is kept.
     has_bias : bool
         Whether the layer has biases.
     norm : BatchNormalization or None
     row_norm : RMSNormalization or None
-        Or a LayerNormalization, which is a subclass.
+        Also LayerNormalization, which is a subclass.
     trained, norm_trained : bool
-        Whether the layer is trained, and the normalization of either kind.
+        Whether the layer and the normalization (of either kind) are trained.
     added : tuple of int
         The indices of earlier units whose outputs are added to the output, after dropout.
     reached : bool
@@ -85,7 +85,7 @@ class Unit:
 
     @property
     def is_dense(self) -> bool:
-        """Whether it begins with the product of a dense layer."""
+        """Whether the unit begins with the matrix product of a dense layer."""
         return type(self.layer) is DenseLayer
 
     @property
@@ -95,7 +95,7 @@ class Unit:
 
 
 class Lookup(NamedTuple):
-    """A column of codes, and the vectors that take its place.
+    """A column of codes, and the table of vectors that replace them.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ _PASSES = (
     "__getattribute__", "forward_propagation", "propagate_loss", "backward_propagation",
     "update_parameters",
 )  # fmt: skip
-"""The methods of a network that steps by formulas call."""
+"""The methods of a network that formula steps call."""
 
 _OF_LOSS = frozenset([
     "_checks", "accepts", "advice", "check_outputs", "check_state", "compared_column",
@@ -196,7 +196,7 @@ def row_kernel(loss: LossFunction) -> str | None:
 
 
 def _check_methods(thing: object) -> None:
-    """Refuse an object with an overridden method, which its translation would not call."""
+    """Refuse an object with an overridden method, which the kernels would not call."""
     if (name := replaced(thing)) is not None:
         raise UnsupportedError(f"a {type(thing).__name__} overrides {name}")
 
@@ -231,7 +231,7 @@ def traced(
     dtype: str,
     arguments: tuple[str, ...] = (),
 ) -> Formula:
-    """Return the formula of a part; an error of tracing becomes the reason to refuse it."""
+    """Return the formula of a part; refuse a part that cannot be traced."""
     try:
         return formula_of(part, outputs, inputs, dtype, arguments)
     except UntraceableError as error:
@@ -239,7 +239,7 @@ def traced(
 
 
 def listing_of_loss(loss: ElementwiseLoss, dtype: str) -> Listing:
-    """Return the listing of the loss of an output and its derivative."""
+    """Return the listing of one output's loss and its derivative."""
     return listing_of(traced(loss, _of_loss, ("y", "p"), dtype))
 
 
@@ -283,7 +283,7 @@ class Formulas(NamedTuple):
 def formulas_of(
     model: Model, of_penalty: Callable[[Any, str], Listing] = listing_of_penalty
 ) -> Formulas:
-    """Return the listings of a model's parts but its layers, which are in its units.
+    """Return the listings of a model's parts, except its layers, whose listings are in the units.
 
     Parameters
     ----------
@@ -294,7 +294,7 @@ def formulas_of(
     Raises
     ------
     UnsupportedError
-        One of them cannot be traced.
+        A part cannot be traced.
     """
     loss, dtype = model.loss, model.backend.dtype
     return Formulas(
@@ -305,7 +305,7 @@ def formulas_of(
 
 
 def settings_of(model: Model, units: list[Unit], formulas: Formulas) -> list[Any]:
-    """Return the formulas and the numbers in a step's kernels that a user may change."""
+    """Return the formulas, and the numbers in a step's kernels that a user may change."""
     found: list[Any] = [formulas, *numbers_in(model.optimizer, formulas.rule)]
     found += scale_of_loss(model)
     if formulas.loss is not None:
@@ -344,7 +344,7 @@ def scale_of_loss(model: Model) -> tuple[float, float]:
 
 
 def units_of(model: Model, most_dropouts: int) -> list[Unit]:
-    """Return a model's layers as units; each layer begins one, or extends the last one."""
+    """Return a model's layers as units; each layer begins a unit or extends the last unit."""
     units: list[Unit] = []
     dtype, last = model.backend.dtype, len(model.layers) - 1
     for k, layer in enumerate(model.layers):
@@ -401,10 +401,10 @@ def _copy_of(units: list[Unit], n: int, dtype: str) -> Unit:
 
 
 def _append_residual(units: list[Unit], layer: Residual, dtype: str, place: str) -> None:
-    """Append the units of a residual block, the last of which has the sum as its output.
+    """Append the units of a residual block; the sum is the output of the last unit.
 
-    That is the last unit of the block's layers, to whose output the input is added. With a
-    projection, it is the projection's unit, to which the output of the block's layers is added.
+    Without a projection, the block's input is added to the output of its last layer. With one, the
+    output of the block's layers is added to that of the projection.
     """
     n = layer.input_shape()[0]
     if not units:
@@ -412,7 +412,7 @@ def _append_residual(units: list[Unit], layer: Residual, dtype: str, place: str)
     source, first = len(units) - 1, layer.layers[0]
     while type(first) is Composite:
         first = first.layers[0]
-    if type(first) not in (DenseLayer, Residual):  # it would change the output that is added
+    if type(first) not in (DenseLayer, Residual):  # it would alter the source unit
         units.append(_copy_of(units, n, dtype))
     for each in layer.layers:
         _append(units, each, dtype, place, is_last=False)
@@ -421,14 +421,14 @@ def _append_residual(units: list[Unit], layer: Residual, dtype: str, place: str)
         units[-1] = replace(units[-1], source=source, added=(len(units) - 2,))
         return
     unit = units[-1]
-    if unit.back is not None and not unit.back.is_one:  # it is computed from the output
+    if unit.back is not None and not unit.back.is_one:  # the derivative is computed from the output
         _, kept, _ = listings_of_activation(unit.activation, dtype)
         unit = replace(unit, forward=kept, back=None)
     units[-1] = replace(unit, added=(*unit.added, source))
 
 
 def _marked(units: list[Unit], dtype: str) -> list[Unit]:
-    """Return units that know whether the backward pass reaches them."""
+    """Return the units with ``reached`` set, and without derivatives that no pass needs."""
     marked: list[Unit] = []
     for unit in units:
         used = [marked[k] for k in (unit.source, *unit.added) if k >= 0]
@@ -442,14 +442,14 @@ def _marked(units: list[Unit], dtype: str) -> list[Unit]:
 
 
 def _is_elementwise(layer: ActivationLayer) -> bool:
-    """Whether an activation works number by number, unlike a softmax."""
+    """Whether an activation is elementwise, unlike a softmax."""
     return has_methods_of(ActivationLayer, layer, "forward_propagation", "backward_propagation")
 
 
 def listings_of_activation(
     layer: ActivationLayer, dtype: str
 ) -> tuple[Listing, Listing, Listing | None]:
-    """Return f(x), then f(x) and f'(x), then f' from the activation if there is a formula."""
+    """Return listings of f(x), of f(x) with f'(x), and of f' from f(x) if there is a formula."""
     formula = traced(layer, _of_activation, ("x", "a"), dtype)
     back = listing_of(formula, 2) if len(formula.outputs) > 2 else None
     return listing_of(formula, 0), listing_of(formula, 0, 1), back
@@ -462,7 +462,7 @@ def _formulas(layer: ActivationLayer, dtype: str) -> tuple[Listing, Listing | No
 
 
 def _follow(units: list[Unit], layer: Layer, dtype: str, place: str, is_last: bool) -> None:
-    """Extend the last unit by a layer or, where that cannot follow in it, a copy of its output."""
+    """Extend the last unit by a layer or, if that is impossible, append a unit for the layer."""
     kind = type(layer)
     if kind is LinearActivation or (isinstance(layer, Dropout) and layer.rate == 0.0):
         return
@@ -478,7 +478,7 @@ def _follow(units: list[Unit], layer: Layer, dtype: str, place: str, is_last: bo
 
 
 def _extended(unit: Unit, layer: Layer, dtype: str, is_last: bool) -> Unit | None:
-    """Return a unit extended by the next layer, or None if the layer cannot follow in it."""
+    """Return a unit extended by the next layer, or None if that is impossible."""
     kind, is_linear = type(layer), type(unit.activation) is LinearActivation
     if unit.added or unit.dropout is not None:
         return None

@@ -14,11 +14,11 @@ from .updating import UpdateCalls, fixed
 
 
 class BackwardCalls(UpdateCalls):
-    """The calls of a step, with methods that add those of the backward pass."""
+    """The calls of a step, with methods that add the calls of the backward pass."""
 
     _units: list[Unit]
     _begun: set[int]
-    """The units whose error has been written in this pass: what comes next is added to it."""
+    """The units whose error this pass has written: further contributions are added to it."""
 
     def _of(self, array: Array) -> Array:
         """Return the rows of an array that a batch of this size uses."""
@@ -61,13 +61,13 @@ class BackwardCalls(UpdateCalls):
             self._pass_on(k, unit.source)
 
     def _has_begun(self, k: int) -> bool:
-        """Return whether a unit's error has been written, and note that it will be now."""
+        """Return whether a unit's error has been written; from now on it counts as written."""
         has_begun = k in self._begun
         self._begun.add(k)
         return has_begun
 
     def _pass_on(self, k: int, source: int) -> None:
-        """Add the error of a unit to that of an earlier one, if the backward pass reaches it."""
+        """Add a unit's error to that of an earlier unit, if the backward pass reaches that."""
         if self._units[source].reached:
             arrays, total = self._buffers.units, self._rows * self._units[k].n_units
             kernel = "add_to" if self._has_begun(source) else "copy_to"
@@ -100,7 +100,7 @@ class BackwardCalls(UpdateCalls):
         self._over_columns("back_batch_norm", n, *given, threads=MOST_THREADS)
 
     def _back_weights(self, k: int) -> None:
-        """Add the calls that give the gradient of a unit's weights."""
+        """Add the calls that compute the gradient of a unit's weights."""
         unit, buffers, e = self._units[k], self._buffers, self._buffers.units[k].error
         n, g = unit.n_units, buffers.gradient_of(unit.layer, "weights")
         if (lookups := buffers.lookups) is not None and k == 0:

@@ -1,4 +1,4 @@
-"""The arrays of a captured step, which all its programs share; made once, for whole batches."""
+"""The arrays of a captured step, allocated once for whole batches and shared by its programs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from .lookups import Lookups, numbers_of
 from .placement import Placement
 
 DENSE_BYTES = 1 << 26
-"""The largest dense form of a batch of sparse rows, in bytes. With it, cuBLAS can be used."""
+"""The largest batch of sparse rows, in bytes of its dense form, that is made dense for cuBLAS."""
 
 MOST_PARTS = 64
 """The largest number of partial sums of a sum over a batch."""
@@ -31,8 +31,8 @@ SQUARES = 256
 class UnitArrays:
     """The arrays of a unit, each for a whole batch.
 
-    ``deviation`` is that of each column or, in a normalization of rows, what each row is divided
-    by.
+    ``deviation`` is the deviation of each column or, in a normalization of rows, the divisor of
+    each row.
     """
 
     output: Array
@@ -68,17 +68,17 @@ class Buffers:
     Attributes
     ----------
     flat, gradient, states : array, array, list of array
-        The parameters, their gradient, and the optimizer's state, placed by ``placement``.
+        The parameters, their gradient, and the optimizer's state, laid out by ``placement``.
     accumulated, average : array or None
         The sum of the gradients since the last update, and the average of the parameters.
     lookups : Lookups or None
-        Those of a first layer that is an embedding, with arrays on the device.
+        The lookups of an embedding as the first layer, with arrays on the device.
     codes : int32 array or None
-        The rows of its tables that a batch looks up, if the tables are trained.
+        The rows of the tables that a batch looks up, if the tables are trained.
     order, order_on_host : array
-        The indices of an epoch's samples: on the device, and on the host before they are sent.
+        The indices of an epoch's samples, on the device and in the host buffer for the transfer.
     controls, controls_on_host : array of shape (n_steps, 3)
-        The learning rate of each step, the share of the parameters after it in their average, and
+        For each step, its learning rate, the share of the parameters after it in their average, and
         whether an update follows.
     """
 
@@ -131,7 +131,7 @@ class Buffers:
 
     @property
     def nbytes(self) -> int:
-        """The size in bytes of all arrays that were made here."""
+        """The size in bytes of all arrays allocated here."""
         return self._made[0]
 
     def make(self, *shape: int, dtype: str | None = None) -> Array:
@@ -180,7 +180,7 @@ class Buffers:
         )
 
     def use(self, X: Any, y: Array, weights: Array | None) -> None:
-        """Overwrite the features, targets and weights by others, which are at most as many."""
+        """Overwrite the features, targets and weights with those of at most as many samples."""
         pairs: list[tuple[Any, Any]] = [(self.y, y), (self.weights, weights)]
         if self.sparse is None:
             pairs.append((self.X, X))
@@ -192,7 +192,7 @@ class Buffers:
                     self._machine.write(place[: values.shape[0]], values)
 
     def filled_from(self, model: Model, average: Average | None = None) -> list[tuple[Array, Any]]:
-        """Return pairs of an array that is filled before training, and the network's values."""
+        """Return the arrays to fill before training, each with the network's values."""
         flat, optimizer, first = model.parameters.gather(), model.optimizer, model.layers[0]
         pairs = list(self.placement.pairs(self.flat, flat))
         for place, name in zip(self.states, optimizer.state_names, strict=True):
@@ -232,5 +232,5 @@ class Buffers:
 
 
 def _moments(first: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and scale of a first layer that standardises, on the host."""
+    """Return the mean and scale of a Normalization, on the host."""
     return to_host(first.mean), to_host(first.scale)

@@ -9,10 +9,10 @@ THREADS = 256
 """The usual number of threads in a block."""
 
 MOST_THREADS = 1024
-"""The number of threads in a block if there are only a few blocks."""
+"""The number of threads in a block for kernels with few blocks."""
 
 MOST_BLOCKS = 2048
-"""The largest number of blocks, more than a GPU runs at a time; kernels loop over the rest."""
+"""The most blocks, more than a GPU runs at a time; kernels loop over the remaining numbers."""
 
 
 class Calls:
@@ -39,7 +39,7 @@ class Calls:
         self.calls.append(self._machine.kernel(kernel, grid, block, *arguments))
 
     def _over(self, kernel: str | Kernel, n: int, *arguments: Any) -> None:
-        """Add a kernel that treats ``n`` numbers one by one."""
+        """Add an elementwise kernel for ``n`` numbers."""
         blocks = min(-(-n // THREADS), MOST_BLOCKS)
         self._add(kernel, (max(blocks, 1), 1), THREADS, *arguments)
 

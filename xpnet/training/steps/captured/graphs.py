@@ -1,4 +1,4 @@
-"""Running several steps with one call, as a CUDA graph if possible."""
+"""Run several steps with one call, as a CUDA graph if possible."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from ....backends._warnings import warn
 
 STEPS_IN_GRAPH = 16
-"""Launching a graph costs about as much as two kernels, which this number of steps share."""
+"""The number of steps in a graph, which share the cost of launching it, about two kernels."""
 
 ONE_BY_ONE = False
-"""Whether networks launch kernels one by one; for tests and measurements, which compare the two."""
+"""Whether kernels are launched one by one, without graphs; for tests and measurements."""
 
 
 class Graphs:
-    """Graphs of one step and of several, for each size of batch; made when they are first run.
+    """Graphs of one step and of several steps for each batch size, made when first run.
 
     Parameters
     ----------
@@ -65,5 +65,5 @@ class Graphs:
                     "launched one by one, which gives the same results but takes longer",
                     RuntimeWarning,
                 )
-        run = self._machine.run  # without self, which holds this function: that would be a cycle
+        run = self._machine.run  # without self, which holds this function: a reference cycle
         return lambda: run(calls)

@@ -1,4 +1,4 @@
-"""Where the vectors of an embedding are: in its parameter, and in a row of its output."""
+"""The places of an embedding's vectors, in its parameter and in a row of its output."""
 
 from typing import NamedTuple
 
@@ -9,17 +9,17 @@ from ..translation import lookups_of
 
 
 class Lookups(NamedTuple):
-    """The numbers with which kernels look up vectors; see ``look_up`` in ``kernels.cu``.
+    """The numbers that kernels need to look up vectors; see ``look_up`` in ``kernels.cu``.
 
     Attributes
     ----------
     columns : int64 array of shape (n_units, 5)
     tables : int64 array of shape (n_tables, 3)
     n_inputs, n_units : int
-        The columns of the input and of the output.
+        The number of columns of the input and of the output.
     per_sample : int
-        The number of rows into which the kernels divide a sample. The columns of an Embedding have
-        the same table, so each of them is a row of one column.
+        The number of rows into which the kernels divide a sample. All columns of an Embedding share
+        a table, so each is treated as a row of one column.
     unknown : bool
         Whether each table has one more row, for numbers that are not codes.
     """

@@ -1,8 +1,8 @@
-"""Places of parameters in the flat arrays of a captured step: at multiples of 16 bytes.
+"""Place parameters in the flat arrays of captured steps, at multiples of 16 bytes.
 
 cuBLAS's fastest kernels, especially those for tensor cores, read and write 16 bytes at a time, and
-need matrices that begin at such addresses. In the network's own flat array there are no gaps
-between parameters.
+need matrices that begin at such addresses. The network's own flat array has no gaps between
+parameters.
 """
 
 from collections.abc import Iterator, Mapping
@@ -53,16 +53,16 @@ class Placement:
         return self._places[slot]
 
     def part(self, theirs: slice) -> slice:
-        """Return the place of whole parameters that are one part of the network's flat array."""
+        """Return the place of the parameters in a part of the network's flat array."""
         (first,) = (slot for slot, each in self._theirs.items() if each.start == theirs.start)
         (last,) = (slot for slot, each in self._theirs.items() if each.stop == theirs.stop)
         return slice(self._places[first].start, self._places[last].stop)
 
     def pairs(self, here: Any, theirs: Any) -> Iterator[tuple[Any, Any]]:
-        """Yield the parts of a flat array with gaps, each with the same part of the network's."""
+        """Yield the parts of an array with gaps, each with the same part of the network's array."""
         for place, place_here in self.runs:
             yield here[place_here], theirs[place]
 
     def parts(self, here: Any) -> list[Any]:
-        """Return the parts between the gaps; joined, they are a flat array of the network."""
+        """Return the parts between the gaps; joined, they make a flat array without gaps."""
         return [here[place_here] for _, place_here in self.runs]

@@ -1,4 +1,4 @@
-"""A training step for one size of batch, as a list of calls of kernels and matrix products."""
+"""A training step for one batch size, as a list of calls of kernels and matrix products."""
 
 from typing import Any
 
@@ -109,7 +109,7 @@ class Program(BackwardCalls):
             self._over("add_to", self._rows * n, z, self._output(source), self._rows * n)
 
     def _begin_output(self, k: int, z: Array) -> None:
-        """Add the call with which an output begins: that of the layer, or a copy of the input."""
+        """Add the first call for an output: the layer's product or lookup, or a copy."""
         unit, buffers, n = self._units[k], self._buffers, self._units[k].n_units
         if unit.layer is None:
             self._over("copy_to", self._rows * n, z, self._output(unit.source), self._rows * n)
@@ -150,7 +150,7 @@ class Program(BackwardCalls):
         self._over_columns("batch_norm", unit.n_units, *given, threads=MOST_THREADS)
 
     def _normalize_rows(self, unit: Unit, arrays: UnitArrays, b: Array | None) -> Array | None:
-        """Normalise the rows of a unit's outputs; return what is added to them afterwards."""
+        """Normalise the rows of a unit's outputs; return the bias to add to them afterwards."""
         norm: Any = unit.row_norm
         gamma = self._buffers.parameter(norm, "gamma")
         given = (arrays.output, b, gamma, arrays.normalized, arrays.deviation)
@@ -184,7 +184,7 @@ class Program(BackwardCalls):
 
 
 def launched_settings(model: Model, units: list[Unit], buffers: Buffers) -> list[Any]:
-    """Return the numbers and the formulas in the launches that a user may change."""
+    """Return the formulas and numbers in the launches that a user may change."""
     found = settings_of(model, units, formulas_of(model, slope_of_penalty))
     optimizer = model.optimizer
     return [

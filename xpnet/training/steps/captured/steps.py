@@ -1,4 +1,4 @@
-"""The steps of training as graphs of kernels, on a GPU."""
+"""Training steps as graphs of kernels, on a GPU."""
 
 import time
 from collections import deque
@@ -29,10 +29,10 @@ _KEPT_BYTES = 1 << 28
 
 
 class CapturedSteps(PreparedSteps):
-    """Steps as CUDA graphs on a GPU, with the parameters in arrays of the graphs."""
+    """Steps as CUDA graphs on a GPU; during an epoch, the graphs' arrays hold the parameters."""
 
     AHEAD = 2
-    """How many groups of steps may wait in the GPU's queue.
+    """The most groups of steps waiting in the GPU's queue.
 
     The GPU never runs out of work, and Ctrl-C does not have to wait for a whole epoch.
     """
@@ -50,7 +50,7 @@ class CapturedSteps(PreparedSteps):
         return units_of(self._model)
 
     def is_full(self) -> bool:
-        """Whether there is no more room for losses, as in an epoch of many batches of a user."""
+        """Whether there is no room for more losses, as in a long epoch of a user's batches."""
         return bool(self._training.taken >= self._most)
 
     def end_epoch(self) -> None:
@@ -69,7 +69,7 @@ class CapturedSteps(PreparedSteps):
     def run(
         self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int, updates: Updates
     ) -> Iterator[int]:
-        """Queue several steps at a time, without waiting for the last ones; see the base class."""
+        """Queue several steps at a time without waiting for them; see :meth:`Steps.run`."""
         size, start, first = self.plan.batch_size, 0, self._training.taken
         self._sums = sums  # end_epoch adds penalties to it
         self._training.use(arrays.X, arrays.y, arrays.sample_weight)
@@ -121,7 +121,7 @@ def make(model: TrainableModel, placed: TrainingData, required: bool = False) ->
     model : TrainableModel
     placed : TrainingData
     required : bool, default False
-        Whether an error is raised if the steps cannot be captured in a graph.
+        Whether to raise an error if the steps cannot be captured in a graph.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def make(model: TrainableModel, placed: TrainingData, required: bool = False) ->
         raise UnsupportedError("a batch that is split to fit into memory")
     sample, held = data.sample(own=True)
     if not sample.on_device:
-        raise UnsupportedError("sparse features that the first layer does not take")
+        raise UnsupportedError("sparse features that the first layer does not accept")
     units = translate(model, sample.X, sample.y, plan.batch_size)
     hits = _counts_hits(model, sample.y)
     kept = 0
@@ -167,7 +167,7 @@ def make(model: TrainableModel, placed: TrainingData, required: bool = False) ->
 
 
 def _counts_hits(model: TrainableModel, y: Any) -> bool:
-    """Whether the only metric is the accuracy, whose hits the kernel of the loss can count."""
+    """Whether the only metric is the accuracy, for which the loss kernel can count hits."""
     several = model.layers[-1].output_shape()[0] > 1
     return (
         [*map(type, model.metrics)] == [Accuracy]

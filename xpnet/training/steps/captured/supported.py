@@ -21,7 +21,7 @@ def translate(model: Model, X: Any, y: Any, batch_size: int = 1) -> list[Unit]:
     Raises
     ------
     UnsupportedError
-        They do not support the model or its data.
+        Captured steps do not support the model or its data.
     """
     needed = units(model)
     _check_features(model, X)

@@ -18,16 +18,16 @@ from .supported import translate
 
 
 class CapturedTraining(AbstractContextManager["CapturedTraining"]):
-    """The training of a network on its data; it holds the parameters from ``load`` to ``store``.
+    """Trains a network on its data; holds the parameters from ``load`` to ``store``.
 
-    The first five parameters are those of compiled steps
-    (:class:`~xpnet.training.steps.compiled.CompiledTraining`), with arrays on the machine's device.
+    The first five parameters are as for :class:`~xpnet.training.steps.compiled.CompiledTraining`,
+    with arrays on the machine's device.
 
     Parameters
     ----------
     machine : CudaMachine
     n_samples : int, optional
-        The number of samples in an epoch, if ``X`` is only a chunk of them.
+        The number of samples in an epoch, if ``X`` is only a chunk of the data.
     keep_outputs : int, default 0
         The number of samples of an epoch for which :attr:`outputs` is kept.
     counts_hits : bool, default False
@@ -36,16 +36,16 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         Whether to capture steps in graphs. If that fails, "auto" launches kernels one by one, with
         a warning, and True raises an error.
     units : list of Unit, optional
-        The layers, if they have been translated.
+        The translated layers, if they have been translated already.
     accumulates : bool, default False
         Whether an update comes after several batches.
     average : Average, optional
-        Of the parameters after each update.
+        An average of the parameters after each update.
 
     Attributes
     ----------
     units : list of Unit
-        The network's layers as they were translated.
+        The network's translated layers.
     outputs : array of shape (n, n_outputs) or None
         The network's outputs for the samples of the epoch so far; None if they are not kept.
     counts_hits : bool
@@ -53,7 +53,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
     taken : int
         The number of steps of this epoch so far.
     nbytes : int
-        The size of its arrays in bytes, without the given data.
+        The size of all arrays in bytes, without the given data.
     """
 
     def __init__(
@@ -95,9 +95,9 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         self.taken = 0
 
     def use(self, X: Any, y: Array, sample_weight: Array | None) -> None:
-        """Train on other samples from now on, of the same kind and at most as many as at first.
+        """Train on other samples from now on, of the same kind and at most as many as the first.
 
-        They overwrite the first ones, which nothing else may use.
+        They overwrite the first samples, whose arrays nothing else may use.
         """
         used, model = (X, y, sample_weight), self.model
         if not all(map(operator.is_, used, self._used)):
@@ -113,7 +113,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         if self.taken:  # the last epoch was not completed: its order may still be in transfer
             machine.synchronize()
         if (settings := launched_settings(self.model, self.units, self._buffers)) != self._settings:
-            # They were changed, and the launches contain the old ones.
+            # The recorded launches contain the old settings.
             self._programs.clear()
             self._graphs.forget()
             self._settings = settings
@@ -138,8 +138,8 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
     def run(self, order: np.ndarray, controls: np.ndarray | None = None) -> tuple[Array, Array]:
         """Train on the samples of ``order`` in batches, without waiting for the device.
 
-        The last batch may be smaller, but only at the end of an epoch. ``controls`` are those of
-        :meth:`Updates.controls`; by default each step has an update with the optimizer's rate.
+        The last batch may be smaller, but only at the end of an epoch. ``controls`` come from
+        :meth:`Updates.controls`; by default an update with the optimizer's rate follows each step.
 
         Returns
         -------
@@ -162,7 +162,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         return buffers.losses[steps], buffers.totals[steps]
 
     def hits(self) -> Array:
-        """Return the total weights of this epoch's correctly classified samples, and of all."""
+        """Return the total weight of this epoch's correct predictions, and of all samples."""
         self.wait()
         first = kernels.STATE.index("hits")
         return self._machine.copy(self._state[first : first + 2]).view("float64")
@@ -172,7 +172,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         return self._machine.record_event()
 
     def wait(self) -> None:
-        """Let later work of the library wait for the work that was queued here."""
+        """Make later work on the current stream wait for the work queued here."""
         self._machine.current_stream_waits()
 
     def _program(self, rows: int) -> list[Any]:
@@ -188,7 +188,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         state = machine.read(self._state)
         machine.current_stream_waits()
         optimizer, backend = model.optimizer, model.backend
-        # In new arrays, so that weights that a user holds do not change.
+        # In new arrays, so that arrays held by the user do not change.
         model.parameters.scatter(backend.asarray(self._joined(self._buffers.flat)))
         model.parameters.count_updates(optimizer, int(kernels.read_state(state, "update")))
         if optimizer.n_updates:
@@ -204,10 +204,10 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         self._good = int(kernels.read_state(state, "good"))
         self.taken = 0
         for layer in model.layers:
-            layer.forget_pass()  # left from an earlier training
+            layer.forget_pass()  # left over from earlier passes
 
     def _joined(self, flat: Array) -> Array:
-        """Return a copy of a flat array without gaps, as the network has it."""
+        """Return a copy of a flat array, without gaps as in the network."""
         return self._machine.join(self._buffers.placement.parts(flat))
 
     def close(self) -> None:

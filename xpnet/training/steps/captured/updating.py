@@ -12,7 +12,7 @@ from .calls import THREADS, Calls
 
 
 class UpdateCalls(Calls):
-    """The base of a step's program.
+    """The calls of a step, with methods that add the calls of the update.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class UpdateCalls(Calls):
         terms = zip(self._model.parameters.penalties, self._formulas.penalties, strict=True)
         for (layer, name, regularizer), slope in terms:
             w, g = buffers.parameter(layer, name), buffers.gradient_of(layer, name)
-            # Without sample weights, a per_sample penalty is divided here, else in the kernel.
+            # Without sample weights, a per_sample penalty is divided here, otherwise in the kernel.
             weighted = int(regularizer.per_sample and buffers.weights is not None)
             if regularizer.per_sample and buffers.accumulated is not None:
                 weighted = 2
@@ -69,6 +69,6 @@ class UpdateCalls(Calls):
 
 
 def fixed(part: Any, listing: Listing) -> list[float]:
-    """Return the last arguments of the kernel of a part's formula."""
+    """Return the trailing arguments of the kernel of a part's formula."""
     numbers = dict(zip(listing.numbers, numbers_in(part, listing), strict=True))
     return formulas.fixed(listing, numbers)

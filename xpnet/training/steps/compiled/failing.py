@@ -1,4 +1,4 @@
-"""What happens if Numba is installed but does not work."""
+"""Fall back to formula steps if Numba is installed but does not work."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +44,7 @@ def warning_of(reason: str | None) -> str | None:
     if reason is None or not (reason in _reasons or "NUMBA_DISABLE_JIT" in reason):
         return None
     return (
-        "Compiled steps do not work here, so this network is trained by its formulas, which takes "
+        "Compiled steps do not work here, so this network is trained by formulas, which takes "
         f"longer: {reason}. To avoid this warning, give steps='formulas'"
     )
 

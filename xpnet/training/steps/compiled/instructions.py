@@ -1,4 +1,4 @@
-"""A compiled step's instructions, one list for each thread and for even and odd steps."""
+"""The instructions of a compiled step: lists for each thread, for even and for odd steps."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _BATCH = ROWS_OF_BATCH
 
 
 class Builder(Layout):
-    """Makes the instructions; has the same arguments as :class:`Layout`."""
+    """Builds the instructions; has the same parameters as :class:`Layout`."""
 
     def engine(self) -> Engine:
         """Return the engine that runs the step."""
@@ -28,7 +28,7 @@ class Builder(Layout):
         return Engine(self.memory, programs, self.data)
 
     def settings(self) -> list[Any]:
-        """Return the numbers and the formulas in the instructions that a user may change."""
+        """Return the formulas and numbers in the instructions that a user may change."""
         found = settings_of(self.model, self.units, formulas_of(self.model))
         return [*found, self.standardizes_wide]
 
@@ -41,7 +41,7 @@ class Builder(Layout):
         return program
 
     def _output(self, thread: int, parity: int, k: int) -> tuple[int, int]:
-        """Return offset and stride of a unit's output; of the features for -1."""
+        """Return the offset and stride of a unit's output, or of the features for -1."""
         pad = self.memory.padded
         if k < 0:
             return self.arenas[thread]["x"], pad(self.units[0].n_inputs)
@@ -86,7 +86,7 @@ class Builder(Layout):
         if unit.layer is None:
             if k == 0:  # the features were gathered there
                 return z
-            if unit.row_norm is not None:  # which reads them where they are
+            if unit.row_norm is not None:  # it reads its source directly
                 return given
             program.add(rows.copy_to, n, *z, *given)
             return z
@@ -100,7 +100,7 @@ class Builder(Layout):
         return z
 
     def _lookup(self, unit: Unit) -> tuple[int, bool]:
-        """Return the arguments that both instructions of an embedding have."""
+        """Return the arguments that both instructions of an embedding share."""
         layer: Any = unit.layer
         return self.runs.ctypes.data, layer.unknown
 
@@ -166,7 +166,7 @@ class Builder(Layout):
     def _error(self, program: Program, thread: int, k: int, written: set[int]) -> tuple[int, int]:
         """Complete the error of a unit's output; return its place and its stride.
 
-        The units above have added to it what comes through products and copies.
+        The units above have already added their contributions through products and copies.
         """
         arena, pad = self.arenas[thread], self.memory.padded
         unit, (first, n) = self.units[k], self.places[thread][k]
@@ -180,7 +180,7 @@ class Builder(Layout):
             program.add(kernels.add_parts, n, *e, *parts, self.plan.threads)
             written.add(k)
         for j, above in enumerate(self.units):
-            for _ in range(above.added.count(k)):  # twice where two blocks begin and end together
+            for _ in range(above.added.count(k)):  # twice if two blocks begin and end together
                 function = rows.add_to if k in written else rows.copy_to
                 skipped = arena["skipped"][j] + first, pad(above.n_units)
                 program.add(function, n, *e, *skipped)
@@ -248,7 +248,7 @@ class Builder(Layout):
             size, columns, stride = self._sizes(k, n, name)
             place = arena[name][k]
             weights = 0 if self.weights is None else self.weights.ctypes.data
-            # All threads have a copy of the layers that are not shared: only one reports them.
+            # All threads have a copy of the layers that are not shared: only one reports penalties.
             reported = regularizer.per_sample and (thread == 0 or k < self.plan.shared)
             program.add(
                 formulas.penalty(cost), size, gradients + place, home + place,
@@ -290,7 +290,7 @@ def _centres(unit: Unit) -> bool:
 
 
 def _has_activation(unit: Unit) -> bool:
-    """Whether there is anything to do after the product, lookup or copy, or the normalization."""
+    """Whether an activation instruction must follow, to add a bias or apply the activation."""
     is_plain = type(unit.activation) is LinearActivation and not unit.keeps_derivative
     return unit.is_dense or unit.row_norm is not None or not is_plain
 

@@ -1,4 +1,4 @@
-"""The places in memory of the arrays of a compiled step."""
+"""The memory layout of a compiled step's arrays."""
 
 import operator
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from .sharing import Plan
 
 
 class Layout:
-    """Places the arrays in memory, and copies parameters in and out.
+    """Assigns places in memory to the arrays, and copies parameters in and out.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Layout:
         self._lay_out()
 
     def use(self, X: Any, y: np.ndarray, weights: np.ndarray | None) -> None:
-        """Use other dense features; overwrite the first sparse ones, targets and weights."""
+        """Use other dense features; overwrite sparse features, targets and weights with others."""
         if self.sparse is None:
             self.data = _without_booleans(X)
         else:
@@ -96,7 +96,7 @@ class Layout:
             [self.plan.columns(k, unit, thread) for k, unit in enumerate(self.units)]
             for thread in threads
         ]
-        # Threads share these activations; there are two of each, for even and for odd steps.
+        # Threads share these activations, in two copies for even and for odd steps.
         self.activations: list[list[Any]] = [[] for _ in threads]
         for k, unit in enumerate(self.units):
             both: Any = None
@@ -122,7 +122,7 @@ class Layout:
         widest = max(n for _, n in places)
         lists = ("weights", "biases", "gamma", "beta", "errors", "kept", "rows", "skipped")
         arena: dict[str, Any] = {name: [] for name in lists} | {"at": {}}
-        # A copy of the features is gathered where it is needed.
+        # Each thread gathers its own copy of the features.
         gathers = self.sparse is None and self.units[0].layer is not None
         arena["x"] = take(rows, pad(self.units[0].n_inputs)) if gathers else 0
         arena["drawn"] = take(widest + 16)
@@ -136,7 +136,7 @@ class Layout:
                 offset += size
             for name, place in own.items():
                 arena[name].append(place)
-        # Layers without biases add zeros that are not updated, and write sums that nobody reads.
+        # Layers without biases add zeros that are not updated, and write sums that are not used.
         for name in ("biases", "beta"):
             arena[name] = [offset if place is None else place for place in arena[name]]
         offset += pad(widest)
@@ -152,7 +152,7 @@ class Layout:
             arena["errors"].append(take(rows, width) if unit.reached else 0)
             keeps = unit.keeps_derivative
             arena["kept"].append(take(rows, pad(n)) if keeps else 0)
-            # Normalised rows and what they were divided by, and the error of a sum.
+            # Normalised rows and their divisors, and the error of a sum.
             both = (take(rows, pad(n)), take(rows)) if unit.row_norm is not None else None
             arena["rows"].append(both)
             arena["skipped"].append(
@@ -161,13 +161,13 @@ class Layout:
         return arena
 
     def _copies_error(self, unit: Unit) -> bool:
-        """Whether the error of a sum is needed below, and the layers before the sum change it."""
+        """Whether units below need the error of a sum, which this unit's pass overwrites."""
         needed = any(self.units[source].reached for source in unit.added)
         is_unchanged = unit.row_norm is None and unit.back is not None and unit.back.is_one
         return needed and not is_unchanged
 
     def size_of(self, k: int, n: int) -> int:
-        """Return the size of ``n`` columns of a layer's weights; tables of vectors are whole."""
+        """Return the size of ``n`` columns of a layer's weights; tables are never divided."""
         unit = self.units[k]
         if unit.layer is not None and not unit.is_dense:
             return unit.layer.parameters()
@@ -221,8 +221,8 @@ class Layout:
             theirs[...] = own
 
     def _pairs(self, flats: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return pairs of views of the same numbers, in a thread's array and in a flat one."""
-        # Kept for the next epochs, because making views takes as long as copying the numbers.
+        """Return pairs of views of the same numbers, in a thread's array and in a flat array."""
+        # Cached for the next epochs, because making views takes as long as copying the numbers.
         if not (len(flats) == len(self._flats) and all(map(operator.is_, flats, self._flats))):
             self._flats, self._views = flats, list(self._make_pairs(flats))
         return self._views
@@ -252,7 +252,7 @@ def _slots(unit: Unit) -> list[tuple[Any, str]]:
 
 
 def _runs(unit: Unit) -> np.ndarray:
-    """Return what the rows of an embedding are made of, in the form for ``lookups.py``.
+    """Return the parts of an embedding's output rows, in the form for ``lookups.py``.
 
     Columns that are not looked up are copied. For other layers, the array is empty.
     """

@@ -1,4 +1,4 @@
-"""Sharing work among threads: how many threads, and which columns of a layer each computes."""
+"""Share work among threads: how many threads, and which columns of a layer each computes."""
 
 import math
 import os
@@ -17,14 +17,14 @@ class Plan:
     sparse: bool = False
 
     def step(self, index: int) -> int:
-        """Return the number of columns in a unit of sharing: whole cache lines and registers.
+        """Return the granularity of sharing in columns: whole cache lines and registers.
 
         With sparse features the first layer is often narrow, and its product allows any width.
         """
         return 8 if index == 0 and self.sparse else 16
 
     def fits(self, units: list[Unit]) -> bool:
-        """Whether every thread has columns in each of the layers that they share."""
+        """Whether every thread has columns in each shared layer."""
         return all(
             unit.n_units > self.step(k) * (self.threads - 1)
             for k, unit in enumerate(units[: self.shared])
@@ -47,7 +47,7 @@ def _cost(
 ) -> float:
     """Return an estimate of the microseconds that a step takes.
 
-    The constants were measured on a processor of 2023. A wrong choice costs a few per cent.
+    The constants were measured on a processor of 2023. A wrong choice costs a few percent.
     """
 
     def product(*sizes: int) -> float:
@@ -81,10 +81,11 @@ def _cost(
 def _most_shared(units: list[Unit]) -> int:
     """Return how many layers, from the first, threads may share.
 
-    They are dense layers in a row. A thread has only some columns of a shared layer. Normalizations
-    of rows need all of them, and so do residual connections, whose ends may be divided in other
-    ways. The error of a shared layer comes from the next layer alone. A network that begins with
-    embeddings, or with a copy of its features, has one thread: such networks are narrow.
+    These are consecutive dense layers. A thread has only some columns of a shared layer.
+    Normalizations of rows need all columns, and so do residual connections, whose ends may be
+    divided differently. The error of a shared layer comes from the next layer alone. A network that
+    begins with embeddings, or with a copy of its features, uses one thread: such networks are
+    narrow.
     """
     used = Counter(unit.source for unit in units)
     for k, unit in enumerate(units):
@@ -138,7 +139,7 @@ def best_plan(
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

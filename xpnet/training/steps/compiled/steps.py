@@ -1,4 +1,4 @@
-"""The steps of training in compiled code, on the CPU."""
+"""Training steps in compiled code, on the CPU."""
 
 import math
 import time
@@ -24,7 +24,7 @@ from .training import CompiledTraining
 
 
 class CompiledSteps(PreparedSteps):
-    """Steps in compiled code, several at a time, with the parameters in its own arrays."""
+    """Steps in compiled code, several per call; during an epoch, its arrays hold the parameters."""
 
     def __init__(
         self, model: TrainableModel, placed: TrainingData, training: CompiledTraining, nbytes: int
@@ -38,7 +38,7 @@ class CompiledSteps(PreparedSteps):
         return units(self._model)
 
     def are_current(self) -> bool:
-        """Whether the steps are, or were made to be, those of the network as it is now."""
+        """Whether the steps fit the network, after renewing the instructions if necessary."""
         if not super().are_current():
             return False
         try:
@@ -77,9 +77,9 @@ class CompiledSteps(PreparedSteps):
                 self._adapt(seconds)
 
     def _adapt(self, seconds: float) -> None:
-        """Double or halve the number of steps at a time if they took too short or too long.
+        """Double or halve the number of steps per call if a call was too short or too long.
 
-        The number of outputs that are kept limits it.
+        The number of outputs that are kept limits the number of steps.
         """
         most = (self._training.keeps or math.inf) / self.plan.batch_size
         if seconds < self.SECONDS / 2 and 2 * self._at_a_time <= most:
@@ -100,16 +100,16 @@ class CompiledSteps(PreparedSteps):
 
 
 def _steps_of_evaluation(plan: memory.MemoryPlan) -> int:
-    """Return how many steps use as many samples as one batch of an evaluation; at least 1."""
+    """Return the number of steps that make up one batch of an evaluation; at least 1."""
     return max(memory.EVALUATION_ROWS // plan.batch_size, 1)
 
 
 _KEPT_BYTES = 1 << 20
-"""The size of the outputs kept for a metric, in bytes, unless those of one batch are larger."""
+"""The size of the outputs kept for a metric, in bytes, unless one batch needs more."""
 
 
 def _kept_rows(model: TrainableModel, plan: memory.MemoryPlan) -> int:
-    """Return for how many samples to keep the outputs."""
+    """Return the number of samples whose outputs are kept."""
     if not model.metrics:
         return 0
     row = model.layers[-1].output_shape()[0] * np.dtype(model.backend.dtype).itemsize
@@ -121,9 +121,9 @@ def _kept_rows(model: TrainableModel, plan: memory.MemoryPlan) -> int:
 FEW_STEPS = 16
 """The number of steps below which compiled code is not worth its preparation.
 
-Making the instructions takes a few milliseconds, about as long as 16 steps of a small model. The
-steps of all of the network's ``epochs`` count, not those of one call of ``fit``, so that 4 and then
-6 epochs give the same result as 10.
+Making the instructions takes a few milliseconds, about as long as 16 steps of a small model. All
+steps of the network's ``epochs`` count, not only those of one call of ``fit``, so that 4 and then 6
+epochs give the same result as 10.
 """
 
 
@@ -135,7 +135,7 @@ def make(model: TrainableModel, placed: TrainingData, required: bool = False) ->
     model : TrainableModel
     placed : TrainingData
     required : bool, default False
-        Whether to take them even for a training of few steps.
+        Whether to use them even for few steps.
 
     Raises
     ------

@@ -24,7 +24,7 @@ def translate(model: Model, X: Any, y: Any, sample_weight: Any = None) -> list[U
     Raises
     ------
     UnsupportedError
-        They do not support the model or its data, or their libraries are not installed.
+        Compiled steps do not support the model or its data, or their libraries are not installed.
     """
     check_libraries()
     found = units(model)
@@ -40,7 +40,7 @@ def check_libraries() -> None:
     """Refuse steps whose libraries are not installed."""
     for name in ("numba", "scipy", "threadpoolctl"):
         if find_spec(name) is None:
-            raise UnsupportedError(f"{name} is not installed: pip install 'xpnet[numba]'")
+            raise UnsupportedError(f"{name} is not installed: pip install {name}")
 
 
 def units(model: Model) -> list[Unit]:

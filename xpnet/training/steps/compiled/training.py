@@ -17,9 +17,9 @@ from .supported import translate
 
 
 class CompiledTraining:
-    """The training of a network on its data; it holds the parameters from ``load`` to ``store``.
+    """Trains a network on its data; holds the parameters from ``load`` to ``store``.
 
-    Its threads end with :meth:`close`, at the end of a ``with`` block, or when it is deleted.
+    The threads end with :meth:`close`, at the end of a ``with`` block, or on deletion.
 
     Parameters
     ----------
@@ -31,18 +31,18 @@ class CompiledTraining:
     sample_weight : array of shape (n,), optional
     batch_size : int
     threads : int, optional
-        By default, the number that makes a step fastest, at most the number of cores.
+        By default, the number that makes steps fastest, at most the number of cores.
     keep_outputs : int, default 0
         The number of samples of a run for which :attr:`outputs` is kept.
     accumulates : bool, default False
         Whether an update comes after several batches.
     average : Average, optional
-        Of the parameters after each update.
+        An average of the parameters after each update.
 
     Attributes
     ----------
     units : list of Unit
-        The network's layers as they were translated.
+        The network's translated layers.
     threads : int
     keeps : int
         The number of samples of a run whose outputs are kept.
@@ -51,9 +51,9 @@ class CompiledTraining:
         None if they are not kept.
     penalties : float64 array
         For each step of the last :meth:`run`, the ``per_sample`` penalties of the update that
-        followed it, which its samples shared; 0 without an update.
+        followed it, shared by its samples; 0 without an update.
     nbytes : int
-        The size of its arrays in bytes, without the given data.
+        The size of all arrays in bytes, without the given data.
 
     Raises
     ------
@@ -93,7 +93,7 @@ class CompiledTraining:
         self.threads = plan.threads
         more = accumulates, average is not None
         self._builder = Builder(model, units, plan, X, targets, weights, batch_size, *more)
-        # First, so that an error of a part's own attributes is not taken for one of Numba.
+        # First, so that an error in a part's own attributes is not attributed to Numba.
         self._settings = self._builder.settings()
         with needing_numba():
             self._engine = self._builder.engine()
@@ -107,10 +107,10 @@ class CompiledTraining:
         self._out: list[np.ndarray] | None = None
 
     def use(self, X: Any, y: Any, sample_weight: np.ndarray | None) -> None:
-        """Train on other samples from now on, of the same kind and at most as many as at first.
+        """Train on other samples from now on, of the same kind and at most as many as the first.
 
-        Dense features are not copied. Sparse ones, targets and weights overwrite the first ones,
-        which nothing else may use.
+        Dense features are not copied. Sparse features, targets and weights overwrite the first,
+        whose arrays nothing else may use.
         """
         used = (X, y, sample_weight)
         if all(map(operator.is_, used, self._used)):
@@ -128,12 +128,12 @@ class CompiledTraining:
         self._engine.data = self._builder.data
 
     def renew(self) -> None:
-        """Make new instructions if settings were changed, which the old ones contain.
+        """Make new instructions if settings that the instructions contain have changed.
 
         Raises
         ------
         UnsupportedError
-            Numba cannot compile what the new settings need.
+            Numba cannot compile the kernels for the new settings.
         """
         if (settings := self._builder.settings()) != self._settings:
             with needing_numba():
@@ -160,9 +160,9 @@ class CompiledTraining:
         follow: np.ndarray | bool = True,
         shares: np.ndarray | float = 0.0,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Train on the samples of ``order`` in batches; the last one may be smaller.
+        """Train on the samples of ``order`` in batches; the last batch may be smaller.
 
-        The other parameters, of each step, are those of :meth:`Engine.run`.
+        The other parameters are as for :meth:`Engine.run`, with a value for each step.
 
         Returns
         -------
@@ -189,7 +189,7 @@ class CompiledTraining:
         """Copy the parameters and the optimizer's state to the network."""
         optimizer, parameters = self.model.optimizer, self.model.parameters
         if self._out is None:
-            # In new arrays, made once, so that weights that a user holds do not change.
+            # In new arrays, made once, so that arrays held by the user do not change.
             n_arrays = 1 + len(optimizer.state_names) + (self._average is not None)
             self._out = [np.empty_like(parameters.gather()) for _ in range(n_arrays)]
         self._builder.store_parameters(self._out)
@@ -203,7 +203,7 @@ class CompiledTraining:
         for each in self._dropouts:
             each.n_masks += self._n_steps
         for layer in self.model.layers:
-            layer.forget_pass()  # left from an earlier training
+            layer.forget_pass()  # left over from earlier passes
         self._n_steps = 0
 
     def close(self) -> None:

@@ -31,12 +31,12 @@ class FlatObjective(ABC):
         self._order = slice(None) if order is None else order
 
     def start(self) -> np.ndarray:
-        """Return the model's parameters as they are now."""
+        """Return the model's current parameters."""
         model = self._model
         return model.backend.to_numpy(model.parameters.gather())[self._order].astype(np.float64)
 
     def put(self, packed: np.ndarray) -> None:
-        """Set the model's parameters."""
+        """Set the model's parameters to those in a vector."""
         flat = np.empty_like(packed)
         flat[self._order] = packed
         backend = self._model.backend

@@ -18,9 +18,9 @@ class _Closed(BaseException):
 class Solver:
     """SciPy's L-BFGS-B, one iteration at a time.
 
-    SciPy's function returns when all iterations are done, and calls the function to minimise from
-    within. Here it runs in a thread of its own, which waits whenever the function is computed: that
-    happens in the thread that calls :meth:`iterate`. The two are never busy at the same time.
+    SciPy's ``minimize`` returns only after all iterations, and calls the function to minimise. Here
+    it runs in a separate thread. The thread that calls :meth:`iterate` computes the function, and
+    SciPy's thread waits for the result: only one of the two is busy at any time.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ class Solver:
     def __init__(self, function: Function, start: np.ndarray, **options: Any) -> None:
         self.result: Any = None
         self._function = function
-        self._said: SimpleQueue[tuple[str, Any]] = SimpleQueue()
-        self._answers: SimpleQueue[tuple[float, np.ndarray] | None] = SimpleQueue()
+        self._messages: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+        self._results: SimpleQueue[tuple[float, np.ndarray] | None] = SimpleQueue()
         self._thread = threading.Thread(
             target=self._minimise, args=(start, options), name="xpnet-lbfgs", daemon=True
         )
@@ -48,21 +48,21 @@ class Solver:
         self._next: tuple[str, Any] | None = None
 
     def iterate(self) -> np.ndarray | None:
-        """Run an iteration; return the point that it has reached, or None if the solver ended.
+        """Run an iteration; return the point reached, or None if the solver has ended.
 
         Raises
         ------
         Exception
-            Of the function. Then the solver can only be closed.
+            Raised by the function. After that, the solver can only be closed.
         """
         while True:
-            kind, content = self._said.get() if self._next is None else self._next
+            kind, content = self._messages.get() if self._next is None else self._next
             self._next = None
             if kind == "evaluate":
-                self._answers.put(self._function(content))
+                self._results.put(self._function(content))
             elif kind == "iterated":
-                # The next message needs no call of the function: it asks for one, or is the end.
-                self._next = self._said.get()
+                # The next message needs no evaluation: it asks for one, or reports the end.
+                self._next = self._messages.get()
                 self._keep_result()
                 return content  # type: ignore[no-any-return]
             else:
@@ -80,7 +80,7 @@ class Solver:
 
     def close(self) -> None:
         """End the thread."""
-        self._answers.put(None)
+        self._results.put(None)
         self._thread.join()
 
     # ---- in the thread
@@ -91,22 +91,22 @@ class Solver:
         try:
             with np.errstate(all="ignore"):  # the trainer reports numbers that are not finite
                 result = minimize(
-                    self._ask,
+                    self._request,
                     start,
                     method="L-BFGS-B",
                     jac=True,
-                    callback=lambda x: self._said.put(("iterated", x.copy())),
+                    callback=lambda x: self._messages.put(("iterated", x.copy())),
                     options=options,
                 )
-            self._said.put(("ended", result))
+            self._messages.put(("ended", result))
         except _Closed:
             return
         except BaseException as error:  # to be raised in the other thread
-            self._said.put(("failed", error))
+            self._messages.put(("failed", error))
 
-    def _ask(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        self._said.put(("evaluate", x.copy()))
-        answer = self._answers.get()
+    def _request(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        self._messages.put(("evaluate", x.copy()))
+        answer = self._results.get()
         if answer is None:
             raise _Closed
         return answer

@@ -44,12 +44,12 @@ class LBFGSSteps(FormulaSteps):
         super().__init__(model, placed)
         if placed.plan.chunk is not None:
             raise ValueError(
-                "LBFGS needs all samples in memory at each step, and these are streamed: give more "
-                "memory_limit, load the data into memory, or use another optimizer"
+                "LBFGS needs all samples in memory at each step, and these are streamed: give a "
+                "larger memory_limit, load the data into memory, or use another optimizer"
             )
         self._made_from = self._parts()
         self._running: _Running | None = None
-        self._begun_with: list[Any] = []
+        self._settings_at_start: list[Any] = []
 
     @property
     def model(self) -> TrainableModel:
@@ -62,12 +62,12 @@ class LBFGSSteps(FormulaSteps):
         return [model.optimizer, model.loss, *model.metrics, *penalties]
 
     def are_current(self) -> bool:
-        """Whether the network's parts are those with which the solver has begun."""
+        """Whether the network still has the parts with which the solver began."""
         now, then = self._parts(), self._made_from
         return len(now) == len(then) and all(a is b for a, b in zip(now, then, strict=True))
 
     def _settings(self) -> list[Any]:
-        """Return the numbers of the formulas, on which the loss depends beside the weights."""
+        """Return the numbers other than weights that the loss depends on."""
         model = self._model
         penalties = [penalty for _, _, penalty in model.parameters.penalties]
         found: list[Any] = [
@@ -79,11 +79,11 @@ class LBFGSSteps(FormulaSteps):
         return [*found, shared, getattr(model.loss, "factor", None)]
 
     def close(self) -> None:
-        """End the solver, and take the workspaces away from the layers."""
-        self._drop()
+        """End the solver, and detach the workspaces from the layers."""
+        self._close_solver()
         super().close()
 
-    def _drop(self) -> None:
+    def _close_solver(self) -> None:
         if self._running is not None:
             self._running.solver.close()
         self._running = None
@@ -96,22 +96,18 @@ class LBFGSSteps(FormulaSteps):
             with np.errstate(over="ignore", invalid="ignore"):
                 self._iterate(arrays, sums)
         except BaseException:
-            self._drop()
+            self._close_solver()
             raise
         yield 1
 
     def _iterate(self, arrays: Arrays, sums: Sums) -> None:
-        """Run an iteration unless the solver has ended; count the loss of the weights reached."""
+        """Run an iteration unless the solver has ended; record the loss at the weights reached."""
         model, running = self._model, self._running
         settings = self._settings()
-        if (
-            running is None
-            or settings != self._begun_with
-            or not running.is_at_the_models_weights()
-        ):
-            # The first iteration, or somebody has changed the weights or the loss since the last.
-            self._drop()
-            self._begun_with = settings
+        if running is None or settings != self._settings_at_start or not running.matches_model():
+            # The first iteration, or the weights or the loss were changed since the last.
+            self._close_solver()
+            self._settings_at_start = settings
             running = self._running = _Running(_AllSamples(self, arrays), model.optimizer)
         moved = running.iterate()
         sums.take(running.objective.sums)
@@ -141,7 +137,7 @@ class LBFGSSteps(FormulaSteps):
 
 
 class _AllSamples(FlatObjective):
-    """The loss of all samples, computed by steps.
+    """The loss of all samples, computed by an :class:`LBFGSSteps`.
 
     Attributes
     ----------
@@ -187,7 +183,7 @@ class _Running:
         )
 
     def iterate(self) -> bool:
-        """Run an iteration, after which the model has its weights; return whether there was one."""
+        """Run an iteration and set the model's weights; return False if the solver has ended."""
         point = self.solver.iterate()
         reached = self.solver.result.x if point is None else point
         if self.objective.at is None or not np.array_equal(reached, self.objective.at):
@@ -195,7 +191,7 @@ class _Running:
         self._reached = self.objective.start()
         return point is not None
 
-    def is_at_the_models_weights(self) -> bool:
+    def matches_model(self) -> bool:
         """Whether the model's weights are those that the solver has reached."""
         return np.array_equal(self.objective.start(), self._reached)
 
