@@ -453,10 +453,10 @@ def test_intervals_of_several_targets_with_several_quantiles():
     with pytest.raises(ValueError, match="Heads has no prediction intervals"):
         two_heads().fit((X, {"size": SIZE, "kind": KIND})).predict_interval(X)
     single = network(QuantileLoss([0.1, 0.9]), 4)
-    with pytest.raises(ValueError, match="For several targets, give each a head, as in loss="):
+    with pytest.raises(ValueError, match="For several targets, give each a head, such as loss="):
         single.fit((X, np.stack([SIZE, SIZE], axis=1)))
     single = network(QuantileLoss([0.1, 0.9]), 2)
-    with pytest.raises(ValueError, match="For several targets, give each a head, as in loss="):
+    with pytest.raises(ValueError, match="For several targets, give each a head, such as loss="):
         single.fit((X, np.stack([SIZE, SIZE], axis=1)))
 
 

@@ -64,7 +64,7 @@ class QuantileLoss(ElementwiseLoss):
             raise ValueError(
                 f"QuantileLoss has {len(self.quantiles)} quantiles, but there are {n_outputs} "
                 "outputs: expected one output per quantile. For several targets, give each a head, "
-                f"as in loss={{'a': ({self!r}, {len(self.quantiles)}), ...}}"
+                f"such as loss={{'a': ({self!r}, {len(self.quantiles)}), ...}}"
             )
 
     def compared_column(self, metric: Any) -> int | None:
