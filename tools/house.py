@@ -181,7 +181,7 @@ FLOORS = {
     "xpnet.optimizers": [
         "adam adamax adaptive lbfgs nadam radam rmsprop sgd sign",
         "base",
-        "clipping remembering scheduled",
+        "clipping scheduled state",
         "settings",
     ],
     "xpnet.schedules": ["cycles function plateau wrapping", "decays", "base"],
