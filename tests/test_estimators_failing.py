@@ -299,7 +299,7 @@ def test_training_ends_with_a_warning_where_no_score_is_finite(kind, odd):
     est = made(
         ours, kind, early_stopping=True, scoring=scores([odd]), n_iter_no_change=3, max_iter=50
     )
-    with pytest.warns(ConvergenceWarning, match=r"in 4 epoch.* the first ones, drawn at random"):
+    with pytest.warns(ConvergenceWarning, match=r"in 4 epoch.* the initial random weights"):
         est.fit(X, targets_for(kind))
     assert est.n_iter_ == 4
     assert est.best_validation_score_ == -np.inf

@@ -66,7 +66,7 @@ FLOORS = {
         "_parameters _policy _scoring _state",
         "_inputs",
         "_network",
-        "_checks _undoing",
+        "_checks _rollback",
     ],
     "xpnet.search": ["trials", "plan rates pruning", "result", "file space"],
     "xpnet.plots": [
