@@ -138,7 +138,7 @@ class LossFunction(Readable, ABC):
     def n_targets(self, n_outputs: int) -> int:
         """Return the number of target columns for ``n_outputs`` outputs; by default ``n_outputs``.
 
-        Class indices are the exception: they have the shape (n,) for any number of outputs.
+        Class indices are the exception: they may have the shape (n,) for several outputs.
         """
         return n_outputs
 

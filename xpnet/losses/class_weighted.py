@@ -33,9 +33,9 @@ class ClassWeightedLoss(MeanLoss):
     balanced_weight : list of float or None
         The class weights that the last ``fit`` computed for ``"balanced"``, or the values of a dict
         by class name in the order of the classes. Only the network's copy of the loss,
-        ``net.loss``, has them, and saves them. Setting ``class_weight`` to other weights resets it
-        to None until the next ``fit``. ``evaluate`` always orders weights by name as the network's
-        classes are ordered.
+        ``net.loss``, has them; they are saved with the network. Setting ``class_weight`` to other
+        weights resets it to None until the next ``fit``. ``evaluate`` always puts weights by name
+        in the order of the network's classes.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Check the targets, outputs and weights of a batch, and bring them into the forms of metrics."""
+"""Check the targets, outputs and weights of a batch, and convert them for metrics."""
 
 from typing import Any
 
