@@ -91,7 +91,7 @@ def test_every_documented_attribute_is_there_after_from_sklearn(kind, solver):
 def test_early_stopping_counts_the_epoch_that_diverges(kind, solver):
     given = {"solver": solver, "early_stopping": True, "max_iter": 5} | DIVERGES
     est = made(ours, kind, **given)
-    with pytest.warns(ConvergenceWarning, match=r"diverged: .* epoch 1\. .* the first ones"):
+    with pytest.warns(ConvergenceWarning, match=r"diverged: .* epoch 1\. .* the initial random"):
         est.fit(X, targets_for(kind))
     assert est.n_iter_ == len(est.loss_curve_) == len(est.validation_scores_) == 1
     assert len(est.validation_loss_curve_) == 1

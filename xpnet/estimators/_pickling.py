@@ -31,8 +31,8 @@ class OtherVersionWarning(InconsistentVersionWarning):
 
     def __str__(self) -> str:
         return (
-            f"this {self.estimator_name} was pickled by xpnet {self.original_sklearn_version} and "
-            f"loaded by xpnet {self.current_sklearn_version}: it may predict differently, or fail. "
+            f"this {self.estimator_name} was pickled by xpnet {self.original_sklearn_version}, and "
+            f"this is xpnet {self.current_sklearn_version}: it may predict differently, or fail. "
             "Fit it again; to keep a network across versions, use network_.save(path)"
         )
 
