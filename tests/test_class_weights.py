@@ -115,7 +115,7 @@ WRONG = {
     "NaN": ([1.0, np.nan], ValueError, "expected a finite number, 0 or more"),
     "infinite": ({0: np.inf}, ValueError, "expected a finite number, 0 or more"),
     "all 0": ([0.0, 0.0], ValueError, "not all 0"),
-    "keys of two kinds": ({"a": 1.0, 1: 2.0}, TypeError, "has names and indices of classes"),
+    "keys of two kinds": ({"a": 1.0, 1: 2.0}, TypeError, "mixes class names and class indices"),
     "boolean keys": ({False: 2.0}, TypeError, "names the class False"),
     "NumPy's booleans as keys": ({np.False_: 2.0}, TypeError, "names the class"),
     "fractions as keys": ({0.5: 2.0}, TypeError, "names the class 0.5"),
@@ -151,7 +151,7 @@ def test_weights_that_do_not_fit_the_network_are_refused_before_training(cls, wr
 
 def test_class_weights_are_refused_with_several_yes_or_no_outputs():
     net = network(BinaryCrossEntropy(class_weight=[1.0, 2.0]), 3)
-    with pytest.raises(ValueError, match="is for one output, but there are 3"):
+    with pytest.raises(ValueError, match="for one output only, but there are 3"):
         net.fit((np.ones((20, 4)), np.ones((20, 3))))
 
 

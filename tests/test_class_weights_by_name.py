@@ -125,7 +125,7 @@ def test_weights_by_name_are_resumed(tmp_path):
     ("weight", "y", "words"),
     [
         ({"ye": 3}, LABELS, "class_weight names the class 'ye': expected the names of classes in"),
-        ({"yes": 3}, INDICES, "of classes, but the classes in y have none: give text labels"),
+        ({"yes": 3}, INDICES, "has class names, but the classes in y have no names: give"),
         ({"yes": -1}, LABELS, "expected a finite number, 0 or more"),
         ({"yes": 0, "no": 0, "maybe": 0}, LABELS, "class_weight="),
     ],
@@ -136,13 +136,13 @@ def test_wrong_names_are_refused(weight, y, words):
 
 
 def test_names_and_indices_together_are_refused():
-    with pytest.raises(TypeError, match="has names and indices of classes: expected only"):
+    with pytest.raises(TypeError, match="mixes class names and class indices: expected only"):
         SoftmaxCrossEntropy(class_weight={"yes": 3, 1: 2})
 
 
 def test_a_loss_without_data_says_what_it_lacks():
     loss = SoftmaxCrossEntropy(class_weight={"yes": 3})
-    with pytest.raises(ValueError, match="has no weights before a network's fit finds them"):
+    with pytest.raises(ValueError, match="has no weights until a network's fit computes them"):
         loss.loss(INDICES, np.zeros((20, 3)))
 
 
@@ -165,7 +165,7 @@ def test_weights_by_the_names_of_earlier_classes_are_not_kept(again):
         net.add(DenseLayer(3, input_shape=(2,)))
     elif again == "another network":
         net = network(net.loss)
-    with pytest.raises(ValueError, match="has names of classes, but the classes in y have none"):
+    with pytest.raises(ValueError, match="has class names, but the classes in y have no names"):
         net.fit(X, y, restart=again in ("restart", "heads"))
 
 
@@ -203,7 +203,7 @@ def test_weights_that_are_set_later_take_effect_at_once(in_heads, saved, tmp_pat
     with pytest.raises(ValueError, match="class_weight names the class 'nobody'"):
         net.evaluate(X, y)
     own.class_weight = "balanced"
-    with pytest.raises(ValueError, match="before a network's fit finds them"):
+    with pytest.raises(ValueError, match="until a network's fit computes them"):
         net.evaluate(X, y)
     net.fit(X, y)
     assert own.balanced_weight is None  # fit has made a copy, net.loss
@@ -246,7 +246,7 @@ def test_a_score_without_the_loss_needs_no_names():
     expected = net.score(X, INDICES, metric="accuracy")
     net.loss = SoftmaxCrossEntropy(class_weight={"yes": 2})
     assert net.score(X, INDICES, metric="accuracy") == expected
-    with pytest.raises(ValueError, match="the classes in y have none"):
+    with pytest.raises(ValueError, match="the classes in y have no names"):
         net.evaluate(X, INDICES)
 
 

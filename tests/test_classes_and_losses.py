@@ -183,7 +183,7 @@ def test_the_head_whose_targets_cannot_be_reached_is_named():
 
 def test_a_sigmoid_before_a_loss_that_applies_one_is_refused_with_both_remedies():
     net = network(LOGITS, 1, SigmoidActivation())
-    with pytest.raises(ValueError, match=r"applies the sigmoid itself: .* leave from_logits=True"):
+    with pytest.raises(ValueError, match=r"applies the sigmoid itself: .* omit from_logits=True"):
         net.fit(X, BITS)
     assert net[:1].fit(X, BITS).is_fitted
     assert network("binary_cross_entropy", 1, SigmoidActivation()).fit(X, BITS).is_fitted

@@ -180,9 +180,7 @@ def test_metrics_without_a_direction_are_refused_before_training(monkeypatch):
 
     data = samples()
     monkeypatch.setattr(NeuralNetwork, "fit", lambda self, data: pytest.fail("trained"))
-    with pytest.raises(
-        ValueError, match=r"'user_function'.*give random_search mode='max' or mode="
-    ):
+    with pytest.raises(ValueError, match=r"'user_function'.*pass mode='max' or mode="):
         random_search(lambda n: network(user_function), {"n": [1]}, data, data)
     for score in (user_function, "accuracy on test images"):
         with pytest.raises(ValueError, match="give mode='max' or mode='min'"):

@@ -318,7 +318,7 @@ def test_a_warm_start_goes_on_by_other_rules(kind, before, after):
     ("change", "message"),
     [
         ({"hidden_layer_sizes": (4, 4)}, r"coefs_ has weights of the shapes \[\(4, 4\), "),
-        ({"hidden_layer_sizes": 5}, "hidden_layer_sizes=5 and the data make"),
+        ({"hidden_layer_sizes": 5}, "hidden_layer_sizes=5 and the data need"),
         ({"batch_norm": True}, "batch_norm=True, but the network so far was trained with"),
     ],
     ids=str,

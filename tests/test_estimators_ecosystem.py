@@ -273,11 +273,17 @@ def test_from_sklearn_takes_other_parameters():
     ("parameters", "message"),
     [
         ({"batch_norm": True}, "batch_norm=True: scikit-learn's networks have no batch"),
-        ({"activation": "leaky_relu"}, "activation='leaky_relu': scikit-learn has identity"),
-        ({"activation": TanhActivation}, "activation=.*scikit-learn has identity"),
-        ({"activation": ["tanh"]}, r"activation=\['tanh'\]: scikit-learn has identity"),
-        ({"solver": "adamw"}, "solver='adamw': scikit-learn has lbfgs, sgd, adam"),
-        ({"learning_rate": StepDecay(0.1, 0.5, 5)}, "learning_rate=.*scikit-learn has constant"),
+        (
+            {"activation": "leaky_relu"},
+            "activation='leaky_relu': scikit-learn supports only identity",
+        ),
+        ({"activation": TanhActivation}, "activation=.*scikit-learn supports only identity"),
+        ({"activation": ["tanh"]}, r"activation=\['tanh'\]: scikit-learn supports only identity"),
+        ({"solver": "adamw"}, "solver='adamw': scikit-learn supports only lbfgs, sgd, adam"),
+        (
+            {"learning_rate": StepDecay(0.1, 0.5, 5)},
+            "learning_rate=.*scikit-learn supports only constant",
+        ),
     ],
     ids=lambda value: None if isinstance(value, str) else "-".join(value),
 )
@@ -317,6 +323,6 @@ except ImportError as error:
 
 def test_without_scikit_learn_the_error_says_what_to_install():
     expected = (
-        "xpnet.estimators needs scikit-learn, which is not installed: pip install 'xpnet[sklearn]'"
+        "xpnet.estimators needs scikit-learn, which is not installed: pip install scikit-learn"
     )
     assert python(WITHOUT) == expected

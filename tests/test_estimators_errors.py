@@ -332,9 +332,9 @@ def test_a_class_weight_that_is_no_weight_is_named(weight, labels, solver):
         (
             {5: 1.0},
             ValueError,
-            r"names 5, which y does not have: expected its classes, \[0, 1, 2\]",
+            r"names 5, not found in y: expected the classes in y, \[0, 1, 2\]",
         ),
-        ({0: 1.0, "1": 2.0}, ValueError, "names '1', which y does not have"),
+        ({0: 1.0, "1": 2.0}, ValueError, "names '1', not found in y"),
         ({k: 0.0 for k in range(3)}, ValueError, "gives every class the weight 0"),
         ([1.0, 2.0, 3.0], ValueError, "'class_weight' parameter of MLPClassifier must be"),
         (np.ones(3), ValueError, "'class_weight' parameter of MLPClassifier must be"),
@@ -356,7 +356,7 @@ def test_class_weights_may_name_classes_that_are_not_there_as_in_scikit_learn():
 def test_class_weights_that_leave_no_sample_are_named(sample_weight):
     est = made(ours, "MLPClassifier", class_weight={0: 0.0})
     part = slice(0, 50) if sample_weight is None else slice(None)
-    with pytest.raises(ValueError, match="class_weight gives all samples to train on the weight 0"):
+    with pytest.raises(ValueError, match="class_weight gives all training samples the weight 0"):
         est.partial_fit(X[part], CLASSES[part], sample_weight, classes=[0, 1, 2])
 
 

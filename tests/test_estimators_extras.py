@@ -213,7 +213,7 @@ def test_lbfgs_takes_batch_normalization(kind):
 def test_lbfgs_refuses_what_is_for_batches_and_epochs(kind, parameters, held_out, request):
     y = targets_for(kind)
     name = request.node.callspec.id.split("-")[0]
-    with pytest.raises(ValueError, match=f"^{name} does not go with solver="):
+    with pytest.raises(ValueError, match=f"^{name} cannot be combined with solver="):
         made(ours, kind, solver="lbfgs", **parameters).fit(
             X, y, validation_data=(X, y) if held_out else None
         )

@@ -91,7 +91,7 @@ def test_every_documented_attribute_is_there_after_from_sklearn(kind, solver):
 def test_early_stopping_counts_the_epoch_that_diverges(kind, solver):
     given = {"solver": solver, "early_stopping": True, "max_iter": 5} | DIVERGES
     est = made(ours, kind, **given)
-    with pytest.warns(ConvergenceWarning, match=r"diverged: .* epoch 1\. .* the first ones"):
+    with pytest.warns(ConvergenceWarning, match=r"diverged: .* epoch 1\. .* the initial random"):
         est.fit(X, targets_for(kind))
     assert est.n_iter_ == len(est.loss_curve_) == len(est.validation_scores_) == 1
     assert len(est.validation_loss_curve_) == 1
@@ -299,7 +299,7 @@ def test_training_ends_with_a_warning_where_no_score_is_finite(kind, odd):
     est = made(
         ours, kind, early_stopping=True, scoring=scores([odd]), n_iter_no_change=3, max_iter=50
     )
-    with pytest.warns(ConvergenceWarning, match=r"in 4 epoch.* the first ones, drawn at random"):
+    with pytest.warns(ConvergenceWarning, match=r"in 4 epoch.* the initial random weights"):
         est.fit(X, targets_for(kind))
     assert est.n_iter_ == 4
     assert est.best_validation_score_ == -np.inf

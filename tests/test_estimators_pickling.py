@@ -154,7 +154,7 @@ def test_another_form_of_networks_is_refused():
 
 def test_a_pickle_without_a_version_is_refused():
     est = made(ours, "MLPClassifier")
-    with pytest.raises(ValueError, match="left no version number: fit it again"):
+    with pytest.raises(ValueError, match="stored no version number: fit it again"):
         est.__setstate__(dict(vars(est)))
 
 

@@ -281,8 +281,8 @@ class Own(LossFunction):
         ({"a": ("mse", 0)}, "the head 'a': n_outputs=0"),
         ({"a": ("mse", 1, 0)}, "the head 'a': weight=0"),
         ({"a": ("softmax_cross_entropy", 1)}, "needs one output for each class"),
-        ({"a": (Own(), 1)}, "expected one that is a mean over samples"),
-        ({"a": (Heads({"b": ("mse", 1)}), 1)}, "and not of Heads"),
+        ({"a": (Own(), 1)}, "expected a mean over samples"),
+        ({"a": (Heads({"b": ("mse", 1)}), 1)}, "other than Heads"),
     ],
 )
 def test_heads_that_are_none_are_refused(given, message):

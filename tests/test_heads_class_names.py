@@ -186,7 +186,7 @@ def test_a_class_too_few_is_refused_with_how_to_name_all():
             ValueError,
             "class_names of the head 'kind' has more than once",
         ),
-        ({"size": ["a", "b"]}, ValueError, r"'size': MeanSquaredError\(\) is not for classes"),
+        ({"size": ["a", "b"]}, ValueError, r"'size': MeanSquaredError\(\) is not a loss for"),
     ],
 )
 def test_names_that_do_not_fit_a_head_are_refused(given, error, message):
@@ -197,7 +197,7 @@ def test_names_that_do_not_fit_a_head_are_refused(given, error, message):
 def test_names_of_two_classes_go_with_one_output():
     loss = Heads({"a": (BinaryCrossEntropy(), 1)}, class_names={"a": ["no", "yes"]})
     assert text_of(loss).endswith("class_names={'a': ['no', 'yes']})")
-    with pytest.raises(ValueError, match="is not for classes that exclude each other"):
+    with pytest.raises(ValueError, match="is not a loss for mutually exclusive classes"):
         Heads({"a": (BinaryCrossEntropy(), 2)}, class_names={"a": ["no", "yes"]})
 
 

@@ -450,7 +450,7 @@ def test_intervals_of_several_targets_with_several_quantiles():
     assert net.evaluate(X, y)["a_mae"] == pytest.approx(expected, rel=1e-5)
     with pytest.raises(ValueError, match=r"the head 'a': coverage=0.5 needs the quantiles 0.25"):
         net.predict_interval(X, 0.5)
-    with pytest.raises(ValueError, match="Heads has no intervals"):
+    with pytest.raises(ValueError, match="Heads has no prediction intervals"):
         two_heads().fit((X, {"size": SIZE, "kind": KIND})).predict_interval(X)
     single = network(QuantileLoss([0.1, 0.9]), 4)
     with pytest.raises(ValueError, match="For several targets, give each a head, such as loss="):

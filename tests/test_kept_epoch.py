@@ -180,6 +180,6 @@ class TestEstimators:
     def test_weights_from_before_the_first_epoch_are_epoch_0(self, classifier):
         est, X, y = classifier
         est.set_params(max_iter=2, scoring=lambda *given: float("nan"))
-        with pytest.warns(UserWarning, match=r"drawn at random|not improve|Maximum iterations"):
+        with pytest.warns(UserWarning, match=r"initial random|not improve|Maximum iterations"):
             est.fit(X, y)
         assert est.history_.kept_epoch == 0

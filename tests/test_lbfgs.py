@@ -355,9 +355,9 @@ def test_learning_rates_and_clipping_are_refused(data):
     optimizer = LBFGS()
     optimizer.schedule = ConstantLearningRate(1.0)
     for name, value, message in (
-        ("schedule", LinearDecay(1.0, 0.1), "finds the lengths of its steps itself"),
-        ("learning_rate", 0.5, "finds the lengths of its steps itself"),
-        ("clip_norm", 1.0, "clip_norm=1.0 for LBFGS, whose line search needs the gradient"),
+        ("schedule", LinearDecay(1.0, 0.1), "chooses the lengths of its steps itself"),
+        ("learning_rate", 0.5, "chooses the lengths of its steps itself"),
+        ("clip_norm", 1.0, "clip_norm=1.0 for LBFGS, whose line search needs the unclipped"),
         ("clip_value", 1.0, "clip_value=1.0 for LBFGS"),
         ("history", 0, "history=0"),
         ("tolerance", 0, "tolerance=0"),
@@ -375,7 +375,7 @@ def test_single_gradients_are_refused(data):
     X, y = data
     net = network()
     net.loss_and_gradient(X, y.reshape(-1, 1))
-    with pytest.raises(TypeError, match="LBFGS takes steps by the loss of all samples, in the fit"):
+    with pytest.raises(TypeError, match="LBFGS computes its steps from the loss of all samples"):
         net.update_parameters()
 
 

@@ -386,7 +386,7 @@ def test_quantiles_of_targets_with_a_unit(rng):
 
 
 def test_another_number_of_outputs_than_quantiles_is_refused():
-    message = "QuantileLoss has 2 quantiles, but there are 3 outputs: expected one for each"
+    message = "QuantileLoss has 2 quantiles, but there are 3 outputs: expected one output per"
     with pytest.raises(ValueError, match=message):
         network(QuantileLoss([0.2, 0.8]), 3).fit((np.ones((4, 2)), np.ones(4)))
     with pytest.raises(ValueError, match=message):

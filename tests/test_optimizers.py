@@ -202,7 +202,7 @@ def test_retained_gradient_is_the_velocity():
 def test_one_optimizer_serves_one_array():
     optimizer = SGD()
     optimizer.update(np.zeros(3), np.ones(3))
-    with pytest.raises(ValueError, match=r"remembers weights of shape \(3,\) and got some of"):
+    with pytest.raises(ValueError, match=r"has state for weights of shape \(3,\), but got"):
         optimizer.update(np.zeros(4), np.ones(4))
 
 
@@ -378,7 +378,7 @@ def test_clipping_by_norm_does_not_overflow():
 def test_an_update_that_is_refused_changes_nothing(cls):
     optimizer, w = cls(0.1), np.ones(4)
     optimizer.update(np.ones(3), np.ones(3))
-    with pytest.raises(ValueError, match="remembers weights of shape"):
+    with pytest.raises(ValueError, match="has state for weights of shape"):
         optimizer.update(w, np.ones(4), out=w)
     assert optimizer.n_updates == 1
     np.testing.assert_array_equal(w, np.ones(4))

@@ -85,9 +85,12 @@ def test_early_stopping_watches_the_median():
 @pytest.mark.parametrize(
     ("metric", "words"),
     [
-        ("mae", r"metric 'mae' judges the median, which is not among \[0.1, 0.9\]: add 0.5"),
-        ("neg_mean_absolute_error", "judges the median, which is not among"),
-        (QuantileError(0.2), "'quantile_error_0_2' judges the quantile 0.2, which is not among"),
+        (
+            "mae",
+            r"'mae' is for the median, which is not among quantiles=\[0.1, 0.9\]: add 0.5",
+        ),
+        ("neg_mean_absolute_error", "is for the median, which is not among"),
+        (QuantileError(0.2), "'quantile_error_0_2' is for the quantile 0.2, which is not among"),
     ],
 )
 def test_without_their_quantile_metrics_are_refused(metric, words):

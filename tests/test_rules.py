@@ -295,7 +295,7 @@ def test_what_is_remembered_cannot_change_after_updates(make, name, value):
     assert optimizer.state_names != names
     setattr(optimizer, name, before)
     optimizer.update(np.zeros(2), np.ones(2))
-    with pytest.raises(ValueError, match=rf"{name}=.* after 1 updates, which remembered other"):
+    with pytest.raises(ValueError, match=rf"{name}=.* after 1 updates, which kept other"):
         setattr(optimizer, name, value)
     assert getattr(optimizer, name) == before
     optimizer.update(np.zeros(2), np.ones(2))
@@ -416,10 +416,10 @@ def test_a_state_that_no_training_leaves_is_refused(name, data, tmp_path):
     last = optimizer.state_names[-1]
     kept = getattr(optimizer, last)
     setattr(optimizer, last, None)
-    with pytest.raises(ValueError, match=f"there is no {last} after 16 updates"):
+    with pytest.raises(ValueError, match=f"{last} is missing after 16 updates"):
         optimizer.check_state()
     setattr(optimizer, last, kept - np.inf)
-    with pytest.raises(ValueError, match=f"{last} has numbers that no training leaves"):
+    with pytest.raises(ValueError, match=f"{last} has numbers that training cannot produce"):
         optimizer.check_state()
 
 

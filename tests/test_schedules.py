@@ -209,7 +209,7 @@ def test_by_step_a_decay_ends_with_training():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: OneCycle(0.1, 0.2), "below the highest"),
+        (lambda: OneCycle(0.1, 0.2), "initial below highest"),
         (lambda: OneCycle(-1.0), "highest=-1.0"),
         (lambda: OneCycle(0.1, rising=0.0), "rising"),
         (lambda: OneCycle(0.1, rising=1.0), "rising"),

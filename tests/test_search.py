@@ -164,7 +164,7 @@ def test_a_search_that_was_ended_goes_on_to_the_same_table(tmp_path):
     assert str(without_seconds(found.rows)) == str(without_seconds(expected.rows))
     assert found.best == expected.best
     assert len([json.loads(line) for line in path.read_text().splitlines()]) == 8
-    with pytest.raises(ValueError, match=r"belongs to another search: line \d has .* in place of"):
+    with pytest.raises(ValueError, match=r"belongs to another search: line \d has .* instead of"):
         random_search(*arguments, n_iter=8, seed=4, path=path)
 
 
@@ -174,7 +174,7 @@ def test_a_damaged_line_gives_a_warning_and_its_trial_is_repeated(tmp_path):
     expected = random_search(*arguments, n_iter=5, seed=3, path=path)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + lines[1].replace(b"score", b"scope") + b"".join(lines[2:]))
-    with pytest.warns(RuntimeWarning, match=r"damaged in line 2, moved to .*\.damaged;") as caught:
+    with pytest.warns(RuntimeWarning, match=r"damaged line\(s\) 2 moved to .*\.damaged;") as caught:
         found = random_search(*arguments, n_iter=5, seed=3, path=path)
     assert caught[0].filename == __file__
     assert without_seconds(found.rows) == without_seconds(expected.rows)
@@ -194,7 +194,7 @@ def test_a_file_may_be_searched_for_the_best_in_the_other_direction(tmp_path):
 
 @pytest.mark.parametrize("name", ["trial", "score", "seconds", "error", "metric_name", "crc32"])
 def test_a_setting_that_would_hide_a_column_is_refused(name):
-    with pytest.raises(ValueError, match=f"setting '{name}', which is a column"):
+    with pytest.raises(ValueError, match=f"setting '{name}', which is the name of a column"):
         random_search(build, {name: [1]}, samples(), samples())
 
 
@@ -329,7 +329,7 @@ def test_impossible_numbers_are_refused(wrong):
         ({"space": {"optimizer": "sgd"}}, r"give \['sgd'\]"),
         ({"space": {"optimizer": b"sgd"}}, r"expected a list of values .* give \[b'sgd'\]"),
         ({"space": {"optimizer": None}}, r"expected a list of values .* give \[None\]"),
-        ({"space": {"n_units": {2, 4}}}, r"={2, 4}: expected .* list\(space\['n_units'\]\) makes"),
+        ({"space": {"n_units": {2, 4}}}, r"={2, 4}: expected .* with list\(space\['n_units'\]\)"),
         ({"space": {"n_units": {2: 1}}}, r"={2: 1}: expected a list of values or a SciPy distrib"),
         ({"space": {"n_units": {2: 1}.keys()}}, "expected a list of values"),
         ({"space": {"n_units": iter([2, 4])}}, "expected a list of values"),

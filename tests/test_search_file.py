@@ -247,10 +247,10 @@ def test_another_search_is_refused_with_what_differs(tmp_path):
     other = copy.deepcopy(DRAWN)
     other[2] |= {"n_units": 9, "activation": operator.neg}
     for drawn, metric, message in (
-        (other, "rmse", "line 2 has trial 2 with activation=.*tanh.* in place of .*neg.*, n_units"),
-        (DRAWN, "mae", 'line 1 has trial 0 with metric_name="rmse" in place of "mae"'),
-        (DRAWN[:2], "rmse", "line 2 is trial 2, and this search has trials 0 to 1"),
-        ([{**d, "more": 1} for d in DRAWN], "rmse", "line 1 .* more=nothing in place of 1"),
+        (other, "rmse", "line 2 has trial 2 with activation=.*tanh.* instead of .*neg.*, n_units"),
+        (DRAWN, "mae", 'line 1 has trial 0 with metric_name="rmse" instead of "mae"'),
+        (DRAWN[:2], "rmse", "line 2 is trial 2, but this search has trials 0 to 1"),
+        ([{**d, "more": 1} for d in DRAWN], "rmse", "line 1 .* more=nothing instead of 1"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=f"belongs to another search: {message}"):
             SearchFile(path, drawn, metric)
@@ -265,7 +265,7 @@ def test_settings_of_every_kind_are_compared(tmp_path, kind):
     )
     found = SearchFile(path, [{"x": copy.deepcopy(KINDS[kind])}], "mse").rows[0]["x"]
     assert type(found) is type(KINDS[kind])
-    with pytest.raises(ValueError, match=r"x=.* in place of"):
+    with pytest.raises(ValueError, match=r"x=.* instead of"):
         SearchFile(path, [{"x": OTHERS[kind]}], "mse")
 
 
@@ -293,7 +293,7 @@ def local():
 
 @pytest.mark.parametrize("value", [lambda: 1, local(), (n for n in "ab"), [[lambda: 1]]])
 def test_settings_that_cannot_be_identified_are_refused(tmp_path, value):
-    with pytest.raises(ValueError, match=r"the setting x=.* cannot be written .* leave path out"):
+    with pytest.raises(ValueError, match=r"the setting x=.* cannot be written .* omit path"):
         SearchFile(tmp_path / "file", [{"x": value}], "mse")
     assert not (tmp_path / "file").exists()
 

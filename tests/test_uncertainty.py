@@ -230,7 +230,7 @@ def test_quantiles_that_cross_are_sorted():
 
 def test_losses_without_intervals_are_refused():
     X, y = data(20)
-    with pytest.raises(ValueError, match="MeanSquaredError has no intervals: train with GaussianN"):
+    with pytest.raises(ValueError, match="MeanSquaredError has no prediction intervals: train"):
         network("mse", 1, epochs=1).fit((X, y)).predict_interval(X)
     net = network(QuantileLoss(0.5), 1, epochs=1).fit((X, y))
     with pytest.raises(ValueError, match=r"train with QuantileLoss\("):

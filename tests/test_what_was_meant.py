@@ -146,8 +146,8 @@ def test_the_confusion_matrix_of_a_series():
 @pytest.mark.parametrize(
     ("true", "predicted", "error", "words"),
     [
-        (["a", "b"], np.eye(2), TypeError, "has names of classes: expected names in both"),
-        (np.array([0, 1]), ["a", "b"], TypeError, "has names of classes: expected names in both"),
+        (["a", "b"], np.eye(2), TypeError, "has class names: expected names in both"),
+        (np.array([0, 1]), ["a", "b"], TypeError, "has class names: expected names in both"),
         (["a", "b"], ["a"], ValueError, "y_true has 2 rows, y_pred 1 and sample_weight 2"),
     ],
 )

@@ -138,7 +138,7 @@ EACH_STEP = {
     "at", "backward_through", "codes", "positions", "forward_through", "input_derivative",
     "predict_interval", "progress", "sample_propagation", "sample_scores", "table",
     "activation_function", "add_to", "backward_propagation", "begin_epoch", "buffer",
-    "check_outputs", "clip", "is_defined", "of_each_class", "of_output", "of_samples",
+    "check_outputs", "clip", "class_metrics", "is_defined", "of_samples", "output_metric",
     "derivative_of_output", "element_derivative", "element_loss", "element_penalty", "rule",
     "derivative", "forward_propagation", "initialize", "learning_rate", "loss_and_gradient",
     "mark_fitted", "merge", "new_parameter", "numbers_per_sample", "observe", "penalty",

@@ -74,7 +74,7 @@ FLOORS = {
         "_parameters _policy _scoring _state",
         "_inputs",
         "_network",
-        "_checks _undoing",
+        "_checks _rollback",
     ],
     "xpnet.search": ["trials", "plan rates pruning", "result", "file space"],
     "xpnet.plots": [
@@ -189,7 +189,7 @@ FLOORS = {
     "xpnet.optimizers": [
         "adam adamax adaptive lbfgs nadam radam rmsprop sgd sign",
         "base",
-        "clipping remembering scheduled",
+        "clipping scheduled state",
         "settings",
     ],
     "xpnet.schedules": ["cycles function plateau wrapping", "decays", "base"],

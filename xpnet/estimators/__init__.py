@@ -1,6 +1,6 @@
 """scikit-learn's ``MLPClassifier`` and ``MLPRegressor``, on a CPU or with ``device="cuda"``.
 
-Only the import changes: replace ``from sklearn.neural_network import MLPClassifier`` by ``from
+Only the import changes: replace ``from sklearn.neural_network import MLPClassifier`` with ``from
 xpnet.estimators import MLPClassifier``. On a CPU in float64 both give the same weights for the same
 ``random_state``. The additional features (a GPU, dropout, class weights and more) are off by
 default.
@@ -14,10 +14,10 @@ A ``fit`` that raises an error leaves the estimator as it was before.
 
 A fitted estimator is pickled as plain values, with the version of xpnet. Another version warns with
 scikit-learn's ``InconsistentVersionWarning``, or raises ValueError if it cannot read the network.
-Pickles run code when they are loaded, so load none of a stranger's. ``skops.io`` runs no code, and
-asks which types to trust: of this package ``"xpnet.estimators.MLPClassifier"`` or
-``"xpnet.estimators.MLPRegressor"``, and the classes of the activations, schedules and callbacks
-that were given as objects. ``network_.save(path)`` saves the network alone.
+Loading a pickle can run any code, so load only pickles that you trust. ``skops.io`` runs no code,
+but needs the names of trusted types: from this package, ``"xpnet.estimators.MLPClassifier"`` or
+``"xpnet.estimators.MLPRegressor"``, and the classes of activations, schedules and callbacks that
+were given as objects. ``network_.save(path)`` saves only the network.
 
 Examples
 --------
@@ -49,7 +49,7 @@ try:
     import sklearn  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "xpnet.estimators needs scikit-learn, which is not installed: pip install 'xpnet[sklearn]'"
+        "xpnet.estimators needs scikit-learn, which is not installed: pip install scikit-learn"
     ) from error
 
 from ._classifier import MLPClassifier

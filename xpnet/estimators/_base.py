@@ -20,8 +20,8 @@ from ._labels import names_of_classes
 from ._network import export_weights, load_weights
 from ._parameters import CONSTRAINTS
 from ._pickling import from_plain, to_plain
-from ._stochastic import trial_of
-from ._undoing import all_or_nothing
+from ._rollback import all_or_nothing
+from ._stochastic import scratch_copy
 
 
 class BaseMLP(BaseEstimator, ABC):
@@ -56,7 +56,7 @@ class BaseMLP(BaseEstimator, ABC):
         """Return the score of outputs ``z`` of the network."""
 
     @abstractmethod
-    def _outputs_of(self, targets: np.ndarray) -> int:
+    def _n_outputs(self, targets: np.ndarray) -> int:
         """Return the number of outputs that the targets need."""
 
     def _class_weights(self, targets: np.ndarray, incremental: bool) -> np.ndarray | None:
@@ -81,7 +81,7 @@ class BaseMLP(BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            An array of NumPy, CuPy, PyTorch, JAX or Dask, a list, or a table of pandas or polars.
+            A NumPy, CuPy, PyTorch, JAX or Dask array, a list, or a pandas or polars table.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
         validation_data : tuple of (X, y) or (X, y, sample_weight), optional
@@ -105,7 +105,7 @@ class BaseMLP(BaseEstimator, ABC):
         Notes
         -----
         A fit that raises an error does not change the estimator: a model that was fitted before
-        still gives the same predictions.
+        still makes the same predictions.
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)
 
@@ -118,7 +118,7 @@ class BaseMLP(BaseEstimator, ABC):
         self._validate_params()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # fit will warn
-            trial = trial_of(self)
+            trial = scratch_copy(self)
             return trial._fit(X, y, sample_weight, None, incremental=False, explain=True)
 
     def _fit(
@@ -144,8 +144,8 @@ class BaseMLP(BaseEstimator, ABC):
     # ---- predicting
 
     def _outputs(self, X: Any) -> tuple[np.ndarray, Home]:
-        """Return the network's outputs on the host, and the backend that answers belong to."""
-        if not hasattr(self, "network_"):  # which is quicker to find out than scikit-learn's check
+        """Return the network's outputs on the host, and the backend to return predictions in."""
+        if not hasattr(self, "network_"):  # quicker than scikit-learn's check
             check_is_fitted(self, "network_")
         X, home, check = features(self, X)
         if self._in_training:  # the caller is a scorer, which has its targets on the host
@@ -163,7 +163,7 @@ class BaseMLP(BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            This one uses a feature that scikit-learn lacks: batch normalization, or another
+            The estimator uses a feature that scikit-learn lacks: batch normalization, or another
             activation, solver or learning rate.
         """
         return to_sklearn(self)

@@ -65,22 +65,22 @@ def check_for_lbfgs(est: Any, validation_data: Any) -> None:
     ):
         if value is not None:
             raise ValueError(
-                f'{name} does not go with solver="lbfgs", which has no mini-batches: give another '
-                'solver, such as "adam"'
+                f'{name} cannot be combined with solver="lbfgs", which has no mini-batches: use '
+                'another solver, such as "adam"'
             )
 
 
 def check_class_weight(given: Mapping[Any, Any], classes: np.ndarray) -> None:
-    """Refuse weights by class that are not finite numbers from 0 up, or that are all 0.
+    """Refuse class weights that are not finite numbers, 0 or more, or that are all 0.
 
-    As in scikit-learn, a dict that has every class of ``classes`` may name others as well.
+    As in scikit-learn, a dict that has every class in ``classes`` may also name other classes.
     """
     known = list(classes)
     unknown = [shown(label) for label in given if label not in known]
     if unknown and not all(label in given for label in known):
         raise ValueError(
-            f"class_weight names {', '.join(unknown[:3])}, which y does not have: expected its "
-            f"classes, {shown(classes.tolist())}"
+            f"class_weight names {', '.join(unknown[:3])}, not found in y: expected the classes "
+            f"in y, {shown(classes.tolist())}"
         )
     for label, weight in given.items():
         if not 0 <= number(weight) < math.inf:
@@ -89,11 +89,11 @@ def check_class_weight(given: Mapping[Any, Any], classes: np.ndarray) -> None:
                 "a finite number, 0 or more"
             )
     if not any(given.get(label, 1.0) for label in known):
-        raise ValueError("class_weight gives every class the weight 0: expected one above 0")
+        raise ValueError("class_weight gives every class the weight 0: expected a weight above 0")
 
 
 def warn_of_lost_targets(y: np.ndarray, dtype: str, may_be_scaled: bool) -> None:
-    """Warn of a regression's targets whose differences are lost in the type of the network.
+    """Warn if differences between a regressor's targets are lost in the network's dtype.
 
     Parameters
     ----------
@@ -112,14 +112,14 @@ def warn_of_lost_targets(y: np.ndarray, dtype: str, may_be_scaled: bool) -> None
     warn(f"{lost}: give {advice}")
 
 
-def check_going_on(est: Any, sizes: Sequence[int]) -> None:
-    """Refuse to continue with weights whose shapes differ from what the parameters ask for."""
+def check_continuing(est: Any, sizes: Sequence[int]) -> None:
+    """Refuse to continue training weights whose shapes do not match the parameters."""
     advice = "set warm_start=False and fit, or fit a clone"
     shapes, expected = [w.shape for w in est.coefs_], list(pairwise(sizes))
     if shapes != expected:
         raise ValueError(
-            f"coefs_ has weights of the shapes {shapes}, where hidden_layer_sizes="
-            f"{est.hidden_layer_sizes} and the data make {expected}: {advice}"
+            f"coefs_ has weights of the shapes {shapes}, but hidden_layer_sizes="
+            f"{est.hidden_layer_sizes} and the data need {expected}: {advice}"
         )
     net = getattr(est, "network_", None)
     normalizes = net and any(isinstance(layer, BatchNormalization) for layer in net.layers)

@@ -17,11 +17,11 @@ from ._inputs import Home, answer, on_host
 from ._labels import decode, encode, weights_of_classes
 from ._network import apply_output_activation
 from ._parameters import CONSTRAINTS, store_parameters
-from ._undoing import all_or_nothing
+from ._rollback import all_or_nothing
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
-    """A multi-layer perceptron that classifies: scikit-learn's, with ``device=``.
+    """A multi-layer perceptron classifier: scikit-learn's, with ``device=``.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     learning_rate : {"constant", "invscaling", "adaptive"} or Schedule, default "constant"
         How the learning rate changes from epoch to epoch. The names apply only to "sgd":
         "invscaling" divides ``learning_rate_init`` by (samples seen + 1) ** power_t; "adaptive"
-        divides the rate by 5 whenever ``n_iter_no_change`` epochs bring no improvement by ``tol``.
+        divides the rate by 5 after ``n_iter_no_change`` epochs without an improvement of ``tol``.
     learning_rate_init : float, default 0.001
         For "adadelta", 1.0 is usual; for "lion", 0.0001; for "rprop", 0.01.
     power_t : float, default 0.5
     max_iter : int, default 200
-        The largest number of epochs, or of iterations of "lbfgs".
+        The maximum number of epochs, or of iterations of "lbfgs".
     shuffle : bool, default True
     random_state : int, RandomState or None, default None
         Determines initial weights, held-out samples, batches and dropout.
@@ -67,28 +67,28 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     n_iter_no_change : int, default 10
         Epochs without an improvement after which training ends.
     max_fun : int, default 15000
-        The largest number of times that "lbfgs" computes the loss.
+        The maximum number of times that "lbfgs" computes the loss.
     device : str, optional
-        "cpu", "cuda", "cuda:1" or "auto". By default the device of the features given to ``fit``.
+        "cpu", "cuda", "cuda:1" or "auto"; by default, the device of the features given to ``fit``.
         A pickled estimator that was fitted on a GPU needs a GPU to be loaded; :meth:`to_sklearn`
         converts it for other machines.
     dtype : {"float32", "float64"}, optional
-        The type to compute in. By default the type of the features, float64 for integers.
+        The dtype to compute in; by default that of the features, or float64 for integers.
     precision : str, default "float32"
         The precision of matrix products in float32 on CUDA; see :class:`xpnet.NeuralNetwork`.
     dropout : float, default 0.0
-        The share of hidden units that training drops.
+        The fraction of hidden units that training drops.
     batch_norm : bool, default False
         Whether hidden layers are normalised before their activation.
     class_weight : dict, "balanced" or None, default None
         Weights of the classes in training, which multiply the sample weights. Scores for early
         stopping ignore them.
     l1_ratio : float, default 0.0
-        The share of ``alpha`` that is an L1 penalty.
+        The fraction of ``alpha`` that is an L1 penalty.
     weight_decay : float, default 0.01
         The weight decay of "adamw" and "lion".
     scoring : str, callable or None, default None
-        A scikit-learn scorer for ``early_stopping``; None is the accuracy.
+        A scikit-learn scorer for ``early_stopping``; None means accuracy.
     callbacks : Callback or list of Callback, optional
         See :mod:`xpnet.callbacks`.
     progress : bool, default False
@@ -98,20 +98,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     classes_ : array of shape (n_classes,)
     coefs_, intercepts_ : list of array
-        Weights and biases of each layer; those of a model on a GPU are copies.
+        Weights and biases of each layer; copies if the model is on a GPU.
     loss_, best_loss_ : float
         The last and the lowest loss, penalty included. ``best_loss_`` is None with early stopping.
         ``loss_`` is NaN if the last epoch diverged, or if Ctrl-C ended the first epoch.
     loss_curve_, validation_loss_curve_ : list of float
-        The losses of each epoch, or of each iteration of "lbfgs". The validation losses are there
+        The losses of each epoch, or of each iteration of "lbfgs". Validation losses are recorded
         with early stopping or ``validation_data``.
     validation_scores_, best_validation_score_
-        The score of each epoch and the best of them, with early stopping, else None. An epoch that
-        diverged has the score NaN. The best score is finite, or -inf if no score is finite.
+        The validation score of each epoch and the best score; None without early stopping. An epoch
+        that diverged has the score NaN. The best score is finite, or -inf if no score is finite.
     n_iter_, t_, n_layers_, n_outputs_, n_features_in_ : int
-        Epochs or iterations, samples seen, layers with the features as one, outputs, features.
+        The numbers of epochs or iterations, samples seen, layers (including the input layer),
+        outputs and features.
     feature_names_in_ : array of str
-        Where X has names.
+        The names of the features, if X has column names.
     out_activation_ : str
     history_ : History
         The history of the network, with a row for each complete epoch; empty for "lbfgs". With
@@ -126,7 +127,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     Loss, penalty, initial weights, learning rates, stopping and random numbers are scikit-learn's:
     in float64 on a CPU the weights are the same within rounding. With sample weights, ``loss_`` is
     the weighted mean over all samples, where scikit-learn takes the plain mean of the batches'
-    weighted means. On a GPU, ``loss_`` has the penalty at the end of the epoch.
+    weighted means. On a GPU, ``loss_`` includes the penalty at the end of the epoch.
 
     If training diverges, ``fit`` raises a ``ValueError`` and does not change the estimator. With
     ``early_stopping`` it ends with a ``ConvergenceWarning`` instead, and keeps the weights with the
@@ -196,12 +197,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # ---- labels
 
     def _encode(self, y: Any, incremental: bool, held_out: bool = False) -> np.ndarray:
-        return encode(self, y, goes_on=self.warm_start or incremental, held_out=held_out)
+        return encode(self, y, continues=self.warm_start or incremental, held_out=held_out)
 
     def _decode(self, targets: np.ndarray) -> np.ndarray:
         return decode(self, targets)
 
-    def _outputs_of(self, targets: np.ndarray) -> int:
+    def _n_outputs(self, targets: np.ndarray) -> int:
         return len(self.classes_) if targets.ndim == 1 else targets.shape[1]
 
     def _class_weights(self, targets: np.ndarray, incremental: bool) -> np.ndarray | None:
@@ -212,13 +213,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # ---- the loss
 
     def _loss(self, dtype: str) -> LossFunction:
-        most = float(-np.log(np.finfo(dtype).eps))  # scikit-learn's probabilities are ε at least
+        most = float(-np.log(np.finfo(dtype).eps))  # scikit-learn's probabilities are at least ε
         if self.out_activation_ == "softmax":
             return SoftmaxCrossEntropy(most=most)
         return BinaryCrossEntropy(from_logits=True, factor=self.n_outputs_, most=most)
 
     def _reported_loss(self, loss: Array, z: Array, targets: Array, *weight: Array) -> Array:
-        """Return the loss as scikit-learn reports it: of probabilities within [ε, 1 - ε]."""
+        """Return scikit-learn's loss, of probabilities clipped to [ε, 1 - ε]."""
         xp, p = array_namespace(z), apply_output_activation(self.out_activation_, z)
         epsilon = float(xp.finfo(p.dtype).eps)
         p = ops.clip(p, epsilon, 1.0 - epsilon)
@@ -243,7 +244,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # ---- predicting
 
     def predict(self, X: Any) -> Array:
-        """Return the most probable class of each sample; with several labels, all above 0.5.
+        """Return the most probable class of each sample, or all labels with probabilities > 0.5.
 
         Parameters
         ----------
@@ -252,8 +253,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         array of shape (n_samples,) or (n_samples, n_classes)
-            In the library and on the device of X if the classes are numbers. In NumPy for text,
-            and where X is a list, a table or a sparse matrix.
+            In the library and on the device of X if the classes are numbers; in NumPy if they are
+            text, or if X is a list, a table or a sparse matrix.
         """
         z, home = self._outputs(X)
         if self.out_activation_ == "softmax":
@@ -291,7 +292,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return found, home
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy; a sample with several labels counts only if all are right.
+        """Return the accuracy; a sample with several labels counts only if all are correct.
 
         Parameters
         ----------
@@ -308,7 +309,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     @_fit_context(prefer_skip_nested_validation=True)
     @all_or_nothing
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
-        """Train for one epoch from where the model is.
+        """Train for one more epoch.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Converts fitted estimators to scikit-learn's and back; predictions stay the same."""
+"""Convert fitted estimators to scikit-learn's and back; predictions stay the same."""
 
 import copy
 from typing import Any
@@ -16,12 +16,12 @@ _LEARNED = (
 
 
 def to_sklearn(est: Any) -> Any:
-    """Return scikit-learn's estimator with the parameters and the weights of ours.
+    """Return scikit-learn's estimator with the parameters and weights of ``est``.
 
     Raises
     ------
     ValueError
-        It uses a feature that scikit-learn lacks: batch normalization, or another activation,
+        ``est`` uses a feature that scikit-learn lacks: batch normalization, or another activation,
         solver or learning rate.
     """
     check_is_fitted(est)
@@ -34,9 +34,9 @@ def to_sklearn(est: Any) -> Any:
         ("learning_rate", ("constant", "invscaling", "adaptive")),
     ):
         if not isinstance(value := getattr(est, name), str) or value not in allowed:
-            raise ValueError(f"{name}={value!r}: scikit-learn has {', '.join(allowed)}")
+            raise ValueError(f"{name}={value!r}: scikit-learn supports only {', '.join(allowed)}")
     made.set_params(**{name: getattr(est, name) for name in made.get_params()})
-    _hand_over(est, made)
+    _copy_learned(est, made)
     for name in ("coefs", "intercepts"):
         setattr(made, f"{name}_", [array.copy() for array in getattr(est, f"{name}_")])
         if est.early_stopping:  # restored if a warm start brings no improvement
@@ -45,7 +45,7 @@ def to_sklearn(est: Any) -> Any:
 
 
 def from_sklearn(kind: type, given: Any, parameters: dict[str, Any]) -> Any:
-    """Return an estimator of class ``kind`` with the parameters and the weights of scikit-learn's.
+    """Return an estimator of class ``kind`` with the parameters and weights of scikit-learn's.
 
     Raises
     ------
@@ -59,12 +59,12 @@ def from_sklearn(kind: type, given: Any, parameters: dict[str, Any]) -> Any:
         )
     check_is_fitted(given)
     est = kind(**given.get_params(deep=False) | parameters)
-    _hand_over(given, est)
+    _copy_learned(given, est)
     adopt(est, [array.copy() for array in given.coefs_], [b.copy() for b in given.intercepts_])
     return est
 
 
-def _hand_over(old: Any, new: Any) -> None:
+def _copy_learned(old: Any, new: Any) -> None:
     for name in _LEARNED:
         if hasattr(old, name):
             setattr(new, name, copy.deepcopy(getattr(old, name)))

@@ -1,4 +1,4 @@
-"""Fitting an estimator: check the arguments, make its network, train it, take its weights."""
+"""Fit an estimator: check the arguments, make its network, train it, export its weights."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
 from ..training.errors import DivergedError
-from ._checks import check_going_on, check_parameters, warn_of_lost_targets
+from ._checks import check_continuing, check_parameters, warn_of_lost_targets
 from ._inputs import checked, checked_validation, on_host
 from ._lbfgs import fit_lbfgs
-from ._state import begin_curves, dtype_of, initialize, ready_network
-from ._stochastic import explained, fit_stochastic, multiply_weights
+from ._state import begin_curves, dtype_of, initialize, prepare_network
+from ._stochastic import explain_training, fit_stochastic, multiply_weights
 
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -29,7 +29,7 @@ def fit_estimator(
     incremental: bool,
     explain: bool = False,
 ) -> Any:
-    """Fit an estimator, or explain how its training would take steps.
+    """Fit an estimator, or explain which kind of training steps it would take.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def fit_estimator(
     incremental : bool
         Whether ``partial_fit`` was called, which trains for one epoch.
     explain : bool, default False
-        If True, training is only prepared, and the result says how its steps would be taken.
+        If True, only prepare training, and return an explanation of its steps.
 
     Returns
     -------
@@ -55,12 +55,12 @@ def fit_estimator(
     first = not hasattr(est, "coefs_") or not (est.warm_start or incremental)
     X, y, gpu = checked(est, X, y, est.dtype, first, y_numeric=is_regressor(est))
     targets = est._encode(y, incremental)
-    weight, of_class = on_host(sample_weight), est._class_weights(targets, incremental)
+    weight, class_weights = on_host(sample_weight), est._class_weights(targets, incremental)
     if weight is not None:
         weight = _check_sample_weight(weight, targets, dtype=np.float64)
-    sizes = [X.shape[1], *hidden, est._outputs_of(targets)]
+    sizes = [X.shape[1], *hidden, est._n_outputs(targets)]
     if not first:
-        check_going_on(est, sizes)
+        check_continuing(est, sizes)
     est.n_outputs_ = sizes[-1]
     held_out = checked_validation(est, validation_data)
     est._random_state = check_random_state(est.random_state)
@@ -70,15 +70,15 @@ def fit_estimator(
     if first:
         initialize(est, sizes, dtype)
     begin_curves(est)
-    net = ready_network(est, sizes, dtype, gpu, incremental)
+    net = prepare_network(est, sizes, dtype, gpu, incremental)
     if explain:
-        return explained(est, net, X, targets, weight, of_class)
-    est._in_training = True  # the network is ahead of coefs_
+        return explain_training(est, net, X, targets, weight, class_weights)
+    est._in_training = True  # coefs_ is out of date until training ends
     try:
         if est.solver == "lbfgs":
-            fit_lbfgs(est, net, X, targets, multiply_weights(weight, of_class))
+            fit_lbfgs(est, net, X, targets, multiply_weights(weight, class_weights))
         else:
-            fit_stochastic(est, net, X, targets, weight, of_class, held_out, incremental)
+            fit_stochastic(est, net, X, targets, weight, class_weights, held_out, incremental)
     except DivergedError as error:
         raise ValueError(_NOT_FINITE) from error
     if not net.parameters.values.all_finite():

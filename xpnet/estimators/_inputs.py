@@ -1,4 +1,4 @@
-"""Converts and checks features and targets, and returns answers in the caller's library.
+"""Check and convert features and targets, and return predictions in the caller's library.
 
 Data on the host become NumPy arrays, which scikit-learn checks. Arrays on a GPU stay there.
 """
@@ -36,27 +36,30 @@ from ..data.reading import refuse_times
 from ..data.tables.cells import number
 
 Home = Backend | None
-"""The backend that answers are returned in; None for NumPy."""
+"""The backend to return predictions in; None for NumPy."""
 
 FLOATING = ("float32", "float64")
-"""The types that a network can compute in."""
+"""The dtypes that a network can compute in."""
 
 _INTEGERS = [np.dtype(name).type for name in FEATURE_TYPES if np.dtype(name).kind in "iu"]
 _KEPT = [np.float64, np.float32, *_INTEGERS]
-"""Types of features that are not converted; all others become the first one."""
+"""Types of features that are not converted; all other types become the first of these."""
 
 
 def checked(
     est: Any, X: Any, y: Any, dtype: str | None, reset: bool, y_numeric: bool
 ) -> tuple[Any, Any, Home]:
-    """Check features and targets as scikit-learn does; return both, and the features' GPU."""
+    """Check features and targets as scikit-learn does; return both, and the GPU of the features.
+
+    The GPU is returned as a backend; it is None for features on the host.
+    """
     given, home = _numpy_or_on_gpu(X)
-    if not (on_gpu(X) or _is_cupys(X)):
+    if not (on_gpu(X) or _is_cupy_sparse(X)):
         home = None
     y = on_host(y)
     if y_numeric:
         refuse_times("y", y)
-        y = _without_texts(y)
+        y = _parsed_numbers(y)
     if on_gpu(given):
         _check_on_gpu(est, given, reset)
         check_consistent_length(given, y)
@@ -75,16 +78,16 @@ def checked(
     return _in_rows(given), y, home
 
 
-def _without_texts(y: Any) -> Any:
-    """Return targets with numbers in place of texts that are numbers.
+def _parsed_numbers(y: Any) -> Any:
+    """Return targets with strings parsed as numbers.
 
-    scikit-learn would convert texts in arrays of objects, "nan" too, and fail on arrays of text.
-    Other targets are returned unchanged, and so are objects that scikit-learn refuses.
+    scikit-learn would convert strings in object arrays, even "nan", but fail on string arrays.
+    Other targets are returned unchanged, as are objects that scikit-learn refuses.
 
     Raises
     ------
     ValueError
-        A text in an array of text is not a number.
+        A string in a string array is not a number.
     """
     try:
         cells = np.asarray(y)
@@ -125,7 +128,7 @@ def features(est: Any, X: Any) -> tuple[Any, Home, Callable[[], None] | None]:
     -------
     X : array or CSR matrix of shape (n, n_features)
     home : Backend or None
-        Where the answers belong.
+        The backend to return predictions in; None for NumPy.
     check : callable or None
         Raises an error if a feature is NaN or infinite. None if that was checked already.
     """
@@ -147,14 +150,14 @@ def features(est: Any, X: Any) -> tuple[Any, Home, Callable[[], None] | None]:
 
 
 def answer(values: np.ndarray, home: Home) -> Array:
-    """Return answers in the library and on the device of the features; text stays in NumPy."""
+    """Return predictions in the library and on the device of the features; text in NumPy."""
     if home is None or values.dtype.kind not in "biuf":
         return values
     return move(values, home)
 
 
 def on_host(x: Any) -> Any:
-    """Return an array of targets or weights on the host; lists and tables are not converted."""
+    """Return an array of targets or weights on the host; lists and tables are unchanged."""
     return to_host(x) if is_array(x) else x
 
 
@@ -171,19 +174,19 @@ def one_dimensional(y: np.ndarray) -> np.ndarray:
 
 
 def _numpy_or_on_gpu(X: Any) -> tuple[Any, Home]:
-    """Return features, in NumPy unless they are on a GPU, and where answers belong."""
+    """Return features, in NumPy unless they are on a GPU, and the backend for predictions."""
     if kind_of(X) is SparseRows:
         check_structure(X)  # before a conversion fails on it, or reads beyond its end
-        # CuPy's are checked on the host, and moved back.
-        return (X.get(), backend_of(X.data)) if _is_cupys(X) else (X, None)
+        # CuPy's matrices are checked on the host, and moved back.
+        return (X.get(), backend_of(X.data)) if _is_cupy_sparse(X) else (X, None)
     if not is_array(X) or isinstance(X, (np.ndarray, np.generic)):
         refuse_times("X", X)  # scikit-learn would train on them as integers
         return X, None
     return (X if on_gpu(X) else to_host(X)), backend_of(X)
 
 
-def _is_cupys(X: Any) -> bool:
-    """Whether ``X`` is a sparse matrix of CuPy's."""
+def _is_cupy_sparse(X: Any) -> bool:
+    """Whether ``X`` is a CuPy sparse matrix."""
     return type(X).__module__.startswith("cupyx.")
 
 

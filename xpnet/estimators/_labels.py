@@ -11,45 +11,45 @@ from ._checks import check_class_weight
 from ._inputs import one_dimensional
 
 
-def encode(est: Any, y: Any, goes_on: bool, held_out: bool) -> np.ndarray:
+def encode(est: Any, y: Any, continues: bool, held_out: bool) -> np.ndarray:
     """Return labels in the form that the loss takes; a first fit learns the classes from them.
 
     Parameters
     ----------
     est : MLPClassifier
     y : array-like of shape (n,) or (n, n_classes)
-    goes_on : bool
-        Whether training goes on from an earlier fit, with its classes.
+    continues : bool
+        Whether training continues an earlier fit, with the same classes.
     held_out : bool
         Whether these are the labels of validation data.
 
     Returns
     -------
     array of int of shape (n,), or of float of shape (n, n_outputs)
-        The index of each sample's class. For two classes, or several labels per sample, columns of
-        0 and 1.
+        The class index of each sample. For two classes, or several labels per sample, columns of 0
+        and 1.
 
     Raises
     ------
     ValueError
-        A label is not among the classes. Or, with ``warm_start``, a class has no label.
+        A label is not among the classes, or, with ``warm_start``, a class has no samples.
     """
     y = one_dimensional(y)
-    if not hasattr(est, "classes_") or not goes_on:
+    if not hasattr(est, "classes_") or not continues:
         est._label_binarizer = LabelBinarizer().fit(y)
         est.classes_ = est._label_binarizer.classes_
     else:
-        _check_classes(est, y, all_of_them=est.warm_start and not held_out)
+        _check_classes(est, y, needs_all=est.warm_start and not held_out)
     rows = est._label_binarizer.transform(y)
     if est._label_binarizer.y_type_ == "multiclass":
         return rows.argmax(axis=1)
     return rows.astype(np.float64)
 
 
-def _check_classes(est: Any, y: Any, all_of_them: bool) -> None:
-    """Refuse labels of other classes; for a warm start, also classes without a label."""
+def _check_classes(est: Any, y: Any, needs_all: bool) -> None:
+    """Refuse labels of unknown classes; with ``needs_all``, also classes without samples."""
     classes = unique_labels(y)
-    if all_of_them and set(classes) != set(est.classes_):
+    if needs_all and set(classes) != set(est.classes_):
         raise ValueError(
             "warm_start can only be used where `y` has the same classes as in the previous "
             f"call to fit. Previously got {est.classes_}, `y` has {classes}"
@@ -108,5 +108,5 @@ def weights_of_classes(est: Any, targets: np.ndarray, incremental: bool) -> np.n
     if est.class_weight != "balanced":
         check_class_weight(est.class_weight, est.classes_)
     index = targets if targets.ndim == 1 else targets[:, 0].astype(int)
-    of_class = compute_class_weight(est.class_weight, classes=est.classes_, y=est.classes_[index])
-    return np.asarray(of_class[index])
+    by_class = compute_class_weight(est.class_weight, classes=est.classes_, y=est.classes_[index])
+    return np.asarray(by_class[index])

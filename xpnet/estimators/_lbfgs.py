@@ -23,7 +23,7 @@ from ._network import dense_layers
 class Objective(FlatObjective):
     """The loss of a network on all samples, and its gradient, as a function of its parameters.
 
-    These are all weights, then all biases, then all others.
+    The parameters are in scikit-learn's order: all weights, all biases, then all others.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Objective(FlatObjective):
 
 
 def _weights_first(net: NeuralNetwork) -> np.ndarray:
-    """Return the positions in the network's order of parameters in scikit-learn's order."""
+    """Return where the network keeps its parameters, for parameters in scikit-learn's order."""
     places = net.parameters.places
     dense = dense_layers(net)
     first = [places[layer, name] for name in ("weights", "biases") for layer in dense]
@@ -85,12 +85,12 @@ def fit_lbfgs(est: Any, net: NeuralNetwork, X: Any, y: np.ndarray, weight: Any) 
     if not math.isfinite(result.fun):
         warn(
             f"lbfgs diverged after {est.n_iter_} iteration(s): the loss is {result.fun}. The "
-            "weights are those of the last iteration with a finite loss, or the first ones, drawn "
-            "at random. The features or the targets may be large: standardise them.",
+            "weights are those of the last iteration with a finite loss, or the initial random "
+            "weights. The features or the targets may be large: standardise them.",
             ConvergenceWarning,
         )
     elif result.status != 0:
-        _warn_of_an_early_end(result, est.n_iter_, est.max_iter)
+        _warn_not_converged(result, est.n_iter_, est.max_iter)
     est.loss_ = float(result.fun)
     est.best_loss_ = min(est.loss_curve_, default=est.loss_)
     net.mark_fitted()
@@ -98,7 +98,7 @@ def fit_lbfgs(est: Any, net: NeuralNetwork, X: Any, y: np.ndarray, weight: Any) 
         layer.forget_pass()
 
 
-def _warn_of_an_early_end(result: Any, n_iter: int, max_iter: int) -> None:
+def _warn_not_converged(result: Any, n_iter: int, max_iter: int) -> None:
     """Warn, in scikit-learn's words, that the solver ended before it converged."""
     text = f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n"
     text += f"{result.message}\n"

@@ -1,4 +1,4 @@
-"""Builds the network of an estimator, and draws its initial weights as scikit-learn does.
+"""Build the network of an estimator, and draw its initial weights as scikit-learn does.
 
 The network ends with a dense layer. The estimators apply scikit-learn's output activation to its
 outputs (:func:`apply_output_activation`).
@@ -46,7 +46,7 @@ from ..schedules import Schedule
 ACTIVATIONS: dict[str, type[ActivationLayer]] = {
     name: kind
     for name, kind in NAMED.items()
-    if not issubclass(kind, (SoftmaxActivation, LogSoftmaxActivation))  # for the end of a network
+    if not issubclass(kind, (SoftmaxActivation, LogSoftmaxActivation))  # only for the end
 }
 
 _ALMOST_1 = float(np.nextafter(1.0, 0.0))
@@ -57,18 +57,18 @@ SOLVERS: dict[str, Callable[[Any, Schedule], Optimizer]] = {
         momentum=min(float(est.momentum), _ALMOST_1),  # scikit-learn allows 1
         nesterov=est.nesterovs_momentum and est.momentum > 0,
     ),
-    "adam": lambda est, rate: Adam(rate, *_adams(est), corrects_epsilon=False),
+    "adam": lambda est, rate: Adam(rate, *_adam_parameters(est), corrects_epsilon=False),
     "adamw": lambda est, rate: AdamW(
-        rate, *_adams(est), float(est.weight_decay), corrects_epsilon=False
+        rate, *_adam_parameters(est), float(est.weight_decay), corrects_epsilon=False
     ),
     "rmsprop": lambda est, rate: RMSProp(rate, epsilon=float(est.epsilon)),
     "adagrad": lambda est, rate: Adagrad(rate, epsilon=float(est.epsilon)),
     "adadelta": lambda est, rate: Adadelta(rate, epsilon=float(est.epsilon)),
-    "adamax": lambda est, rate: Adamax(rate, *_adams(est)),
-    "nadam": lambda est, rate: NAdam(rate, *_adams(est)),
-    "radam": lambda est, rate: RAdam(rate, *_adams(est)),
+    "adamax": lambda est, rate: Adamax(rate, *_adam_parameters(est)),
+    "nadam": lambda est, rate: NAdam(rate, *_adam_parameters(est)),
+    "radam": lambda est, rate: RAdam(rate, *_adam_parameters(est)),
     "lion": lambda est, rate: Lion(rate, weight_decay=float(est.weight_decay)),
-    # A schedule of the user's is refused by Rprop itself.
+    # Rprop itself refuses schedules given by the user.
     "rprop": lambda est, rate: Rprop(
         rate if isinstance(est.learning_rate, Schedule) else float(est.learning_rate_init)
     ),
@@ -76,7 +76,7 @@ SOLVERS: dict[str, Callable[[Any, Schedule], Optimizer]] = {
 """The solvers that train in mini-batches; "lbfgs" does not."""
 
 
-def _adams(est: Any) -> tuple[float, float, float]:
+def _adam_parameters(est: Any) -> tuple[float, float, float]:
     """Return Adam's parameters as floats; scikit-learn allows any real number, even booleans."""
     return float(est.beta_1), float(est.beta_2), float(est.epsilon)
 
@@ -89,7 +89,7 @@ class RunningOrders(Orders):
     randomness : Randomness
         Orders streamed data.
     stream : numpy.random.RandomState or None
-        Shuffles all others. None means not to shuffle them.
+        Shuffles all other data; None for no shuffling.
     """
 
     def __init__(self, randomness: Randomness, stream: Any = None) -> None:
@@ -113,13 +113,13 @@ class RunningOrders(Orders):
 def make_network(
     est: Any, sizes: Sequence[int], dtype: str, loss: LossFunction, rate: Schedule
 ) -> NeuralNetwork:
-    """Return an estimator's network, with all weights 0; it does not follow the data.
+    """Return an estimator's network, with all weights 0, pinned to the estimator's device.
 
     Parameters
     ----------
     est : MLPClassifier or MLPRegressor
     sizes : sequence of int
-        The numbers of features, of units in each hidden layer, and of outputs.
+        The number of features, the number of units in each hidden layer, the number of outputs.
     dtype : str
     loss : LossFunction
     rate : Schedule
@@ -133,7 +133,7 @@ def make_network(
         optimizer=SOLVERS.get(est.solver, SOLVERS["sgd"])(est, rate),
         loss=loss,
         regularizer=penalty,
-        device="cpu" if est.device is None else est.device,  # by which it stays there
+        device="cpu" if est.device is None else est.device,  # pins the network
         dtype=dtype,
         precision=est.precision,
         progress=est.progress,
@@ -160,7 +160,7 @@ def activation_of(given: Any, k: int, n_hidden: int) -> Any:
     if len(given) != n_hidden:
         raise ValueError(
             f"activation has {len(given)} activations for {n_hidden} hidden layers: expected one "
-            "for all of them, or one for each"
+            "activation for all layers, or a list with one per layer"
         )
     return given[k]
 
@@ -184,7 +184,7 @@ def _activation(given: Any, k: int, n_hidden: int) -> ActivationLayer | None:
 
 
 def _takes_an_array(function: Callable[..., Any]) -> bool:
-    """Whether a function needs an argument, unlike one that makes an activation."""
+    """Whether a function needs an argument, unlike a function that makes an activation."""
     if isinstance(function, type):
         return False
     try:
@@ -206,7 +206,7 @@ def draw_weights(
     coefs, intercepts = [], []
     n_hidden = len(sizes) - 2
     for k, (n_in, n_out) in enumerate(pairwise(sizes)):
-        place = min(k, n_hidden - 1)  # the last layer takes the activation of the one below
+        place = min(k, n_hidden - 1)  # the last layer has the activation of the one below
         activation = activation_of(est.activation, place, n_hidden) if n_hidden else est.activation
         bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (n_in + n_out))
         with room_for("weights", (n_in, n_out)):
@@ -229,7 +229,7 @@ def load_weights(net: NeuralNetwork, given: Sequence[Array], held: list[Array]) 
     given : sequence of array
         All weights, then all biases.
     held : list of array
-        The arrays that the network has, in the same order. It is updated.
+        The arrays that the network has already, in the same order; updated in place.
     """
     if len(given) == len(held) and all(map(operator.is_, given, held)):
         return

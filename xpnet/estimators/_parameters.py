@@ -1,4 +1,4 @@
-"""The parameters that both estimators have: what scikit-learn's checks allow for each."""
+"""The parameters of both estimators, and the values that scikit-learn's checks allow."""
 
 from numbers import Integral, Real
 from typing import Any

@@ -1,7 +1,7 @@
-"""What a pickle of an estimator holds: plain values, and no module or class from inside xpnet.
+"""Pickle estimators as plain values, without modules or classes from inside xpnet.
 
-So a pickle outlives a change of this package's modules, and skops can check it: the network is a
-description as in a model file (text and NumPy arrays), from which it is made again.
+Such pickles survive changes of this package's modules, and skops can check them. The network is
+stored as in a model file, as text and NumPy arrays, and rebuilt from these.
 """
 
 import json
@@ -23,7 +23,7 @@ from ..saving import ModelFileError, NetworkLoader
 from ._network import RunningOrders
 
 _IN_NETWORK = ("coefs_", "intercepts_", "_loaded", "history_")
-"""Attributes that are left out, as they are made again from the network."""
+"""Attributes that are left out, because they are restored from the network."""
 
 
 class OtherVersionWarning(InconsistentVersionWarning):
@@ -33,14 +33,14 @@ class OtherVersionWarning(InconsistentVersionWarning):
         return (
             f"this {self.estimator_name} was pickled by xpnet {self.original_sklearn_version}, and "
             f"this is xpnet {self.current_sklearn_version}: it may predict differently, or fail. "
-            "Fit it again; to keep a network from version to version, use network_.save(path)"
+            "Fit it again; to keep a network across versions, use network_.save(path)"
         )
 
 
 def to_plain(state: dict[str, Any]) -> dict[str, Any]:
-    """Return an estimator's state as its pickle holds it.
+    """Return an estimator's state as plain values, for its pickle.
 
-    A network with a part that a file cannot hold stays an object, which only pickle can hold.
+    A network with a part that cannot be saved in a file stays an object, which only pickle takes.
     """
     state = {**state, KEY: VERSION}
     net = state.get("network_")
@@ -61,14 +61,14 @@ def from_plain(state: dict[str, Any], kind: type) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        The pickle is of a version of xpnet whose networks this one cannot read.
+        The pickle was written by a version of xpnet whose networks this version cannot read.
     """
     state = dict(state)
     written_by = state.pop(KEY, None)
     if written_by is None:
         raise ValueError(
-            f"this {kind.__name__} was pickled by a version of xpnet that left no version number: "
-            f"fit it again with xpnet {VERSION}"
+            f"this {kind.__name__} was pickled by a version of xpnet that stored no version "
+            f"number: fit it again with xpnet {VERSION}"
         )
     if written_by != VERSION:
         warn(
@@ -80,7 +80,7 @@ def from_plain(state: dict[str, Any], kind: type) -> dict[str, Any]:
         )
     if isinstance(plain := state.get("network_"), dict):
         try:
-            net = _made_again(plain)
+            net = _rebuilt(plain)
         except ModelFileError as error:
             raise ValueError(
                 f"this {kind.__name__} was pickled by xpnet {written_by}, and cannot be read by "
@@ -103,11 +103,11 @@ def _described(net: NeuralNetwork) -> dict[str, Any]:
     }
 
 
-def _made_again(plain: dict[str, Any]) -> NeuralNetwork:
+def _rebuilt(plain: dict[str, Any]) -> NeuralNetwork:
     content = content_of(plain["content"])
     device, backend = plain["device"], plain["backend"]
     home = resolve(device, backend=backend, dtype=content["dtype"])
-    # Copies: an unpickled array may be read-only memory that processes share.
+    # Copies: an unpickled array may be read-only memory that several processes share.
     arrays = {name: array.copy() for name, array in plain["arrays"].items()}
     tensors = Tensors(home, arrays, Classes(plain["classes"]))
     net = NetworkLoader(content, tensors).network(device, backend, None)

@@ -1,4 +1,4 @@
-"""Updates the loss curve and the learning rate after each epoch, and decides when to stop.
+"""Update the loss curve and the learning rate after each epoch, and decide when to stop.
 
 The rules are those that scikit-learn documents for ``learning_rate``, ``tol``, ``n_iter_no_change``
 and ``early_stopping``.
@@ -28,7 +28,7 @@ class CurrentRate(Schedule):
     Parameters
     ----------
     rate : float
-        The first one.
+        The first learning rate.
     """
 
     state_names = ("initial", "rate")
@@ -42,7 +42,7 @@ class CurrentRate(Schedule):
 
 
 class Policy(Callback):
-    """Watches the training of an estimator, and keeps its attributes up to date.
+    """Watch the training of an estimator, and keep its attributes up to date.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Policy(Callback):
         self._incremental = incremental
         self._best: Snapshot | None = None
         self._best_epoch = 0
-        self._odd_scores: list[float] = []
+        self._nonfinite_scores: list[float] = []
         self._validates = False
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
@@ -109,7 +109,7 @@ class Policy(Callback):
     def _compare(self, network: NeuralNetwork) -> None:
         """Count the epochs since the last improvement by ``tol``; keep the best for early stopping.
 
-        A score that is not finite is no improvement: an infinite one would never be beaten.
+        A score that is not finite is no improvement: an infinite score would never be beaten.
         """
         est = self.est
         if self._score is None:
@@ -123,7 +123,7 @@ class Policy(Callback):
                 print(f"Validation score: {score:f}")
             finite = math.isfinite(score)
             if not finite:
-                self._odd_scores.append(score)
+                self._nonfinite_scores.append(score)
             improved = finite and score >= est.best_validation_score_ + est.tol
             if finite and score > est.best_validation_score_:
                 est.best_validation_score_ = score
@@ -157,7 +157,7 @@ class Policy(Callback):
         if self._score is None:
             return False
         self.est.validation_scores_.append(math.nan)
-        self._odd_scores.clear()  # the divergence explains them
+        self._nonfinite_scores.clear()  # the divergence explains them
         warn(
             "Stochastic Optimizer: training diverged: the loss became NaN or infinite in epoch "
             f"{self.est.n_iter_}. {self._kept()} {_TO_CONVERGE}",
@@ -168,17 +168,17 @@ class Policy(Callback):
     def _kept(self) -> str:
         """Say which weights early stopping keeps."""
         if self.est.best_validation_score_ == -math.inf:
-            return "The weights are the first ones, drawn at random: nothing was learned."
+            return "The weights are the initial random weights: nothing was learned."
         return "The weights are those with the best validation score."
 
     def restore_best(self) -> None:
         """Go back to the epoch with the best score on held-out samples."""
-        if self._odd_scores:
+        if self._nonfinite_scores:
             advice = _TO_CONVERGE if self.est.scoring is None else "Give another scoring."
             warn(
-                f"Stochastic Optimizer: the validation score was {self._odd_scores[0]} in "
-                f"{len(self._odd_scores)} epoch(s), which count as no improvement. {self._kept()} "
-                f"{advice}",
+                f"Stochastic Optimizer: the validation score was {self._nonfinite_scores[0]} in "
+                f"{len(self._nonfinite_scores)} epoch(s), which count as no improvement. "
+                f"{self._kept()} {advice}",
                 ConvergenceWarning,
             )
         if self._best is not None:
@@ -201,7 +201,7 @@ def _changes(network: NeuralNetwork) -> bool:
 
 
 def _current(network: NeuralNetwork) -> CurrentRate | None:
-    """Return the schedule that the policies set, also if a callback scales it."""
+    """Return the schedule that the policies set, even if a callback scales it."""
     schedule = network.optimizer.schedule
     while isinstance(schedule, WrappingSchedule):
         schedule = schedule.schedule
@@ -211,8 +211,8 @@ def _current(network: NeuralNetwork) -> CurrentRate | None:
 def _set_rate(network: NeuralNetwork, rate: float) -> None:
     """Change the learning rate from the next epoch on.
 
-    scikit-learn's momentum accumulates steps, in which each gradient keeps the learning rate of
-    its time. Ours accumulates gradients, which are rescaled here to the same effect.
+    scikit-learn's momentum accumulates steps, each with the learning rate of its own time. Ours
+    accumulates gradients, which are rescaled here to the same effect.
     """
     optimizer: Any = network.optimizer
     schedule = cast(CurrentRate, _current(network))

@@ -14,7 +14,7 @@ from ._base import BaseMLP, partial_fit_if_stochastic
 from ._inputs import answer, on_host, one_dimensional
 from ._network import apply_output_activation
 from ._parameters import CONSTRAINTS, store_parameters
-from ._undoing import all_or_nothing
+from ._rollback import all_or_nothing
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -41,7 +41,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Notes
     -----
-    Divergence and warnings are handled as by :class:`MLPClassifier`. A warning says if float32 has
+    Divergence and warnings are handled as in :class:`MLPClassifier`. ``fit`` warns if float32 has
     too few digits for the targets, e.g. for Unix times: use float64, or standardise the targets.
 
     Examples
@@ -114,7 +114,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             )
         return np.asarray(targets, np.float64)
 
-    def _outputs_of(self, targets: np.ndarray) -> int:
+    def _n_outputs(self, targets: np.ndarray) -> int:
         return targets.shape[1]
 
     def _decode(self, targets: np.ndarray) -> np.ndarray:
@@ -146,14 +146,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         array of shape (n_samples,) or (n_samples, n_outputs)
-            In the library and on the device of X. In NumPy where X is a list, a table or a sparse
+            In the library and on the device of X; in NumPy if X is a list, a table or a sparse
             matrix.
         """
         z, home = self._outputs(X)
         return answer(self._decode(apply_output_activation(self.out_activation_, z)), home)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return R²; with several outputs, the mean of theirs.
+        """Return R²; with several outputs, its mean over the outputs.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     @_fit_context(prefer_skip_nested_validation=True)
     @all_or_nothing
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one epoch from where the model is.
+        """Train for one more epoch.
 
         Parameters
         ----------

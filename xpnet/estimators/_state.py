@@ -1,4 +1,4 @@
-"""What an estimator has learned so far, from which a fit starts or goes on."""
+"""The fitted state of an estimator, from which a fit starts or continues."""
 
 import copy
 from typing import Any
@@ -14,8 +14,8 @@ from ._policy import CurrentRate
 
 
 def dtype_of(est: Any, *arrays: Any) -> str:
-    """Return the type to train in: ``dtype``, or the first of the arrays' float types."""
-    # PyTorch's are "torch.float32".
+    """Return the dtype to train in: ``dtype``, or the first float dtype among the arrays."""
+    # PyTorch's dtypes read "torch.float32".
     own = (str(each.dtype).rpartition(".")[2] for each in arrays if each is not None)
     return est.dtype or next((each for each in own if each in FLOATING), "float64")
 
@@ -23,7 +23,7 @@ def dtype_of(est: Any, *arrays: Any) -> str:
 def initialize(est: Any, sizes: list[int], dtype: str) -> None:
     """Draw initial weights, and set all counters to 0."""
     est.n_iter_, est.t_, est.n_layers_ = 0, 0, len(sizes)
-    est.loss_ = float("nan")  # until an epoch is over
+    est.loss_ = float("nan")  # until an epoch ends
     est.out_activation_ = est._out_activation()
     est.coefs_, est.intercepts_ = draw_weights(est, sizes, dtype)
     est._loaded = []
@@ -46,7 +46,7 @@ def begin_curves(est: Any) -> None:
     est.best_validation_score_ = -np.inf if stops else None
 
 
-def ready_network(
+def prepare_network(
     est: Any, sizes: list[int], dtype: str, gpu: Home = None, incremental: bool = False
 ) -> NeuralNetwork:
     """Return an estimator's network with its current weights and states, ready to train.
@@ -80,8 +80,8 @@ def adopt(est: Any, coefs: list[np.ndarray], intercepts: list[np.ndarray]) -> No
     est._random_state = check_random_state(est.random_state)
     est.validation_loss_curve_ = []
     for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
-        if not hasattr(est, name):  # scikit-learn's "lbfgs" leaves none of them
+        if not hasattr(est, name):  # scikit-learn's "lbfgs" sets none of them
             setattr(est, name, [] if name == "loss_curve_" else None)
     sizes = [coefs[0].shape[0], *(w.shape[1] for w in coefs)]
-    ready_network(est, sizes, dtype_of(est, coefs[0])).mark_fitted()
+    prepare_network(est, sizes, dtype_of(est, coefs[0])).mark_fitted()
     est._export_weights()

@@ -25,7 +25,7 @@ def fit_stochastic(
     X: Any,
     y: np.ndarray,
     weight: np.ndarray | None,
-    of_class: np.ndarray | None,
+    class_weights: np.ndarray | None,
     held_out: tuple[Any, ...] | None,
     incremental: bool,
     explain: bool = False,
@@ -41,26 +41,26 @@ def fit_stochastic(
         Targets as the loss takes them.
     weight : array of shape (n,), optional
         The weights of the samples.
-    of_class : array of shape (n,), optional
-        The weight of each sample's class. Validation ignores it.
+    class_weights : array of shape (n,), optional
+        The weight of each sample's class. Validation ignores these weights.
     held_out : tuple, optional
-        Features, targets and weights to validate on. Without it, ``early_stopping`` holds out a
+        Features, targets and weights to validate on. By default, ``early_stopping`` holds out a
         part of the samples.
     incremental : bool
         Whether ``partial_fit`` was called, which trains for one epoch.
     explain : bool, default False
-        Whether to return which way the training would take its steps, without training.
+        Whether to return an explanation of the training steps, without training.
     """
     if est.early_stopping and incremental:
         raise ValueError("partial_fit does not support early_stopping=True")
     if est.early_stopping and held_out is None:
         inside, outside = _split(est, y)
         held_out = _rows(outside, X, y, weight)
-        X, y, weight, of_class = _rows(inside, X, y, weight, of_class)
+        X, y, weight, class_weights = _rows(inside, X, y, weight, class_weights)
     n = X.shape[0]
     net.batch_size = _batch_size(est, n)
     net.orders = RunningOrders(net.randomness, est._random_state if est.shuffle else None)
-    data = (X, y, multiply_weights(weight, of_class))
+    data = (X, y, multiply_weights(weight, class_weights))
     given = check_callbacks(est.callbacks or ())
     if explain:
         return explain_steps(net, data, held_out, min_samples=1, callbacks=given)
@@ -93,52 +93,56 @@ def fit_stochastic(
     return None
 
 
-def trial_of(est: Any) -> Any:
-    """Return a copy of an estimator that can prepare training without a trace in the original.
+def scratch_copy(est: Any) -> Any:
+    """Return a copy of an estimator that can prepare training without changing the original.
 
-    Its callbacks are not copied, since they are not called, and may hold what cannot be copied.
+    Its callbacks are not copied: they are not called, and may hold objects that cannot be copied.
     """
     trial = object.__new__(type(est))
     vars(trial).update(vars(est))
-    # None would draw from NumPy's global stream.
+    # None would draw from NumPy's global generator.
     trial.random_state = 0 if est.random_state is None else copy.deepcopy(est.random_state)
     if hasattr(est, "network_"):
         trial.network_, trial._loaded = copy.deepcopy(est.network_), list(est._loaded)
     return trial
 
 
-def explained(
+def explain_training(
     est: Any,
     net: NeuralNetwork,
     X: Any,
     y: np.ndarray,
     weight: np.ndarray | None,
-    of_class: np.ndarray | None,
+    class_weights: np.ndarray | None,
 ) -> Explanation:
-    """Return which way the training of an estimator's network would take its steps."""
+    """Explain which kind of steps the training of an estimator's network would take."""
     if est.solver == "lbfgs":
         reason = "solver='lbfgs' computes gradients of all samples at once"
         return Explanation("formulas", {"captured": reason, "compiled": reason})
-    found = fit_stochastic(est, net, X, y, weight, of_class, None, incremental=False, explain=True)
+    found = fit_stochastic(
+        est, net, X, y, weight, class_weights, None, incremental=False, explain=True
+    )
     assert found is not None
     return found
 
 
-def multiply_weights(weight: np.ndarray | None, of_class: np.ndarray | None) -> np.ndarray | None:
-    """Return the product of the weights of samples and of their classes; None if neither is given.
+def multiply_weights(
+    weight: np.ndarray | None, class_weights: np.ndarray | None
+) -> np.ndarray | None:
+    """Return the sample weights times the class weights; None if neither is given.
 
     Raises
     ------
     ValueError
-        It is 0 for all samples, and that is due to the weights of classes.
+        The class weights make the product 0 for all samples.
     """
-    if of_class is None:
+    if class_weights is None:
         return weight
-    product = of_class if weight is None else weight * of_class
+    product = class_weights if weight is None else weight * class_weights
     if not product.any() and (weight is None or weight.any()):
         raise ValueError(
-            "class_weight gives all samples to train on the weight 0: give samples of a class "
-            "whose weight is above 0"
+            "class_weight gives all training samples the weight 0: add samples of a class whose "
+            "weight is above 0"
         )
     return product
 

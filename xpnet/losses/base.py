@@ -1,4 +1,4 @@
-"""The base classes: any loss, and the mean of a loss for each sample or of each number."""
+"""The base classes of losses: any loss, a mean over samples, and a formula of single numbers."""
 
 import math
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ class LossFunction(Readable, ABC):
     Attributes
     ----------
     accepts : set of str or None
-        The kinds of output (``Layer.output_kind``) that the formula is for; None for any.
+        The kinds of output (``Layer.output_kind``) that the loss accepts; None for any.
     advice : str
         What to do if the outputs are of another kind, for the error message.
     targets : str or None
@@ -29,16 +29,16 @@ class LossFunction(Readable, ABC):
     repeats_targets : bool
         Whether several outputs have the same target, so that targets may be one column.
     makes_weights : bool
-        Whether samples get weights even if the data have none.
+        Whether the loss weights samples even if the data have no weights.
     state_names : tuple of str
         Attributes that a loss computes from the training data; saved with the network.
     decision_threshold : float
         With one output, the value above which the prediction is class 1.
     output_kind : str or None
-        What the loss takes the outputs for, which metrics of probabilities need to know:
-        "probability" (each output is the probability of a yes), "log-odds" (a sigmoid turns each
-        into such a probability), "distribution" (over the classes), "logits" (a softmax turns them
-        into a distribution) or "log-distribution" (its logarithm). None if the loss does not say.
+        What the outputs mean, for metrics of probabilities: "probability" (each output is the
+        probability of a yes), "log-odds" (the sigmoid of each output is that probability),
+        "distribution" (over the classes), "logits" (their softmax is a distribution) or
+        "log-distribution" (the logarithm of a distribution). None if the loss does not say.
     greater_is_better : bool
         False, because a smaller loss is better. Metrics have the same attribute.
     predicts_outputs : bool
@@ -97,15 +97,15 @@ class LossFunction(Readable, ABC):
 
     @abstractmethod
     def derivative(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return the derivative of :meth:`loss` with respect to ``y_pred``, of its shape."""
+        """Return the derivative of :meth:`loss` with respect to ``y_pred``, in its shape."""
 
     def loss_and_derivative(
         self, y_true: Array, y_pred: Array, *sample_weight: Array, out: Array | None = None
     ) -> tuple[Array, Array]:
         """Return both :meth:`loss` and :meth:`derivative`.
 
-        A loss extends this method if the two share costly intermediate results. The derivative may
-        be written to ``out``.
+        Override this method if the two share costly intermediate results. The derivative may be
+        written to ``out``.
         """
         return self.loss(y_true, y_pred, *sample_weight), self.derivative(
             y_true, y_pred, *sample_weight
@@ -136,9 +136,9 @@ class LossFunction(Readable, ABC):
         return sample_weight
 
     def n_targets(self, n_outputs: int) -> int:
-        """Return the number of columns of targets for ``n_outputs`` outputs; by default the same.
+        """Return the number of target columns for ``n_outputs`` outputs; by default ``n_outputs``.
 
-        Class indices are not columns: they may have the shape (n,) for several outputs.
+        Class indices are the exception: they may have the shape (n,) for several outputs.
         """
         return n_outputs
 
@@ -147,21 +147,24 @@ class LossFunction(Readable, ABC):
         return y_pred
 
     def compared_column(self, metric: Any) -> int | None:
-        """Return the only column of outputs that a metric judges; by default None, for all.
+        """Return the one output column that a metric uses; by default None, for all columns.
 
-        A ``ValueError`` says that no column is right for the metric.
+        Raises
+        ------
+        ValueError
+            The metric needs a single column, and none is the right one.
         """
         return None
 
     def constant_outputs(self, moments: Array) -> Array:
-        """Return the best outputs that are the same for all samples; by default the targets' means.
+        """Return the best constant outputs; by default the means of the targets.
 
-        ``moments``, of shape (2, n_targets), has their means and standard deviations.
+        ``moments``, of shape (2, n_targets), holds the targets' means and standard deviations.
         """
         return moments[0]
 
     def explains_little(self, reached: float, constant: float) -> bool:
-        """Whether the loss that was reached is more than half of that of constant outputs."""
+        """Whether the loss ``reached`` is more than half the loss of constant outputs."""
         return constant > 0 and reached > 0.5 * constant
 
     def predictions(self, y_pred: Array, mean: Any = 0.0, scale: Any = 1.0) -> Array:
@@ -176,31 +179,31 @@ class LossFunction(Readable, ABC):
         return y_pred * scale + mean
 
     def predictions_derivative(self, y_pred: Array, scale: Any = 1.0) -> Array:
-        """Return the derivative of each number of :meth:`predictions`, in their shape."""
+        """Return the derivative of each prediction by its own output, in the same shape."""
         return array_namespace(y_pred).ones_like(y_pred) * scale
 
     def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:
-        """Return the lower and the upper end of an interval that contains the target.
+        """Return the lower and upper ends of the prediction interval of each target.
 
         Parameters
         ----------
         y_pred : array of shape (..., n_outputs)
             The result of :meth:`predictions`.
         coverage : float
-            The probability with which it should contain the target, between 0 and 1.
+            The probability that the interval contains the target, between 0 and 1.
 
         Raises
         ------
         ValueError
-            The network's outputs do not say how uncertain they are.
+            The loss does not make the network estimate its uncertainty.
         """
         raise ValueError(
-            f"{type(self).__name__} has no intervals: train with GaussianNLL or with several "
-            "quantiles, as in QuantileLoss([0.05, 0.5, 0.95])"
+            f"{type(self).__name__} has no prediction intervals: train with GaussianNLL or with "
+            "several quantiles, as in QuantileLoss([0.05, 0.5, 0.95])"
         )
 
     def metrics(self) -> tuple[Any, ...]:
-        """Return metrics that the history has in addition to the network's; by default none."""
+        """Return metrics to record in addition to the network's own; by default none."""
         return ()
 
     def check_outputs(self, n_outputs: int) -> None:
@@ -216,7 +219,7 @@ class LossFunction(Readable, ABC):
 
 
 class MeanLoss(LossFunction):
-    """A loss that is the weighted mean of a loss for each sample.
+    """A loss that is the weighted mean of the losses of the samples.
 
     Examples
     --------
@@ -278,7 +281,7 @@ class MeanLoss(LossFunction):
         self, y_true: Array, y_pred: Array, *sample_weight: Array, out: Array | None = None
     ) -> tuple[Array, Array]:
         """Return :meth:`loss` and :meth:`derivative`, which share the targets and the weights."""
-        if not has_methods_of(MeanLoss, self, "loss", "derivative"):  # an override counts
+        if not has_methods_of(MeanLoss, self, "loss", "derivative"):  # use an override
             return super().loss_and_derivative(y_true, y_pred, *sample_weight)
         self._check(y_true, y_pred, *sample_weight)
         if y_true.shape[:1] != y_pred.shape[:1]:
@@ -287,14 +290,14 @@ class MeanLoss(LossFunction):
         shares = () if isinstance(share, float) else (share,)
         losses = []
 
-        def of_rows(y_pred: Array, y_true: Array, *shares: Array) -> Array:
+        def weighted(y_pred: Array, y_true: Array, *shares: Array) -> Array:
             loss, derivative = self.sample_loss_and_derivative(y_true, y_pred)
             part = shares[0] if shares else share
             losses.append(array_namespace(loss).sum(loss * part))
             return derivative * (part[:, None] if shares else part)
 
-        # rowwise calls the function with a few rows at a time if that is faster in the library.
-        derivative = ops.rowwise(y_pred, y_true, *shares, function=of_rows, out=out)
+        # rowwise passes the function a few rows at a time where that is faster.
+        derivative = ops.rowwise(y_pred, y_true, *shares, function=weighted, out=out)
         return sum(losses[1:], start=losses[0]), derivative
 
     def match(self, y_true: Array, y_pred: Array) -> Array:
@@ -303,7 +306,7 @@ class MeanLoss(LossFunction):
         Raises
         ------
         ValueError
-            The shapes do not fit. They are not broadcast: (n,) and (n, 1) are the same column.
+            The shapes do not fit. They are not broadcast, but (n,) is the same as (n, 1).
         """
         n, n_outputs = y_pred.shape
         one_column = y_true.shape in ((n,), (n, 1))
@@ -318,7 +321,7 @@ class MeanLoss(LossFunction):
             raise ValueError(
                 f"{named(self)} got targets of shape {y_true.shape} for outputs of shape "
                 f"{y_pred.shape}: expected {self._expected(n, n_outputs)}"
-                + (f"; of class indices, xpnet.one_hot(y, {n_outputs})" if one_column else "")
+                + (f"; turn class indices into xpnet.one_hot(y, {n_outputs})" if one_column else "")
             )
         return array_namespace(y_true).astype(y_true, y_pred.dtype, copy=False)
 
@@ -340,7 +343,7 @@ class MeanLoss(LossFunction):
         return ops.one_hot(flat, y_pred.shape[1], like=y_pred)
 
     def _check(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
-        """Refuse arguments that are not arrays of one library; :meth:`match` compares shapes.
+        """Refuse arguments that are not arrays of the same library; :meth:`match` checks shapes.
 
         Raises
         ------
@@ -370,13 +373,13 @@ class MeanLoss(LossFunction):
 
 
 class ElementwiseLoss(Traceable, MeanLoss):
-    """A loss that is a formula of one target and one output; a sample's is the mean over outputs.
+    """A loss that is a formula of one target and one output, averaged over a sample's outputs.
 
-    Your own defines :meth:`element_loss`; all else follows. What the formula may use is said in
-    :class:`~xpnet.common.traceable.Traceable`. :class:`LossFunction` lists what a class may declare
-    besides: ``targets`` ("values" by default), ``accepts``, ``decision_threshold`` and
-    ``output_kind``. It is saved with a network if its attributes have the names of its
-    constructor's arguments.
+    A subclass defines :meth:`element_loss`; everything else follows from it.
+    :class:`~xpnet.common.traceable.Traceable` says what the formula may use. A subclass may also
+    declare ``targets`` ("values" by default), ``accepts``, ``decision_threshold`` and
+    ``output_kind``, as in :class:`LossFunction`. A network can be saved with the loss if the loss
+    has attributes with the names of its constructor's arguments.
 
     Attributes
     ----------
@@ -385,8 +388,8 @@ class ElementwiseLoss(Traceable, MeanLoss):
     most : float
         The upper limit of the reported loss of each output. It does not change the derivative.
     numbers : tuple of str
-        The settings that may change without compiling the formula again; by default, none.
-        ``factor`` and ``most`` need not be among them.
+        The settings that may change without compiling the formula again; by default none.
+        ``factor`` and ``most`` need not be listed.
     sums_outputs : bool
         Whether a sample's loss is the sum over its outputs instead of their mean.
 
@@ -415,12 +418,12 @@ class ElementwiseLoss(Traceable, MeanLoss):
 
     @abstractmethod
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the loss of each output, of the shape of both arguments.
+        """Return the loss of each output, in the shape of the arguments.
 
         Parameters
         ----------
         y_true, y_pred : array of shape (n, n_outputs), or symbol
-            Targets, of the type of the outputs (class indices as one-hot rows), and outputs.
+            Targets, in the dtype of the outputs and with class indices as one-hot rows; outputs.
         """
 
     def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
@@ -431,7 +434,7 @@ class ElementwiseLoss(Traceable, MeanLoss):
         Raises
         ------
         UntraceableError
-            That is not a formula of single numbers.
+            :meth:`element_loss` is not a formula of single numbers.
         """
         return slope(self, "element_loss", (y_true, y_pred), by=1)
 

@@ -1,4 +1,4 @@
-"""The loss of yes-or-no outputs."""
+"""The cross-entropy of yes-or-no outputs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,16 @@ from ..common.overrides import remember
 from .base import ElementwiseLoss
 from .class_weighted import ClassWeightedLoss
 from .finite import check_most, epsilon_of, finite_log, finite_log_slope
-from .per_output import of_outputs
+from .per_output import as_row
 
 
 class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
-    r"""Two classes, or several independent yes-or-no outputs (their mean).
+    r"""Cross-entropy of two classes, or its mean over several independent yes-or-no outputs.
 
-    From probabilities p: :math:`-y \log p - (1-y) \log(1-p)`. From logits z, p = σ(z), the same
-    number is :math:`\max(z, 0) - yz + \log(1 + e^{-|z|})`, which neither overflows nor loses
-    precision. Its derivative is :math:`\sigma(z) - y`. Some texts have the sum over the batch; this
-    is the mean.
+    From probabilities p: :math:`-y \log p - (1-y) \log(1-p)`. From logits z, with p = σ(z), it
+    equals :math:`\max(z, 0) - yz + \log(1 + e^{-|z|})`, which neither overflows nor loses
+    precision. Its derivative is :math:`\sigma(z) - y`. Some texts sum over the batch; this is the
+    mean.
 
     Parameters
     ----------
@@ -28,27 +28,28 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
         Whether the outputs are logits, i.e. the network ends without a sigmoid. This is faster and
         more exact.
     factor : float, default 1.0
-        Multiplies the loss. With the number of outputs k, it is the sum over a sample's outputs
+        Multiplies the loss. Give the number of outputs to get the sum over a sample's outputs
         instead of their mean.
     most : float, default infinity
         The upper limit of the reported loss of each output. It does not change the derivative.
     class_weight : sequence of 2 float, dict or "balanced", optional
         The weights c₀ of "no" and c₁ of "yes", as for :class:`ClassLoss`. A target y between 0
-        and 1 has the weight c₀ (1 - y) + c₁ y. For one output only: with several outputs, a sample
-        has several classes but only one weight. For these, see ``positive_weight``.
+        and 1 has the weight c₀ (1 - y) + c₁ y. Only for networks with one output: with several, a
+        sample has several labels but only one weight. Use ``positive_weight`` instead.
     positive_weight : float or sequence of float, optional
-        A factor of :math:`-y \log p`, the part of the loss for "yes", above 0: one for all outputs,
-        or one for each. The number of "no" divided by the number of "yes" makes both count the same
-        in total. Unlike ``class_weight``, it is not a weight of samples: the loss is divided by the
-        same number as without it. With one for each output, training takes steps by formulas.
+        Multiplies :math:`-y \log p`, the part of the loss for "yes". Above 0; one number for all
+        outputs, or one per output. The number of "no" divided by the number of "yes" gives both the
+        same total weight. Unlike ``class_weight``, it does not weight samples: the divisor of the
+        mean stays the same. With one number per output, the network is trained by formulas, not in
+        compiled or captured steps.
 
     Notes
     -----
     The logarithm of p is continued by its tangent below ε², and that of 1 - p below ε, the spacing
     of floating-point numbers at 1 (1.2e-7 in float32, 2.2e-16 in float64). So the loss is finite
-    even for p = 0 and p = 1. Near p = 0 the numbers are dense, so the derivative with respect to
-    the input of a sigmoid is exact there. Near p = 1, rounding leaves few or no correct digits in
-    1 - p. ``from_logits=True`` loses none.
+    even for p = 0 and p = 1. Floating-point numbers are dense near 0, so the derivative with
+    respect to the input of a sigmoid is exact for small p. Near p = 1, rounding leaves few or no
+    correct digits in 1 - p. ``from_logits=True`` loses none.
 
     Examples
     --------
@@ -91,7 +92,7 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
         if self.from_logits:
             return (
                 "It applies the sigmoid itself: end with DenseLayer, or end with "
-                "SigmoidActivation and leave from_logits=True out."
+                "SigmoidActivation and omit from_logits=True."
             )
         return (
             "End with SigmoidActivation, or use BinaryCrossEntropy(from_logits=True) and end with "
@@ -102,9 +103,9 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
         """Return 2, for "no" and "yes"."""
         if n_outputs > 1 and self.class_weight is not None:
             raise ValueError(
-                f"class_weight of BinaryCrossEntropy is for one output, but there are {n_outputs}: "
-                "give positive_weight for labels that are rare, or use SoftmaxCrossEntropy for "
-                "classes that exclude each other"
+                f"BinaryCrossEntropy takes class_weight for one output only, but there are "
+                f"{n_outputs}: give positive_weight if the outputs are independent labels, or use "
+                "SoftmaxCrossEntropy if the classes exclude each other"
             )
         return 2
 
@@ -115,7 +116,7 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
         if isinstance(weight, list) and len(weight) != n_outputs:
             raise ValueError(
                 f"positive_weight has {len(weight)} numbers, but there are {n_outputs} outputs: "
-                "expected one for each, or one number for all"
+                "expected one number per output, or one for all"
             )
 
     def class_parts(self, y_true: Array, y_pred: Array) -> Array:
@@ -125,7 +126,7 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the cross-entropy of each output."""
-        w = of_outputs(self.positive_weight, y_pred, "positive weights")
+        w = as_row(self.positive_weight, y_pred, "positive weights")
         if self.from_logits and w is None:
             return ops.softplus(y_pred) - y_true * y_pred
         if self.from_logits:
@@ -138,15 +139,15 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
 
     def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return σ(z) - y from logits, or (1-y)/(1-p) - y/p otherwise."""
-        w = of_outputs(self.positive_weight, y_pred, "positive weights")
+        w = as_row(self.positive_weight, y_pred, "positive weights")
         if self.from_logits and w is None:
             return ops.sigmoid(y_pred) - y_true
         if self.from_logits:
             return (1.0 + (w - 1.0) * y_true) * ops.sigmoid(y_pred) - w * y_true
         epsilon = epsilon_of(y_pred)
         yes = y_true if w is None else w * y_true
-        of_no = (1.0 - y_true) * finite_log_slope(1.0 - y_pred, epsilon)
-        return of_no - yes * finite_log_slope(y_pred, epsilon**2)
+        no_term = (1.0 - y_true) * finite_log_slope(1.0 - y_pred, epsilon)
+        return no_term - yes * finite_log_slope(y_pred, epsilon**2)
 
 
 def _checked(given: Any) -> float | list[float] | None:
@@ -159,8 +160,7 @@ def _checked(given: Any) -> float | list[float] | None:
     found = [number(each) for each in (given if several else [given])]
     if not found or not all(0 < each < math.inf for each in found):
         raise ValueError(
-            f"positive_weight={shown(given)}: expected a finite number above 0, or one for each "
-            "output"
+            f"positive_weight={shown(given)}: expected a finite number above 0, or one per output"
         )
     return found if several else found[0]
 

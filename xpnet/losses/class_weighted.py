@@ -23,18 +23,19 @@ class ClassWeightedLoss(MeanLoss):
     r"""Base of the losses with class weights.
 
     The mean is :math:`\sum_i w_i c_{y_i} l_i / \sum_i w_i c_{y_i}`, with the class weights c and
-    the sample weights w. A target that is a distribution over classes has the mean of their
-    weights under it. Metrics do not use class weights.
+    the sample weights w. If a target is a distribution over the classes, its weight is the mean of
+    the class weights under that distribution. Metrics do not use class weights.
 
     Attributes
     ----------
     class_weight : list of float, dict of int or str to float, "balanced" or None
-        The argument, as lists and dicts of Python numbers.
+        The argument, as a list or dict of Python numbers.
     balanced_weight : list of float or None
-        The class weights that the last ``fit`` computed for ``"balanced"``, or put in order for a
-        dict by class name. Only the network's copy of the loss, ``net.loss``, has them; they are
-        saved with it. Setting ``class_weight`` to other weights makes it None until the next
-        ``fit``. ``evaluate`` always takes weights by name in the order of the network's classes.
+        The class weights that the last ``fit`` computed for ``"balanced"``, or the values of a dict
+        by class name in the order of the classes. Only the network's copy of the loss,
+        ``net.loss``, has them; they are saved with the network. Setting ``class_weight`` to other
+        weights resets it to None until the next ``fit``. ``evaluate`` always puts weights by name
+        in the order of the network's classes.
 
     Examples
     --------
@@ -56,24 +57,24 @@ class ClassWeightedLoss(MeanLoss):
 
     @property
     def class_weight(self) -> ClassWeight:
-        """The argument, as lists and dicts of Python numbers."""
+        """The argument, as a list or dict of Python numbers."""
         return self._class_weight
 
     @class_weight.setter
     def class_weight(self, given: Any) -> None:
         before, self._class_weight = self._class_weight, read_class_weight(given)
-        if self._class_weight != before:  # the weights that were found are for another argument
+        if self._class_weight != before:  # the computed weights belong to the old argument
             vars(self).pop("balanced_weight", None)
 
     @property
     def names_classes(self) -> bool:
-        """Whether ``class_weight`` is a dict by class name; only data say which class each is."""
+        """Whether ``class_weight`` is a dict by class name; only data give names their indices."""
         given = self.class_weight
         return isinstance(given, dict) and isinstance(next(iter(given)), str)
 
     @property
     def fits_weights(self) -> bool:
-        """Whether ``fit`` finds the class weights from the training data."""
+        """Whether ``fit`` determines the class weights from the training data."""
         return self.class_weight == "balanced" or self.names_classes
 
     @abstractmethod
@@ -91,9 +92,9 @@ class ClassWeightedLoss(MeanLoss):
         weight = self.metric_weight(y_true, y_pred, sample_weight)
         if self.class_weight is None:
             return weight
-        xp, of_class = array_namespace(y_pred), self._weights_of_classes(y_pred.shape[1])
-        of_class = xp.asarray(of_class, dtype=y_pred.dtype, device=device(y_pred))
-        factor = xp.sum(self.class_parts(y_true, y_pred) * of_class, axis=1)
+        xp, by_class = array_namespace(y_pred), self._weights_of_classes(y_pred.shape[1])
+        by_class = xp.asarray(by_class, dtype=y_pred.dtype, device=device(y_pred))
+        factor = xp.sum(self.class_parts(y_true, y_pred) * by_class, axis=1)
         return factor if weight is None else weight * factor
 
     def class_counts(
@@ -119,7 +120,7 @@ class ClassWeightedLoss(MeanLoss):
         return loss
 
     def named(self, names: list[str] | None) -> Self:
-        """Return a copy that has the weights by name in the order of the classes.
+        """Return a copy whose weights by class name are put in the order of the classes.
 
         Parameters
         ----------
@@ -142,7 +143,7 @@ class ClassWeightedLoss(MeanLoss):
             weights_of_classes(self.class_weight, n_classes)  # type: ignore[arg-type]
 
     def check_state(self) -> None:
-        """Refuse balanced weights that are no weights of classes."""
+        """Refuse balanced weights that are not valid class weights."""
         weights = self.balanced_weight
         if weights is not None and read_class_weight(weights) != weights:
             raise ValueError(f"balanced_weight={shown(weights)}: expected a list of numbers")
@@ -159,8 +160,8 @@ class ClassWeightedLoss(MeanLoss):
         known = self.balanced_weight if self.fits_weights else self.class_weight
         if known is None:
             raise ValueError(
-                f"class_weight={shown(self.class_weight)} has no weights before a network's fit "
-                "finds them from its training data: use the loss of a trained network (net.loss), "
-                "or give a number for each class"
+                f"class_weight={shown(self.class_weight)} has no weights until a network's fit "
+                "computes them from its training data: use the loss of a trained network "
+                "(net.loss), or give a number for each class"
             )
         return weights_of_classes(known, self.n_classes(n_outputs))  # type: ignore[arg-type]

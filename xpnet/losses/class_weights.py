@@ -1,4 +1,4 @@
-"""Class weights: checking what users give, and the resulting weight of each class."""
+"""Check the class weights that users give, and compute the weight of each class."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -43,8 +43,8 @@ def read_class_weight(given: Any) -> ClassWeight:
             raise ValueError("class_weight={} names no class: give None for equal weights")
         if len({type(each) for each in by_class}) > 1:
             raise TypeError(
-                f"class_weight={shown(given)} has names and indices of classes: expected only one "
-                "kind"
+                f"class_weight={shown(given)} mixes class names and class indices: expected only "
+                "one kind"
             )
         return by_class  # type: ignore[no-any-return]
     if is_array(given):
@@ -67,9 +67,8 @@ def _class(key: Any) -> int | str:
     is_number = not isinstance(key, (bool, bytes)) and hasattr(key, "__float__")
     if not is_number or "bool" in type(key).__name__ or not float(key).is_integer():
         raise TypeError(
-            f"class_weight names the class {shown(key)}: expected as keys the names of classes, or "
-            "their indices 0, 1, ..., the positions in the data's class_names or in "
-            "np.unique(labels)"
+            f"class_weight names the class {shown(key)}: expected class names as keys, or class "
+            "indices 0, 1, ... (positions in the data's class_names or in np.unique(labels))"
         )
     if key < 0:
         raise ValueError(f"class_weight names the class {key}: expected class indices from 0")
@@ -120,12 +119,12 @@ def weights_by_name(class_weight: dict[str, float], names: list[str] | None) -> 
     Raises
     ------
     ValueError
-        A name is not that of a class, or the classes have no names.
+        A name is not the name of a class, or the classes have no names.
     """
     if names is None:
         raise ValueError(
-            f"class_weight={shown(class_weight)} has names of classes, but the classes in y have "
-            "none: give text labels or Dataset(X, y, class_names=[...]), or weights by class index"
+            f"class_weight={shown(class_weight)} has class names, but the classes in y have no "
+            "names: give text labels or Dataset(X, y, class_names=[...]), or weights by class index"
         )
     if unknown := [name for name in class_weight if name not in names]:
         raise ValueError(
@@ -138,8 +137,8 @@ def weights_by_name(class_weight: dict[str, float], names: list[str] | None) -> 
 def balanced_weights(counts: Sequence[float], ignored: int | None = None) -> list[float]:
     r"""Return :math:`n / (K n_k)` for each of K classes, as scikit-learn's "balanced" does.
 
-    So each class has the total weight n / K. King and Zeng 2001, "Logistic regression in rare
-    events data", section 4.2.
+    With these weights, each class has the total weight n / K. King and Zeng 2001, "Logistic
+    regression in rare events data", section 4.2.
 
     Parameters
     ----------
@@ -159,7 +158,7 @@ def balanced_weights(counts: Sequence[float], ignored: int | None = None) -> lis
         raise ValueError(
             "class_weight='balanced' needs samples of each class, but the training data have none "
             f"with a weight above 0 of class {', '.join(missing)} (of {len(counted)}): give a "
-            "number for each class, or leave out the outputs for these classes"
+            "number for each class, or remove the outputs of these classes"
         )
     total = sum(counts[k] for k in counted)
     return [total / (len(counted) * counts[k]) if k in counted else 0.0 for k in range(len(counts))]

@@ -1,4 +1,4 @@
-"""Losses of several classes that exclude each other."""
+"""Losses for mutually exclusive classes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from .finite import at_most, check_most, epsilon_of, finite_log, finite_log_slop
 
 
 class ClassLoss(ClassWeightedLoss):
-    r"""Base of the losses for several classes that exclude each other.
+    r"""Base of the losses for mutually exclusive classes.
 
     Parameters
     ----------
@@ -27,13 +27,13 @@ class ClassLoss(ClassWeightedLoss):
         if the classes have names, by name; all other classes have the weight 1. ``"balanced"`` is
         :math:`n / (K n_k)` for K classes with :math:`n_k` of the n training samples each, so that
         all classes have the same total weight. With sample weights, n and :math:`n_k` are sums of
-        weights. Each ``fit`` computes it anew from its training data, and uses it for its
-        validation data too; see ``net.loss.balanced_weight``. Training data that lack one of the
-        classes are refused.
+        weights. Each ``fit`` recomputes the weights from its training data, and uses them for its
+        validation data too; see ``net.loss.balanced_weight``. Training data without samples of one
+        of the classes are refused.
     ignore_index : int, optional
         Samples with this label are ignored. It may be out of range, e.g. -1.
     label_smoothing : float, default 0.0
-        The part ε of each label that is spread over all K classes:
+        The fraction ε of each label that is spread evenly over all K classes:
         :math:`(1 - \epsilon) y + \epsilon / K`. It keeps the network from becoming too certain.
         Szegedy et al. 2016, section 7. Class weights use the labels before smoothing.
 
@@ -57,7 +57,7 @@ class ClassLoss(ClassWeightedLoss):
 
     targets = "classes"
     row_kernel: ClassVar[str | None] = None
-    """How the names of the kernels for this loss of a whole row begin; None if there are none."""
+    """Prefix of the names of the kernels that compute this loss of a row; None without kernels."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class ClassLoss(ClassWeightedLoss):
 
 
 class CategoricalCrossEntropy(ClassLoss):
-    r"""Several classes, from a distribution p for each sample: :math:`-\sum_k y_k \log p_k`.
+    r"""Cross-entropy of classes, from a distribution p per sample: :math:`-\sum_k y_k \log p_k`.
 
     Its derivative is :math:`-y_k / p_k`. The gradient :math:`p - y`, which many texts give for this
     formula, is that of softmax and cross-entropy together, with respect to the input of the
@@ -165,7 +165,7 @@ class CategoricalCrossEntropy(ClassLoss):
 
 
 class SoftmaxCrossEntropy(ClassLoss):
-    r"""Several classes, from logits z: :math:`-\sum_k y_k \log s_k`, s being the softmax of z.
+    r"""Cross-entropy of classes, from logits z with softmax s: :math:`-\sum_k y_k \log s_k`.
 
     Its derivative is :math:`s - y` (for targets that sum to 1). Labels are class indices or
     one-hot rows. Some texts give this gradient for
@@ -235,7 +235,7 @@ class SoftmaxCrossEntropy(ClassLoss):
 
 
 class NegativeLogLikelihood(ClassLoss):
-    r"""Several classes, from log-probabilities: :math:`-\log p_{y}`, e.g. after log-softmax.
+    r"""Cross-entropy of classes, from log-probabilities as after log-softmax: :math:`-\log p_y`.
 
     Parameters
     ----------

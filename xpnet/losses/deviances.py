@@ -1,4 +1,4 @@
-"""Losses whose outputs are the logarithm of a mean: counts, and positive numbers."""
+"""Losses for counts and for positive numbers; outputs are the logarithm of the mean."""
 
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
@@ -17,7 +17,7 @@ class PoissonLoss(ElementwiseLoss):
     Parameters
     ----------
     factor : float, default 1.0
-        Multiplies the loss. With the number of outputs k, it is the sum over a sample's outputs
+        Multiplies the loss. Give the number of outputs to get the sum over a sample's outputs
         instead of their mean.
 
     Examples
@@ -42,7 +42,7 @@ class PoissonLoss(ElementwiseLoss):
         """Return half the deviance; 0 log 0 is 0."""
         xp = array_namespace(y_pred)
         positive = xp.where(y_true > 0, y_true, 1.0)
-        # Beyond 1000 the exponential is infinite, and infinity less infinity would be NaN.
+        # Beyond 1000 the exponential is infinite, and infinity minus infinity would be NaN.
         ratio = xp.log(positive) - xp.minimum(y_pred, 1000.0)
         return xp.where(y_true > 0, positive * ratio, 0.0) - y_true + xp.exp(y_pred)
 
@@ -55,8 +55,8 @@ class GammaLoss(ElementwiseLoss):
     r"""Half the gamma deviance, for numbers above 0; outputs are the logarithm z of the mean μ.
 
     It is the mean of :math:`\log(\mu / y) + y / \mu - 1` with :math:`\mu = e^z`, over samples and
-    outputs. The derivative with respect to z is :math:`1 - y / \mu`: errors count in proportion to
-    the mean. McCullagh and Nelder 1989, section 8.3. scikit-learn's ``mean_gamma_deviance`` is
+    outputs. The derivative with respect to z is :math:`1 - y / \mu`: errors count relative to the
+    mean. McCullagh and Nelder 1989, section 8.3. scikit-learn's ``mean_gamma_deviance`` is
     twice this.
 
     Parameters
@@ -89,7 +89,7 @@ class GammaLoss(ElementwiseLoss):
         """Return r - 1 - log r, r being y / μ."""
         xp = array_namespace(y_pred)
         log_r = xp.log(y_true) - y_pred
-        # Beyond 1000 the first term is infinite, and infinity less infinity would be NaN.
+        # Beyond 1000 the first term is infinite, and infinity minus infinity would be NaN.
         return xp.expm1(log_r) - xp.minimum(log_r, 1000.0)
 
     def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
@@ -105,10 +105,10 @@ class TweedieLoss(ElementwiseLoss):
 
     .. math:: \frac{y^{2-p}}{(1-p)(2-p)} - \frac{y \mu^{1-p}}{1-p} + \frac{\mu^{2-p}}{2-p}
 
-    with :math:`\mu = e^z`, for a variance in proportion to :math:`\mu^p`. The derivative with
+    with :math:`\mu = e^z`, for a variance proportional to :math:`\mu^p`. The derivative with
     respect to z is :math:`\mu^{2-p} - y \mu^{1-p}`. For p = 1 it is :class:`PoissonLoss`, and for
-    p = 2 it is :class:`GammaLoss`. For p between these, targets of 0 have a probability above 0, as
-    in insurance claims. Jørgensen 1987, "Exponential dispersion models". scikit-learn's
+    p = 2 it is :class:`GammaLoss`. For p between these, exactly 0 has a probability above 0, as for
+    insurance claims. Jørgensen 1987, "Exponential dispersion models". scikit-learn's
     ``mean_tweedie_deviance`` is twice this.
 
     Parameters
@@ -121,7 +121,7 @@ class TweedieLoss(ElementwiseLoss):
     Raises
     ------
     ValueError
-        An argument is not a number, or is out of range; or, at ``fit``, a target is.
+        An argument is not a number or is out of range; or, at ``fit``, a target is out of range.
 
     Examples
     --------
@@ -153,13 +153,13 @@ class TweedieLoss(ElementwiseLoss):
         if p in (1.0, 2.0):
             return (_POISSON if p == 1.0 else _GAMMA).element_loss(y_true, y_pred)
         xp = array_namespace(y_pred)
-        of_target = y_true ** (2.0 - p) / ((1.0 - p) * (2.0 - p))
+        target_term = y_true ** (2.0 - p) / ((1.0 - p) * (2.0 - p))
         if p < 2:
-            of_mean = xp.exp((2.0 - p) * y_pred) / (2.0 - p)
-            return of_target + _product(y_true, (1.0 - p) * y_pred) / (p - 1.0) + of_mean
-        # One term, as each of two would be infinite for small z.
+            mean_term = xp.exp((2.0 - p) * y_pred) / (2.0 - p)
+            return target_term + _product(y_true, (1.0 - p) * y_pred) / (p - 1.0) + mean_term
+        # The other two terms as one product: for small z, both would be infinite.
         ratio = y_true * xp.exp(-y_pred) / (p - 1.0)
-        return of_target + xp.exp((2.0 - p) * y_pred) * (ratio - 1.0 / (p - 2.0))
+        return target_term + xp.exp((2.0 - p) * y_pred) * (ratio - 1.0 / (p - 2.0))
 
     def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return μ^(2 - p) - y μ^(1 - p)."""
@@ -167,10 +167,10 @@ class TweedieLoss(ElementwiseLoss):
         if p in (1.0, 2.0):
             return (_POISSON if p == 1.0 else _GAMMA).element_derivative(y_true, y_pred)
         exp = array_namespace(y_pred).exp
-        of_mean = exp((2.0 - p) * y_pred)
+        mean_term = exp((2.0 - p) * y_pred)
         if p < 2:
-            return of_mean - _product(y_true, (1.0 - p) * y_pred)
-        return of_mean * (1.0 - y_true * exp(-y_pred))
+            return mean_term - _product(y_true, (1.0 - p) * y_pred)
+        return mean_term * (1.0 - y_true * exp(-y_pred))
 
 
 _POISSON, _GAMMA = PoissonLoss(), GammaLoss()

@@ -1,4 +1,4 @@
-"""The loss of a distribution against another."""
+"""The divergence of a predicted distribution from a target distribution."""
 
 from ..backends import Array, array_namespace
 from ..common.overrides import remember
@@ -9,10 +9,10 @@ from .finite import epsilon_of, finite_log, finite_log_slope
 class KLDivergence(ElementwiseLoss):
     r"""Kullback-Leibler divergence of distributions, :math:`\sum_k y_k \log(y_k / p_k)`.
 
-    Targets and outputs are rows of probabilities that sum to 1. It is the cross-entropy less the
+    Targets and outputs are rows of probabilities that sum to 1. It is the cross-entropy minus the
     entropy of the targets, so it has the gradient of :class:`CategoricalCrossEntropy` and is 0
-    where p = y. After a softmax, :class:`SoftmaxCrossEntropy` on logits, which also takes such
-    targets, has the same gradient and is more exact. Kullback and Leibler 1951.
+    where p = y. :class:`SoftmaxCrossEntropy` accepts the same targets, takes logits instead of the
+    outputs of a softmax, has the same gradient and is more exact. Kullback and Leibler 1951.
 
     Notes
     -----
@@ -35,7 +35,7 @@ class KLDivergence(ElementwiseLoss):
     sums_outputs = True
 
     def check_outputs(self, n_outputs: int) -> None:
-        """Refuse a single output: it would always be 1."""
+        """Refuse a single output, which would always be 1."""
         if n_outputs < 2:
             raise ValueError(
                 "KLDivergence needs a distribution over two or more outputs, but the network has "

@@ -1,4 +1,4 @@
-"""Limits of losses, and logarithms that are finite at 0."""
+"""Upper limits of losses, and logarithms that are finite at 0."""
 
 import math
 
@@ -12,7 +12,7 @@ def check_most(most: float) -> float:
 
 
 def at_most(losses: Array, most: float) -> Array:
-    """Return losses, none above the limit."""
+    """Return losses, clipped to the upper limit."""
     return losses if most == math.inf else array_namespace(losses).minimum(losses, most)
 
 

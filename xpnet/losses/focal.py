@@ -1,4 +1,4 @@
-"""Cross-entropies in which samples that are classified well count for less."""
+"""Focal losses: cross-entropies that give less weight to well-classified samples."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,15 +15,15 @@ class BinaryFocalLoss(ElementwiseLoss):
     r"""Focal loss of yes-or-no outputs, from logits: :math:`-\alpha_t (1 - q)^\gamma \log q`.
 
     q is the probability of the target, σ(z) for 1 and σ(-z) for 0. :math:`\alpha_t` is α for 1 and
-    1 - α for 0. With several outputs, each is a yes or no of its own. Lin et al. 2017, "Focal loss
-    for dense object detection", eq. 5; torchvision's ``sigmoid_focal_loss``.
+    1 - α for 0. Several outputs are independent labels. Lin et al. 2017, "Focal loss for dense
+    object detection", eq. 5; torchvision's ``sigmoid_focal_loss``.
 
     Parameters
     ----------
     gamma : float, default 2.0
         γ, 0 or more; 0 is the binary cross-entropy.
     alpha : float, optional
-        α between 0 and 1; None is no factor. With γ = 2, the paper has 0.25.
+        α between 0 and 1; None for no factor. The paper recommends 0.25 with γ = 2.
 
     Raises
     ------
@@ -34,7 +34,7 @@ class BinaryFocalLoss(ElementwiseLoss):
     --------
     >>> import numpy as np
     >>> from xpnet import BinaryFocalLoss
-    >>> y, z = np.array([[1.0], [1.0]]), np.array([[0.0], [5.0]])  # undecided, and surely right
+    >>> y, z = np.array([[1.0], [1.0]]), np.array([[0.0], [5.0]])  # undecided; sure and right
     >>> BinaryFocalLoss(gamma=0.0).element_loss(y, z).round(5).tolist()
     [[0.69315], [0.00672]]
     >>> BinaryFocalLoss(gamma=2.0).element_loss(y, z).round(5).tolist()
@@ -78,7 +78,8 @@ class FocalLoss(ClassLoss):
     r"""Focal loss of classes, from logits: :math:`-\sum_k y_k (1 - s_k)^\gamma \log s_k`.
 
     s is the softmax of the logits. Lin et al. 2017, "Focal loss for dense object detection",
-    eq. 4; its factor for each class is ``class_weight`` here, and the loss is the weighted mean.
+    eq. 4. The paper's factor for each class is ``class_weight`` here, which makes the loss a
+    weighted mean.
 
     Parameters
     ----------

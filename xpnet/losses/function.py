@@ -17,8 +17,8 @@ class FunctionLoss(ElementwiseLoss):
     Parameters
     ----------
     function : callable
-        ``function(y_true, y_pred)`` returns the loss of each output, of the shape of both. It uses
-        operators and the functions of ``array_namespace(y_pred)``.
+        ``function(y_true, y_pred)`` returns the loss of each output, in the shape of its arguments.
+        It may use operators and the functions of ``array_namespace(y_pred)``.
 
     Examples
     --------
@@ -35,7 +35,7 @@ class FunctionLoss(ElementwiseLoss):
 
     targets: ClassVar[str | None] = None
     # Not given to `remember`: a user's function may change at any time.
-    # For the error message of saving.
+    # What to do instead, for the error message of saving.
     instead = "define a subclass of ElementwiseLoss with element_loss(y_true, y_pred)"
 
     def __init__(self, function: Callable[[Array, Array], Array]) -> None:

@@ -1,4 +1,4 @@
-"""The loss of a network that predicts a normal distribution: a mean and a variance per target."""
+"""The loss of networks that predict a normal distribution: a mean and a variance per target."""
 
 import math
 from statistics import NormalDist
@@ -19,10 +19,10 @@ class GaussianNLL(MeanLoss):
 
     .. math:: \frac12 \log(2 \pi v) + \frac{(y - \mu)^2}{2 v}, \qquad v = e^s + \epsilon
 
-    Thus samples whose targets vary more count for less, and the network predicts how much they
-    vary. Nix and Weigend 1994, "Estimating the mean and variance of the target probability
-    distribution". The derivative is :math:`(\mu - y) / v` with respect to μ, and
-    :math:`\frac{e^s}{2v} (1 - (y - \mu)^2 / v)` with respect to s.
+    Samples with a larger predicted variance count for less. Nix and Weigend 1994, "Estimating the
+    mean and variance of the target probability distribution". The derivative is
+    :math:`(\mu - y) / v` with respect to μ, and :math:`\frac{e^s}{2v} (1 - (y - \mu)^2 / v)` with
+    respect to s.
 
     ``predict`` returns the means and then the standard deviations √v, in the unit of the targets,
     and ``predict_interval`` returns intervals. Metrics compare the means with the targets.
@@ -30,8 +30,8 @@ class GaussianNLL(MeanLoss):
     Parameters
     ----------
     epsilon : float, default 1e-6
-        Added to the variance; above 0. With a ``target_unit``, it is a variance of the standardised
-        targets.
+        Added to the variance; above 0. With a ``target_unit``, it is added to the variance of the
+        standardised targets.
     beta : float, default 0.0
         β from 0 to 1. The derivative for each sample and target is multiplied by :math:`v^\beta`,
         so that samples with a large variance count for more in learning the mean. With 1, means are
@@ -88,7 +88,7 @@ class GaussianNLL(MeanLoss):
             )
 
     def match(self, y_true: Array, y_pred: Array) -> Array:
-        """Return ``y_true`` in the shape and the type of the means."""
+        """Return ``y_true`` in the shape and dtype of the means."""
         return super().match(y_true, self.compared_outputs(y_pred))
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
@@ -99,15 +99,15 @@ class GaussianNLL(MeanLoss):
         return 0.5 * xp.mean(losses, axis=1)
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the derivatives with respect to the means and to the logarithms."""
+        """Return the derivatives with respect to the means and the logarithms of the variances."""
         mean, log_v, part = self._split(y_pred)
         xp, d = array_namespace(y_pred), y_true - mean
         inverse = xp.exp(-log_v)
         factor = 1.0 / mean.shape[1]
         if self.beta:
             factor = factor * xp.exp(self.beta * log_v)
-        of_log = 0.5 * part * (1.0 - d * d * inverse)
-        return xp.concat([-d * inverse * factor, of_log * factor], axis=1)
+        log_slope = 0.5 * part * (1.0 - d * d * inverse)
+        return xp.concat([-d * inverse * factor, log_slope * factor], axis=1)
 
     def constant_outputs(self, moments: Array) -> Array:
         """Return the means, and the logarithms of the variances."""
@@ -115,7 +115,7 @@ class GaussianNLL(MeanLoss):
         return xp.concat([moments[0], 2.0 * xp.log(moments[1])])
 
     def explains_little(self, reached: float, constant: float) -> bool:
-        """Whether the variance is, on average, more than half of that of constant outputs."""
+        """Whether the variance is, on average, more than half the variance of constant outputs."""
         return reached > constant + 0.5 * math.log(0.5)
 
     def compared_outputs(self, y_pred: Array) -> Array:
@@ -132,18 +132,18 @@ class GaussianNLL(MeanLoss):
         """Return 1 for the means and √v eˢ / 2v for the standard deviations √v, times the scale."""
         mu, log_v, part = self._split(y_pred)
         xp = array_namespace(y_pred)
-        of_deviation = 0.5 * part * xp.exp(0.5 * log_v) * scale
-        return xp.concat([xp.ones_like(mu) * scale, of_deviation], axis=-1)
+        deviation_slope = 0.5 * part * xp.exp(0.5 * log_v) * scale
+        return xp.concat([xp.ones_like(mu) * scale, deviation_slope], axis=-1)
 
     def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:
-        """Return the interval around the mean that has this probability."""
+        """Return the ends of the interval around the mean that has this coverage."""
         self.check_outputs(y_pred.shape[-1])
         k = y_pred.shape[-1] // 2
-        mean, apart = y_pred[..., :k], y_pred[..., k:] * NormalDist().inv_cdf(0.5 + coverage / 2)
-        return mean - apart, mean + apart
+        mean, half = y_pred[..., :k], y_pred[..., k:] * NormalDist().inv_cdf(0.5 + coverage / 2)
+        return mean - half, mean + half
 
     def _split(self, y_pred: Array) -> tuple[Array, Array, Array]:
-        """Return the means, log v and eˢ / v, which neither overflow nor lose digits."""
+        """Return the means, log v and eˢ / v, computed without overflow or loss of digits."""
         k, least = y_pred.shape[-1] // 2, math.log(self.epsilon)
         above = y_pred[..., k:] - least
         return y_pred[..., :k], ops.softplus(above) + least, ops.sigmoid(above)

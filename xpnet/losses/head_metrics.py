@@ -1,4 +1,4 @@
-"""One of several heads: its columns of targets and outputs, and its metrics."""
+"""One of several heads: its target and output columns, and its metrics."""
 
 import copy
 from typing import Any, NamedTuple, Self
@@ -12,14 +12,14 @@ from .base import MeanLoss
 
 
 class Head(NamedTuple):
-    """One of several targets: its loss, and where its targets and outputs are.
+    """One of several heads: its loss, its weight, and its columns of targets and outputs.
 
     Attributes
     ----------
     loss : MeanLoss
     weight : float
     targets, outputs : tuple of int
-        The first column and the one after the last, of the targets and of the outputs.
+        The first column and the column after the last, among all targets and all outputs.
     ignore_missing : bool
         Whether NaN marks a missing target of this head.
     """
@@ -32,25 +32,25 @@ class Head(NamedTuple):
 
     @property
     def n_targets(self) -> int:
-        """The number of its columns of targets."""
+        """The number of this head's target columns."""
         return self.targets[1] - self.targets[0]
 
     @property
     def n_outputs(self) -> int:
-        """The number of its outputs."""
+        """The number of this head's outputs."""
         return self.outputs[1] - self.outputs[0]
 
     def targets_of(self, y_true: Array) -> Array:
-        """Return this head's targets in the form that its loss takes; missing ones become 1."""
+        """Return this head's targets in the form that its loss takes; 1 for missing targets."""
         xp, y = array_namespace(y_true), y_true[:, slice(*self.targets)]
         if self.ignore_missing and xp.isdtype(y.dtype, "real floating"):
-            y = xp.where(xp.isnan(y), xp.ones_like(y), y)  # a target that every loss can take
+            y = xp.where(xp.isnan(y), xp.ones_like(y), y)  # a valid target of every loss
         if self.loss.targets == "classes":
             y = xp.astype(xp.reshape(y, (-1,)), xp.int64)
         return y
 
     def known_targets(self, y_true: Array) -> Array:
-        """Return this head's columns of targets, without the rows that lack one of them."""
+        """Return this head's target columns, without the rows where a target is missing."""
         xp = array_namespace(y_true)
         y = y_true[:, slice(*self.targets)] if y_true.ndim == 2 else y_true[:, None]
         if not self.ignore_missing or not xp.isdtype(y.dtype, "real floating"):
@@ -58,7 +58,7 @@ class Head(NamedTuple):
         return y[xp.logical_not(xp.any(xp.isnan(y), axis=1))]
 
     def split(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        """Return the targets, as :meth:`targets_of` does, and the outputs of this head."""
+        """Return this head's targets, from :meth:`targets_of`, and its outputs."""
         return self.targets_of(y_true), y_pred[:, slice(*self.outputs)]
 
     def weights(
@@ -69,12 +69,14 @@ class Head(NamedTuple):
         sample_weight: Array | None = None,
         for_metric: bool = False,
     ) -> Array | None:
-        """Return the weight of each sample in this head, 0 without a target; None if all are 1.
+        """Return the weight of each sample in this head; None if all are 1.
+
+        It is 0 for samples whose target is missing.
 
         Parameters
         ----------
         y_true : array of shape (n, n_targets)
-            The targets of all heads, NaN where one is missing.
+            The targets of all heads; missing targets are NaN.
         y, p : array
             From :meth:`split`.
         sample_weight : array of shape (n,), optional
@@ -90,9 +92,9 @@ class Head(NamedTuple):
         return xp.where(missing, xp.zeros_like(weight), weight)
 
     def losses(self, y_true: Array, y_pred: Array) -> tuple[Array, Array | None]:
-        """Return the loss of each sample, times its weight in this head, and that weight.
+        """Return the weighted loss of each sample in this head, and the weights.
 
-        The weight is the class weight, or 0 if the sample does not count; None if all are 1.
+        A weight is the class weight, or 0 if the sample does not count; None if all are 1.
         """
         y, p = self.split(y_true, y_pred)
         losses, own = self.loss.sample_loss(self.loss.match(y, p), p), self.weights(y_true, y, p)
@@ -105,22 +107,21 @@ class HeadMetric(Metric):
     Parameters
     ----------
     name : str
-        Its column in the history.
+        The metric's column in the history.
     metric : Metric or MeanLoss
     targets, outputs : tuple of int
-        The first column of the head and the one after its last.
+        The first column of the head and the column after its last.
     loss : MeanLoss, optional
-        The loss of the head, for a metric: its decision threshold, and the labels that it ignores.
+        The loss of the head. A metric needs its decision threshold and its ignored labels.
     ignore_missing : bool, default False
         Whether samples whose target is NaN are left out.
     own_name : str, optional
-        The metric's name without that of the head; by default the metric keeps its name.
+        A name for ``metric`` without the name of the head; by default it keeps its name.
 
     Attributes
     ----------
     unit : tuple or None
-        The means and the scales by which the targets of the head were standardised; None if they
-        were not.
+        The means and scales by which the head's targets were standardised; None if they were not.
     """
 
     unit: Any = None
@@ -148,18 +149,18 @@ class HeadMetric(Metric):
         self.takes_weights = getattr(metric, "takes_weights", True)
 
     def in_unit(self, mean: tuple[float, ...], scale: tuple[float, ...]) -> Self:
-        """Return a copy that takes standardised targets and computes the metric in their own unit.
+        """Return a copy that takes standardised targets and computes the metric in their old unit.
 
-        A loss is still computed for standardised targets.
+        If ``metric`` is a loss, it is still computed for standardised targets.
 
         Parameters
         ----------
         mean, scale : tuple of float
-            The means and the scales of the targets of all heads.
+            The means and scales of the targets of all heads.
         """
         copied, place = copy.copy(self), slice(*self.targets)
         own = mean[place], scale[place]
-        # Not 0 and 1 either, by which class indices would become fractions.
+        # No arithmetic for 0 and 1, which change nothing but would turn class indices into floats.
         in_unit = any(own[0]) or any(each != 1.0 for each in own[1])
         copied.unit = own if in_unit and not isinstance(self.metric, MeanLoss) else None
         return copied
@@ -167,8 +168,8 @@ class HeadMetric(Metric):
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the metric's statistics.
 
-        Those of a loss are its weighted sum, the sum of the weights, and the sum of the weights in
-        this head.
+        For a loss, these are its weighted sum, the sum of the sample weights, and the sum of the
+        weights in this head.
         """
         metric, loss = self.metric, self.loss
         if not isinstance(metric, Metric):
@@ -206,7 +207,7 @@ class HeadMetric(Metric):
     def result(self, statistics: Array) -> Array:
         """Return the metric, or the mean loss, from the statistics of all batches.
 
-        A mean loss is NaN if no sample counts in this head.
+        The mean loss is NaN if no sample counts in this head.
         """
         if isinstance(self.metric, Metric):
             return self.metric.result(statistics)

@@ -1,4 +1,4 @@
-"""The outputs of several heads: which columns belong to which head, and what they predict."""
+"""The outputs of several heads: the columns of each head, its predictions and its intervals."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from .head_metrics import Head
 
 
 class HeadOutputs(MeanLoss):
-    """Base of :class:`~xpnet.Heads`: the columns of each head, and what follows from the losses."""
+    """Base of :class:`~xpnet.Heads`: the columns, predictions and intervals of each head."""
 
     heads: dict[str, tuple[MeanLoss, int, float]]
     ignore_missing: bool
@@ -16,7 +16,7 @@ class HeadOutputs(MeanLoss):
 
     @property
     def parts(self) -> dict[str, Head]:
-        """The heads by name, with their places among the columns of targets and outputs."""
+        """The heads by name, with their target and output columns."""
         found, y, p = {}, 0, 0
         for name, (loss, n_outputs, weight) in self.heads.items():
             one = loss.targets == "classes" or loss.repeats_targets
@@ -27,7 +27,7 @@ class HeadOutputs(MeanLoss):
         return found
 
     def split(self, y_pred: Array) -> dict[str, Array]:
-        """Return the outputs of each head by its name, from those of ``predict``.
+        """Split the outputs of ``predict`` by head, into a dict by name.
 
         Parameters
         ----------
@@ -47,11 +47,11 @@ class HeadOutputs(MeanLoss):
         return all(loss.predicts_outputs for loss, _, _ in self.heads.values())
 
     def n_targets(self, n_outputs: int) -> int:
-        """Return the number of columns of targets of all heads."""
+        """Return the number of target columns of all heads."""
         return max(head.targets[1] for head in self.parts.values())
 
     def check_outputs(self, n_outputs: int) -> None:
-        """Refuse another number of outputs than all heads have together."""
+        """Refuse a number of outputs other than the total of all heads."""
         needed = sum(n for _, n, _ in self.heads.values())
         if n_outputs != needed:
             each = ", ".join(f"{name} {n}" for name, (_, n, _) in self.heads.items())
@@ -61,30 +61,32 @@ class HeadOutputs(MeanLoss):
             )
 
     def predictions(self, y_pred: Array, mean: Any = 0.0, scale: Any = 1.0) -> Array:
-        """Return what each head predicts; ``mean`` and ``scale`` are those of all targets."""
+        """Return the predictions of all heads; ``mean`` and ``scale`` are for all targets."""
         found = []
         for head in self.parts.values():
-            unit = (_of_columns(each, head) for each in (mean, scale))
+            unit = (_columns_of(head, each) for each in (mean, scale))
             found.append(head.loss.predictions(y_pred[..., slice(*head.outputs)], *unit))
         return array_namespace(y_pred).concat(found, axis=-1)
 
     def predictions_derivative(self, y_pred: Array, scale: Any = 1.0) -> Array:
-        """Return the derivatives of what each head predicts."""
+        """Return the derivatives of the predictions of all heads."""
         found = [
             head.loss.predictions_derivative(
-                y_pred[..., slice(*head.outputs)], _of_columns(scale, head)
+                y_pred[..., slice(*head.outputs)], _columns_of(head, scale)
             )
             for head in self.parts.values()
         ]
         return array_namespace(y_pred).concat(found, axis=-1)
 
     def interval(self, y_pred: Array, coverage: float) -> tuple[Any, Any]:
-        """Return the lower and the upper ends by head; heads without intervals are left out.
+        """Return the lower and upper ends of the intervals, as dicts by head.
+
+        Heads without intervals are left out.
 
         Raises
         ------
         ValueError
-            No head's loss has intervals, or a loss that has some lacks this coverage.
+            No head's loss has intervals, or one has intervals but not for this coverage.
         """
         lower, upper = {}, {}
         for name, outputs in self.split(y_pred).items():
@@ -99,6 +101,6 @@ class HeadOutputs(MeanLoss):
         return (lower, upper) if lower else super().interval(y_pred, coverage)
 
 
-def _of_columns(given: Any, head: Head) -> Any:
-    """Return a head's part of an array; a number, which is for all targets, is unchanged."""
+def _columns_of(head: Head, given: Any) -> Any:
+    """Return a head's target columns of an array; a number for all targets is unchanged."""
     return given if isinstance(given, float) else given[slice(*head.targets)]

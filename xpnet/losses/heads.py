@@ -1,4 +1,4 @@
-"""A loss for several targets of different kinds, each with a loss and outputs of its own."""
+"""A loss for several targets of different kinds, each with its own loss and outputs."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,8 @@ class Heads(HeadOutputs):
     r"""Several targets, each with its own loss and its own share of the last layer's outputs.
 
     The loss of a sample is :math:`\sum_h w_h\, l_h`, the weighted sum of the losses of the heads h.
-    The history has the loss of each head, without its weight, in a column such as ``price_loss``
-    for a head ``price``. Caruana 1997, "Multitask learning".
+    The history has the unweighted loss of each head in a column such as ``price_loss`` for a head
+    ``price``. Caruana 1997, "Multitask learning".
 
     ``NeuralNetwork(loss={...})`` makes one from a dict. The last layer has as many units as all
     heads together, in the order of the dict. Targets are a dict with an array for each head, or one
@@ -49,28 +49,28 @@ class Heads(HeadOutputs):
     class_names : dict of str to list of str, optional
         The names of the classes 0, 1, ... of some classification heads, e.g. if some classes do not
         occur in the training data. The targets of such a head are these names, or class indices. By
-        default, the names are those in the targets, in sorted order, if these are text.
+        default, if the targets are text, the names are the labels that occur, in sorted order.
 
     Raises
     ------
     ValueError, TypeError
-        A head is not such a tuple, or ``class_names`` does not fit the heads. Or a head's loss
-        cannot be part of a sum, because it is not a mean over samples. At ``fit``, the network has
-        more or fewer outputs than all heads together, or the targets do not fit.
+        A head is not such a tuple, a head's loss is not a mean over samples, or ``class_names``
+        does not fit the heads. At ``fit``, the network has more or fewer outputs than all heads
+        together, or the targets do not fit.
 
     Notes
     -----
     Targets are a dict of arrays, a data frame whose columns have the names of the heads, or a
     :class:`~xpnet.Dataset` made of these. Other names are refused. Columns with the default
-    names 0, 1, ... are taken in order, as those of an array. The labels of a classification head
+    names 0, 1, ... are taken in order, like those of an array. The labels of a classification head
     may be text; ``net.class_names`` then has the class names of each such head. ``predict_classes``
     and ``predict_proba`` return dicts for the classification heads, and ``predict_interval`` for
     the heads whose losses have intervals.
 
-    A class weight multiplies the loss of a sample in that head, and so does 0 for a label that is
-    ignored. The sum is divided by the total weight of all samples, whatever their class weights.
-    For a ``class_weight`` that is "balanced" or a dict by class name, ``fit`` finds the weights of
-    each head; ``net.loss.balanced_weight`` has them by head.
+    A class weight multiplies the loss of a sample in that head; an ignored label has the class
+    weight 0. The sum is divided by the total sample weight, which does not include class weights.
+    For a ``class_weight`` that is "balanced" or a dict by class name, ``fit`` computes the weights
+    of each head; ``net.loss.balanced_weight`` has them by head.
 
     A network's ``target_unit={"price": (mean, scale)}`` standardises the targets of that head. Its
     loss in the history, and its weight in the sum, are then for standardised targets; predictions
@@ -170,7 +170,7 @@ class Heads(HeadOutputs):
         return sum(head.weight * head.losses(y_true, y_pred)[0] for head in self.parts.values())
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the derivatives for the outputs of all heads, side by side."""
+        """Return the derivatives with respect to the outputs of all heads, side by side."""
         return self.sample_loss_and_derivative(y_true, y_pred)[1]
 
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
@@ -203,13 +203,13 @@ class Heads(HeadOutputs):
 
 
 def _named(name: Any) -> str:
-    """Return the name of a head."""
+    """Return the name of a head, if it is valid."""
     if not isinstance(name, str) or not name:
-        raise TypeError(f"heads has the name {shown(name)}: expected a text")
+        raise TypeError(f"heads has the name {shown(name)}: expected a non-empty string")
     if name == "val" or name.startswith("val_"):
         raise ValueError(
-            f"heads has the name {shown(name)}: the history would take its column {name}_loss for "
-            "one of validation data. Give the head another name, which does not begin with val_"
+            f"heads has the name {shown(name)}: in the history, its column {name}_loss would look "
+            "like a column of the validation data. Choose a name that does not begin with val_"
         )
     return name
 
@@ -223,14 +223,14 @@ def _checked(name: str, given: Any) -> tuple[MeanLoss, int, float]:
         )
     if whole_number(given[0]) is not None:
         raise TypeError(
-            f"{what} is {shown(given)}: expected the loss first, (loss, n_outputs) or (loss, "
+            f"{what} is {shown(given)}: expected the loss first, as in (loss, n_outputs) or (loss, "
             "n_outputs, weight)"
         )
     loss: LossFunction = find_loss(given[0])
     if not isinstance(loss, MeanLoss) or isinstance(loss, Heads):
         raise TypeError(
-            f"{what} has the loss {type(loss).__name__}: expected one that is a mean over samples, "
-            "a subclass of MeanLoss, and not of Heads"
+            f"{what} has the loss {type(loss).__name__}: expected a mean over samples, which is a "
+            "subclass of MeanLoss other than Heads"
         )
     n_outputs = check_count(f"{what}: n_outputs", given[1])
     loss.check_outputs(n_outputs)
@@ -241,7 +241,7 @@ def _checked(name: str, given: Any) -> tuple[MeanLoss, int, float]:
 def _checked_names(
     given: Any, heads: Mapping[str, tuple[MeanLoss, int, float]]
 ) -> dict[str, list[str]] | None:
-    """Return the names of the classes of some heads."""
+    """Return the class names of some heads, as lists."""
     if given is None:
         return None
     if not isinstance(given, Mapping) or not given.keys() <= heads.keys():
@@ -257,7 +257,7 @@ def _checked_names(
         loss, n_outputs, _ = heads[name]
         binary = loss.targets in ("binary", "probabilities") and n_outputs == 1
         if loss.targets not in ("classes", None) and not binary:
-            raise ValueError(f"{what}: {loss!r} is not for classes that exclude each other")
+            raise ValueError(f"{what}: {loss!r} is not a loss for mutually exclusive classes")
         if len(found[name]) != max(n_outputs, 2):
             raise ValueError(
                 f"{what} has {len(found[name])} names, {shown(found[name])}: expected "

@@ -1,4 +1,4 @@
-"""Losses of yes-or-no outputs by their margin, as of support vector machines."""
+"""Margin losses for yes-or-no outputs, as in support vector machines."""
 
 from ..backends import Array, array_namespace
 from ..common.overrides import remember
@@ -8,9 +8,9 @@ from .base import ElementwiseLoss
 class HingeLoss(ElementwiseLoss):
     r"""Hinge loss, :math:`\max(1 - m, 0)` with the margin :math:`m = (2y - 1)\,z`.
 
-    Targets y are 0 and 1, as everywhere in this library; outputs z above 0 mean 1. With several
-    outputs, each is a yes or no of its own. The derivative is taken as 0 where m = 1. Cortes and
-    Vapnik 1995, "Support-vector networks".
+    Targets y are 0 and 1, as everywhere in this library; outputs z above 0 mean 1. Several outputs
+    are independent labels. The derivative is taken as 0 where m = 1. Cortes and Vapnik 1995,
+    "Support-vector networks".
 
     Examples
     --------
@@ -27,7 +27,7 @@ class HingeLoss(ElementwiseLoss):
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return max(1 - m, 0)."""
-        return _missing(y_true, y_pred)
+        return _shortfall(y_true, y_pred)
 
 
 class SquaredHingeLoss(ElementwiseLoss):
@@ -51,12 +51,12 @@ class SquaredHingeLoss(ElementwiseLoss):
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return max(1 - m, 0)²."""
-        missing = _missing(y_true, y_pred)
-        return missing * missing
+        shortfall = _shortfall(y_true, y_pred)
+        return shortfall * shortfall
 
 
-def _missing(y_true: Array, y_pred: Array) -> Array:
-    """Return by how much the margin is below 1, or 0."""
+def _shortfall(y_true: Array, y_pred: Array) -> Array:
+    """Return how far the margin is below 1; 0 if it is not."""
     return array_namespace(y_pred).maximum(1.0 - (2.0 * y_true - 1.0) * y_pred, 0.0)
 
 

@@ -17,7 +17,7 @@ from .quantile import QuantileLoss
 from .regression import HuberLoss, LogCoshLoss, MeanAbsoluteError, MeanSquaredError
 
 GivenLoss = str | LossFunction | type[LossFunction] | Callable[[Any, Any], Any] | Mapping[str, Any]
-"""What a network takes as its loss; a dict makes :class:`~xpnet.Heads`."""
+"""What a network accepts as its loss; a dict makes :class:`~xpnet.Heads`."""
 
 LOSSES: dict[str, type[LossFunction]] = {
     "mse": MeanSquaredError,
@@ -69,7 +69,7 @@ ELSEWHERE: dict[str, str] = {
     "nllloss": "'nll'",
     "pinball": "'quantile'",
 }  # fmt: skip
-"""For the names of losses in other libraries, what to write instead."""
+"""What to write here instead of the names of losses in other libraries."""
 
 
 def find_loss(given: Any) -> LossFunction:

@@ -1,4 +1,4 @@
-"""Arguments of losses that may be a number for each output."""
+"""Settings of losses that may have one number per output."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from ..backends import Array, array_namespace
 from ..backends.formula import Expression, UntraceableError
 
 
-def of_outputs(given: Any, y_pred: Array, what: str) -> Any:
-    """Return a number or None unchanged, and a list of numbers as an array with one row.
+def as_row(given: Any, y_pred: Array, what: str) -> Any:
+    """Return a list of numbers as an array with one row; a number or None unchanged.
 
     Parameters
     ----------
     given : float, list of float or None
     y_pred : array of shape (n, n_outputs)
-        The array has its type and is on its device.
+        The row gets its dtype and device.
     what : str
-        The name of the numbers for the message, in the plural.
+        What the numbers are, in the plural, for the message.
 
     Raises
     ------

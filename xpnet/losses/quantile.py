@@ -8,7 +8,7 @@ from ..backends._errors import shown
 from ..common.checks import number
 from ..common.overrides import remember
 from .base import ElementwiseLoss
-from .per_output import of_outputs
+from .per_output import as_row
 
 
 class QuantileLoss(ElementwiseLoss):
@@ -25,22 +25,22 @@ class QuantileLoss(ElementwiseLoss):
         targets have one column, and the network has one output for each quantile, in this order.
         For several targets with several quantiles, use :class:`~xpnet.Heads`.
 
-        A smaller quantile may be predicted above a larger one. ``predict`` leaves them as they are.
-        ``predict_interval`` sorts each row first, which brings the quantiles closer to the true
-        ones: Chernozhukov, Fernández-Val and Galichon 2010, "Quantile and probability curves
-        without crossing".
+        Predicted quantiles may cross: a smaller quantile may be predicted above a larger one.
+        ``predict`` does not change that. ``predict_interval`` sorts each row first, which brings
+        the predictions closer to the true quantiles: Chernozhukov, Fernández-Val and Galichon 2010,
+        "Quantile and probability curves without crossing".
 
     Raises
     ------
     ValueError
-        An argument is not a number, or is out of range. Or, with several quantiles, the network has
-        a metric for a quantile that is not among them.
+        An argument is not a number, or is out of range. With several quantiles, the network has a
+        metric for a quantile that is not among them.
 
     Notes
     -----
-    With several quantiles, :class:`~xpnet.metrics.QuantileError` judges the outputs for its own
-    quantile, and all other metrics judge those for the median. Functions that are given as metrics
-    take all outputs. The network is trained by formulas, not in compiled or captured steps.
+    With several quantiles, :class:`~xpnet.metrics.QuantileError` uses the output for its own
+    quantile, and all other metrics use the output for the median. Metrics given as functions get
+    all outputs. The network is trained by formulas, not in compiled or captured steps.
 
     Examples
     --------
@@ -59,16 +59,16 @@ class QuantileLoss(ElementwiseLoss):
         self.repeats_targets = isinstance(self.quantiles, list)
 
     def check_outputs(self, n_outputs: int) -> None:
-        """Refuse several quantiles that are not as many as the outputs."""
+        """Refuse outputs that are not one per quantile, if there are several quantiles."""
         if isinstance(self.quantiles, list) and n_outputs != len(self.quantiles):
             raise ValueError(
                 f"QuantileLoss has {len(self.quantiles)} quantiles, but there are {n_outputs} "
-                "outputs: expected one for each. For several targets, give each a head, such as "
-                f"loss={{'a': ({self!r}, {len(self.quantiles)}), ...}}"
+                "outputs: expected one output per quantile. For several targets, give each a head, "
+                f"such as loss={{'a': ({self!r}, {len(self.quantiles)}), ...}}"
             )
 
     def compared_column(self, metric: Any) -> int | None:
-        """Return the place of a metric's own quantile, or else of the median."""
+        """Return the column of the metric's quantile, by default of the median."""
         if not isinstance(self.quantiles, list) or len(self.quantiles) == 1:
             return None
         level = getattr(metric, "quantile", 0.5)
@@ -77,8 +77,9 @@ class QuantileLoss(ElementwiseLoss):
                 return k
         what = "median" if level == 0.5 else f"quantile {level:g}"
         raise ValueError(
-            f"metric {metric.name!r} judges the {what}, which is not among {self.quantiles}: add "
-            f"{level:g} to them, or give a metric such as QuantileError({self.quantiles[0]:g})"
+            f"metric {metric.name!r} is for the {what}, which is not among quantiles="
+            f"{self.quantiles}: add {level:g} to the quantiles, or use a metric such as "
+            f"QuantileError({self.quantiles[0]:g})"
         )
 
     def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:
@@ -93,12 +94,12 @@ class QuantileLoss(ElementwiseLoss):
         }
         found = [pair for each, pair in pairs.items() if abs(each - coverage) < 1e-6]
         if not found:
-            having = ", ".join(f"{each:g}" for each in sorted(pairs))
-            having = f", which has intervals for the coverages {having}" if having else ""
+            known = ", ".join(f"{each:g}" for each in sorted(pairs))
+            known = f", which has intervals for the coverages {known}" if known else ""
             ends = [f"{(1 - coverage) / 2:g}", f"{(1 + coverage) / 2:g}"]
             raise ValueError(
                 f"coverage={coverage:g} needs the quantiles {' and '.join(ends)}, but the loss is "
-                f"{self!r}{having}: train with QuantileLoss([{', 0.5, '.join(ends)}]) and 3 outputs"
+                f"{self!r}{known}: train with QuantileLoss([{', 0.5, '.join(ends)}]) and 3 outputs"
             )
         rows = array_namespace(y_pred).sort(y_pred, axis=-1)
         low, high = found[0]
@@ -106,13 +107,13 @@ class QuantileLoss(ElementwiseLoss):
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return max(τ (y - ŷ), (τ - 1) (y - ŷ))."""
-        tau, difference = of_outputs(self.quantiles, y_pred, "quantiles"), y_true - y_pred
+        tau, difference = as_row(self.quantiles, y_pred, "quantiles"), y_true - y_pred
         return array_namespace(y_pred).maximum(tau * difference, (tau - 1.0) * difference)
 
     def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return 1 - τ where ŷ > y, -τ where ŷ < y, and 0 where they are equal."""
         sign = array_namespace(y_pred).sign(y_pred - y_true)
-        return 0.5 * sign + (0.5 - of_outputs(self.quantiles, y_pred, "quantiles")) * (sign * sign)
+        return 0.5 * sign + (0.5 - as_row(self.quantiles, y_pred, "quantiles")) * (sign * sign)
 
 
 def _checked(given: Any) -> float | list[float]:

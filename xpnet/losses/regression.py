@@ -1,4 +1,4 @@
-"""Losses of the difference between a number and its target."""
+"""Losses of the difference between a prediction and its target."""
 
 import math
 from typing import ClassVar
@@ -128,7 +128,7 @@ class LogCoshLoss(ElementwiseLoss):
     """
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
-        """Return log(cosh(d)), exact for small d too."""
+        """Return log(cosh(d)), which is exact for small d too."""
         xp = array_namespace(y_pred)
         size = xp.abs(y_pred - y_true)
         small = size < 1.0

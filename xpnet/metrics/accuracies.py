@@ -95,7 +95,7 @@ class TopKAccuracy(Accuracy):
     Raises
     ------
     ValueError
-        ``k`` is not a whole number from 1 to 10⁹, or there are no more than k outputs.
+        ``k`` is not an integer from 1 to 10⁹, or there are k or fewer outputs.
 
     Examples
     --------
@@ -110,8 +110,8 @@ class TopKAccuracy(Accuracy):
 
     def __init__(self, k: int = 5) -> None:
         self.k = check_count("k", k)
-        if self.k > _MOST_CLASSES:  # e.g. from a damaged file
-            raise ValueError(f"k={shown(k)}: expected at most {_MOST_CLASSES:,}")
+        if self.k > _MAX_CLASSES:  # e.g. from a damaged file
+            raise ValueError(f"k={shown(k)}: expected at most {_MAX_CLASSES:,}")
         self.name = f"top_{self.k}_accuracy"
 
     def check_outputs(self, n_outputs: int) -> None:
@@ -126,20 +126,19 @@ class TopKAccuracy(Accuracy):
         xp, n_classes = array_namespace(y_pred), y_pred.shape[1]
         true = true_classes(y_true, y_pred)
         row = ops.one_hot(true, n_classes, like=y_pred)
-        of_true = xp.sum(xp.where(row > 0, y_pred, 0.0), axis=1, keepdims=True)
-        # The labels 0, 1, ..., by way of one-hot rows: an array on the device of the others.
-        later = xp.cumulative_sum(row, axis=1) > 0
-        # NaN is behind nothing, so that a row of NaN is never correct.
-        behind = (y_pred < of_true) | ((y_pred == of_true) & later)
+        true_output = xp.sum(xp.where(row > 0, y_pred, 0.0), axis=1, keepdims=True)
+        later = xp.cumulative_sum(row, axis=1) > 0  # the true class and those after it
+        # NaN is behind nothing, so a row of NaN is never correct.
+        behind = (y_pred < true_output) | ((y_pred == true_output) & later)
         ahead = xp.sum(xp.astype(xp.logical_not(behind), xp.int64), axis=1)
         return ahead < self.k
 
 
-_MOST_CLASSES = 10**9
+_MAX_CLASSES = 10**9
 
 
 def check_threshold(given: float | None) -> float | None:
-    """Return a threshold as it was given, if it is a finite number or None."""
+    """Return a threshold unchanged, if it is a finite number or None."""
     if given is not None and not math.isfinite(number(given)):
         raise ValueError(f"threshold={shown(given)}: expected a finite number or None")
     return given

@@ -1,4 +1,4 @@
-"""The base classes: metrics that sum statistics, and those that need all samples at once."""
+"""The base classes of metrics: sums over batches, and metrics that need all samples at once."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ class Metric(Readable, ABC):
     one_class_per_sample : bool
         Whether each sample belongs to exactly one class.
     of_classes : bool
-        Whether targets are classes or labels, yes (1) or no (0), rather than numbers.
+        Whether targets are classes, or yes-or-no labels (1 or 0), rather than numbers.
     greater_is_better : bool or None, default None
         Whether a larger value means a better network. With None, searches and callbacks need
         ``mode="max"`` or ``mode="min"``.
@@ -29,8 +29,8 @@ class Metric(Readable, ABC):
 
     Notes
     -----
-    Attributes called ``threshold``, ``output_kind`` and ``targets`` that are None get the loss's
-    ``decision_threshold``, ``output_kind`` and ``targets`` when a network takes the metric.
+    If a metric has an attribute ``threshold``, ``output_kind`` or ``targets`` that is None, a
+    network sets it to the loss's ``decision_threshold``, ``output_kind`` or ``targets``.
 
     Examples
     --------
@@ -81,7 +81,7 @@ class Metric(Readable, ABC):
         return
 
     def named(self, name: str) -> Self:
-        """Return a copy with another name, so that a network can have two metrics of a class.
+        """Return a copy with another name, so that a network can have two metrics of one class.
 
         Parameters
         ----------
@@ -101,7 +101,7 @@ class Metric(Readable, ABC):
 
     def _further_call(self) -> str:
         name = vars(self).get("name")
-        return "" if name in (None, _name_of_new(self)) else f".named({name!r})"
+        return "" if name in (None, _default_name(self)) else f".named({name!r})"
 
     def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the metric of one batch.
@@ -124,8 +124,8 @@ class Metric(Readable, ABC):
 class CollectedMetric(Metric):
     """Base of the metrics that need all samples at once.
 
-    Its statistics are the samples themselves. A network keeps all outputs of an epoch for it, in
-    memory that its plan counts, and computes the metric once, at the end.
+    The statistics are the samples themselves. A network keeps all outputs of an epoch, in memory
+    that its memory plan includes, and computes the metric once, at the end.
 
     Examples
     --------
@@ -149,7 +149,7 @@ class CollectedMetric(Metric):
         Parameters
         ----------
         y_true : array of shape (n, n_outputs)
-            Values, or a column with 1 for yes and 0 for no for each class. One output has a single
+            Values, or one column per class with 1 for yes and 0 for no. One output has a single
             column.
         y_pred : array of shape (n, n_outputs)
         weight : array of shape (n,)
@@ -165,7 +165,7 @@ class CollectedMetric(Metric):
         return class_rows(y_true, y_pred)
 
     def merge(self, a: Array, b: Array) -> Array:
-        """Return the samples of both."""
+        """Return the samples of both batches."""
         return array_namespace(a).concat([a, b], axis=0)
 
     def result(self, statistics: Array) -> Array:
@@ -176,11 +176,11 @@ class CollectedMetric(Metric):
         return if_counted(found, array_namespace(weight).sum(weight))
 
 
-def _name_of_new(metric: Metric) -> str | None:
-    """Return the name of a metric made from the same arguments; its own if that is not possible."""
+def _default_name(metric: Metric) -> str | None:
+    """Return the name that the metric's arguments give it; if unknown, the name it has."""
     given = arguments_of(metric)
     by_place = [value for name, value in given if not name]
     try:
         return type(metric)(*by_place, **{name: value for name, value in given if name}).name
-    except Exception:  # a user's class may not keep its arguments
+    except Exception:  # a user's class may not store its arguments
         return vars(metric).get("name")

@@ -1,4 +1,4 @@
-"""Targets, outputs and weights of a batch: checks of them, and the forms that metrics take."""
+"""Check the targets, outputs and weights of a batch, and convert them for metrics."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def check_shapes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> N
 
 
 def check_classes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
-    """Refuse classes, and answers of yes or no, that are out of range; waits for the device."""
+    """Refuse class indices and yes-or-no labels that are out of range; waits for the device."""
     labels, n_outputs = to_host(y_true), y_pred.shape[1]
     if sample_weight is not None:
         labels = labels[to_host(sample_weight) != 0]
@@ -41,7 +41,7 @@ def weights(y_pred: Array, sample_weight: Array | None) -> Array:
 
 
 def values(y_true: Array, y_pred: Array) -> Array:
-    """Return targets in the shape and type of the outputs."""
+    """Return targets in the shape and dtype of the outputs."""
     xp = array_namespace(y_true)
     if y_true.ndim == 1 and y_pred.shape[1] == 1:
         y_true = xp.reshape(y_true, (-1, 1))
@@ -69,7 +69,7 @@ def mean_of(summed: Array, total: Array) -> Array:
 
 
 def are_indices(y_true: Array, y_pred: Array) -> bool:
-    """Whether targets are class indices, one for each row of several outputs."""
+    """Whether targets are class indices, for a network with several outputs."""
     return bool(y_pred.shape[1] > 1 and (y_true.ndim == 1 or y_true.shape[1] == 1))
 
 
@@ -79,8 +79,8 @@ def predicted_classes(y_pred: Array, threshold: float | None = None) -> Array:
     Parameters
     ----------
     y_pred : array of shape (n, n_outputs)
-        With several outputs, the class is the index of the largest. With one output, it is 1 above
-        the threshold and otherwise 0.
+        With several outputs, the class is the index of the largest output. With one output, it is 1
+        above the threshold and otherwise 0.
     threshold : float, optional
         By default 0.5.
 
@@ -129,9 +129,9 @@ def true_classes(y_true: Array, y_pred: Array) -> Array:
 
 
 def class_rows(y_true: Array, y_pred: Array) -> Array:
-    """Return the targets as rows with a column for each class, in the type of the outputs.
+    """Return the targets as rows with a column for each class, in the dtype of the outputs.
 
-    For one output, the columns are those of the classes 0 and 1.
+    For one output, there are two columns, for the classes 0 and 1.
     """
     xp = array_namespace(y_pred)
     if are_indices(y_true, y_pred):

@@ -58,7 +58,7 @@ class AveragedMetric(ConfusionMetric):
         self.average = check_name("average", average, ("auto", "binary", "macro", "weighted"))
 
     @abstractmethod
-    def of_each_class(self, hits: Array, true: Array, predicted: Array) -> Array:
+    def class_metrics(self, hits: Array, true: Array, predicted: Array) -> Array:
         """Return the metric of each class.
 
         Parameters
@@ -73,7 +73,7 @@ class AveragedMetric(ConfusionMetric):
         xp = array_namespace(statistics)
         hits = xp.linalg.diagonal(statistics)
         true, predicted = xp.sum(statistics, axis=1), xp.sum(statistics, axis=0)
-        values = self.of_each_class(hits, true, predicted)
+        values = self.class_metrics(hits, true, predicted)
         if self.average == "binary" or (self.average == "auto" and values.shape[0] == 2):
             return if_counted(values[1], xp.sum(true))
         weight = true
@@ -88,9 +88,9 @@ class Precision(AveragedMetric):
     Parameters
     ----------
     average : {"auto", "binary", "macro", "weighted"}, default "auto"
-        ``"binary"`` is that of class 1, ``"macro"`` the mean over the classes that occur in targets
-        or predictions, ``"weighted"`` the mean weighted by the number of targets in each class.
-        ``"auto"`` is binary for two classes and macro for more.
+        ``"binary"`` takes class 1 alone, ``"macro"`` the mean over the classes that occur in
+        targets or predictions, ``"weighted"`` the mean weighted by the number of targets in each
+        class. ``"auto"`` is binary for two classes and macro for more.
     threshold : float, optional
         As for :class:`Accuracy`.
 
@@ -104,7 +104,7 @@ class Precision(AveragedMetric):
 
     name = "precision"
 
-    def of_each_class(self, hits: Array, true: Array, predicted: Array) -> Array:
+    def class_metrics(self, hits: Array, true: Array, predicted: Array) -> Array:
         """Return hits / predicted."""
         return ratio(hits, predicted)
 
@@ -127,7 +127,7 @@ class Recall(AveragedMetric):
 
     name = "recall"
 
-    def of_each_class(self, hits: Array, true: Array, predicted: Array) -> Array:
+    def class_metrics(self, hits: Array, true: Array, predicted: Array) -> Array:
         """Return hits / true."""
         return ratio(hits, true)
 
@@ -150,7 +150,7 @@ class F1(AveragedMetric):
 
     name = "f1"
 
-    def of_each_class(self, hits: Array, true: Array, predicted: Array) -> Array:
+    def class_metrics(self, hits: Array, true: Array, predicted: Array) -> Array:
         """Return 2 hits / (true + predicted)."""
         return ratio(2.0 * hits, true + predicted)
 
@@ -158,7 +158,7 @@ class F1(AveragedMetric):
 class BalancedAccuracy(ConfusionMetric):
     """The mean of the recall of all classes that occur in the targets.
 
-    Guessing gives 1 / K for K classes, however rare some of them are. Brodersen et al. 2010, "The
+    Guessing scores 1 / K for K classes, however rare some of them are. Brodersen et al. 2010, "The
     balanced accuracy and its posterior distribution".
 
     Parameters
@@ -188,9 +188,9 @@ class BalancedAccuracy(ConfusionMetric):
 class MatthewsCorrelation(ConfusionMetric):
     r"""Correlation of true and predicted classes, from -1 to 1; 0 is no better than guessing.
 
-    With the proportions t and p of each class in targets and predictions, and c of correct samples,
-    it is :math:`(c - \sum tp) / \sqrt{(1 - \sum t^2)(1 - \sum p^2)}`; 0 if all targets or all
-    predictions are of one class. Matthews 1975; for several classes Gorodkin 2004, "Comparing two
+    With the proportions t and p of each class in targets and predictions, and the accuracy c, it is
+    :math:`(c - \sum tp) / \sqrt{(1 - \sum t^2)(1 - \sum p^2)}`; 0 if all targets or all predictions
+    are of one class. Matthews 1975; for several classes Gorodkin 2004, "Comparing two
     K-category assignments by a K-category correlation coefficient".
 
     Parameters
@@ -214,7 +214,7 @@ class MatthewsCorrelation(ConfusionMetric):
         xp = array_namespace(statistics)
         true, predicted = xp.sum(statistics, axis=1), xp.sum(statistics, axis=0)
         total = xp.sum(true)
-        # Each is divided by its own sum, so that a class that has all samples has exactly 1.
+        # Divide each by its own sum: then a class with all samples has a proportion of exactly 1.
         t, p = ratio(true, total), ratio(predicted, xp.sum(predicted))
         correct = ratio(xp.sum(xp.linalg.diagonal(statistics)), total)
         spread = (1.0 - xp.sum(t * t)) * (1.0 - xp.sum(p * p))
@@ -225,10 +225,9 @@ class MatthewsCorrelation(ConfusionMetric):
 class CohenKappa(ConfusionMetric):
     r"""Agreement of true and predicted classes beyond chance: :math:`1 - \sum wC / \sum wE`.
 
-    C is the confusion matrix, E what it would be on average if predictions were independent of
-    targets, and w the weight of each kind of mistake. 1 is full agreement, and 0 is what chance
-    gives. It is 0 too if targets and predictions are all of the same class. Cohen 1960; weights:
-    Cohen 1968.
+    C is the confusion matrix, E its expectation if predictions were independent of targets, and w
+    the weight of each kind of mistake. 1 is full agreement, and 0 is agreement by chance. It is
+    also 0 if targets and predictions are all of the same class. Cohen 1960; weights: Cohen 1968.
 
     Parameters
     ----------
@@ -257,7 +256,7 @@ class CohenKappa(ConfusionMetric):
     def result(self, statistics: Array) -> Array:
         """Return 1 - Σ wC / Σ wE."""
         xp, n_classes = array_namespace(statistics), statistics.shape[0]
-        # Class numbers by counting, which needs no new array on the device.
+        # Number the classes with a cumulative sum, which is on the device already.
         number = xp.cumulative_sum(xp.ones_like(statistics[0, :]))
         distance = xp.abs(number[:, None] - number[None, :])
         if self.weights is None:
@@ -283,17 +282,17 @@ def confusion_matrix(
     Parameters
     ----------
     y_true : array of shape (n,), (n, 1) or (n, n_classes)
-        Class indices, rows of 0 and 1, or the names of classes, of shape (n,).
+        Class indices, rows of 0 and 1, or class names, of shape (n,).
     y_pred : array of shape (n, n_outputs), or names of shape (n,)
-        A network's output. A single output is for two classes. If ``y_true`` has names, the names
-        of the predicted classes.
+        A network's output; a single output is for two classes. If ``y_true`` has class names, the
+        names of the predicted classes.
     sample_weight : array of shape (n,), optional
     threshold : float, optional
         As for :class:`Accuracy`.
 
     Returns
     -------
-    array of shape (n_classes, n_classes), of the type of y_pred
+    array of shape (n_classes, n_classes), in the dtype of y_pred
         For names, a NumPy array of float64; the classes are the names that occur, in sorted order.
 
     Raises
@@ -316,7 +315,7 @@ def confusion_matrix(
         return _confusion_of_names(true, predicted, sample_weight)
     if true is not None or _names(y_pred) is not None:
         raise TypeError(
-            "only one of y_true and y_pred has names of classes: expected names in both, or class "
+            "only one of y_true and y_pred has class names: expected names in both, or class "
             "indices in y_true and a network's output in y_pred"
         )
     check_shapes(y_true, y_pred, sample_weight)
@@ -325,7 +324,7 @@ def confusion_matrix(
 
 
 def _names(labels: Any) -> list[str] | None:
-    """Return labels as a list if they are names of classes, or None."""
+    """Return labels as a list if they are class names, otherwise None."""
     if isinstance(labels, Iterable) and len(getattr(labels, "shape", (0,))) == 1:
         found = list(labels)
         if found and all(isinstance(each, str) for each in found):

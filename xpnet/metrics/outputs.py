@@ -1,22 +1,22 @@
-"""What outputs mean, and the probabilities that they stand for."""
+"""The kinds of outputs, and their conversion to probabilities."""
 
 from ..backends import Array, array_namespace, ops
 from ..backends._errors import check_name
 
 OUTPUT_KINDS = ("probability", "log-odds", "distribution", "logits", "log-distribution")
-"""What outputs may be: see :class:`xpnet.LossFunction`."""
+"""The kinds of outputs; see :class:`xpnet.LossFunction`."""
 
 OF_CLASSES = ("distribution", "logits", "log-distribution")
-"""The kinds of outputs for classes that exclude each other."""
+"""The kinds of outputs for mutually exclusive classes."""
 
 
 def check_output_kind(given: str | None) -> str | None:
-    """Return a kind of outputs unchanged; None means that it is not known."""
+    """Return a kind of outputs unchanged, if it is known; None for an unknown kind."""
     return None if given is None else check_name("output_kind", given, OUTPUT_KINDS)
 
 
 def are_answers(y_pred: Array, kind: str | None) -> bool:
-    """Whether there are several outputs, each with a yes-or-no answer of its own (multi-label)."""
+    """Whether there are several outputs that are independent yes-or-no answers (multi-label)."""
     return bool(kind in ("probability", "log-odds") and y_pred.shape[1] > 1)
 
 
@@ -64,10 +64,10 @@ def log_probabilities(y_pred: Array, kind: str | None) -> Array:
 
 
 def scores(y_pred: Array, kind: str | None) -> Array:
-    """Return outputs that order the samples as their probabilities do, for each class.
+    """Return scores that rank the samples as their probabilities do, with a column for each class.
 
-    They are not the probabilities themselves, of which many may be rounded to the same number. Two
-    classes that exclude each other have one column, that of class 1.
+    Probabilities themselves would not do, since many of them may round to the same number. Two
+    mutually exclusive classes have one column, for class 1.
     """
     if kind in OF_CLASSES and y_pred.shape[1] == 2:
         return y_pred[:, 1:] if kind == "distribution" else y_pred[:, 1:] - y_pred[:, :1]

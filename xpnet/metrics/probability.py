@@ -16,11 +16,11 @@ class ProbabilityMetric(Metric):
     Parameters
     ----------
     output_kind : str, optional
-        What the outputs are: "probability" (of class 1 or, with several outputs, of the answer yes
-        for each), "log-odds" (whose sigmoid is such a probability), "distribution" (over the
-        classes), "logits" (whose softmax is a distribution) or "log-distribution". By default, a
-        network takes it from its loss or its last layer; a metric without a network takes one
-        output as the probability of class 1, and several as a distribution. With several
+        What the outputs are: "probability" (of class 1 or, with several outputs, of a yes for each
+        output), "log-odds" (whose sigmoid is that probability), "distribution" (over the classes),
+        "logits" (whose softmax is a distribution) or "log-distribution". By default, a network
+        takes it from its loss or its last layer; a metric without a network assumes that one output
+        is the probability of class 1, and that several are a distribution. With several
         probabilities or log-odds, the metric is the mean over the outputs.
 
     Raises
@@ -53,13 +53,13 @@ class ProbabilityMetric(Metric):
 
 
 class _MeanScore(ProbabilityMetric):
-    """Base of the metrics that are a mean over the samples."""
+    """Base of the metrics that are the mean of a score of each sample."""
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the weighted sum of the samples' scores, and the sum of the weights."""
         weight, kind = weights(y_pred, sample_weight), self.output_kind
         if are_answers(y_pred, kind):
-            # Each of the k answers counts as a sample, with 1/k of the weight.
+            # Each of the k answers counts as a sample with 1/k of the weight.
             xp, (n, k) = array_namespace(y_pred), y_pred.shape
             y_true = xp.reshape(values(y_true, y_pred), (-1, 1))
             y_pred = xp.reshape(y_pred, (-1, 1))
@@ -88,7 +88,7 @@ class _MeanScore(ProbabilityMetric):
 class LogLoss(_MeanScore):
     r"""Mean of :math:`-\log p` of the true class, also called cross-entropy. Good 1952.
 
-    From logits and log-odds it is computed without rounding the probabilities. Probabilities are
+    From logits and log-odds, it is computed without rounding to probabilities. Probabilities are
     clipped to [ε, 1 - ε], where ε is the spacing of their type at 1, as in scikit-learn. Class
     weights and label smoothing of a loss do not change it.
 
@@ -148,19 +148,20 @@ class BrierScore(_MeanScore):
         return 0.5 * score if p.shape[1] == 2 else score
 
 
-_MOST_BINS = 10_000
-"""More would be of no use, and would take memory for each sample."""
+_MAX_BINS = 10_000
+"""More bins are of no use, and take memory for each sample."""
 
 
 class ExpectedCalibrationError(ProbabilityMetric):
-    r"""How far probabilities are from the proportions of outcomes, in bins of probabilities.
+    r"""Mean gap between predicted probabilities and observed proportions, over bins.
 
-    It is :math:`\sum_b (n_b / n) |o_b - p_b|`, with the mean probability :math:`p_b` of the samples
-    in a bin, and the proportion :math:`o_b` of them for which it came true. With one output, the
-    probability is that of class 1 (Naeini et al. 2015, "Obtaining well calibrated probabilities
-    using Bayesian binning"). With several outputs, it is that of the predicted class, which came
-    true if the class is correct (Guo et al. 2017, "On calibration of modern neural networks"). With
-    several yes-or-no outputs, it is the mean of their errors.
+    It is :math:`\sum_b (n_b / n) |o_b - p_b|`, with the mean predicted probability :math:`p_b` of
+    the samples in a bin, and the proportion :math:`o_b` of them for which the prediction came true.
+    With one output, the probability is that of class 1 (Naeini et al. 2015, "Obtaining well
+    calibrated probabilities using Bayesian binning"). With several outputs, it is that of the
+    predicted class, and came true if the class is correct (Guo et al. 2017, "On calibration of
+    modern neural networks"). With several yes-or-no outputs, the metric is the mean of their
+    errors.
 
     Parameters
     ----------
@@ -172,7 +173,7 @@ class ExpectedCalibrationError(ProbabilityMetric):
     Raises
     ------
     ValueError
-        ``bins`` is not a whole number from 1 to 10,000.
+        ``bins`` is not an integer from 1 to 10,000.
 
     Examples
     --------
@@ -189,8 +190,8 @@ class ExpectedCalibrationError(ProbabilityMetric):
     def __init__(self, bins: int = 15, output_kind: str | None = None) -> None:
         super().__init__(output_kind)
         self.bins = check_count("bins", bins)
-        if self.bins > _MOST_BINS:
-            raise ValueError(f"bins={shown(bins)}: expected at most {_MOST_BINS:,}")
+        if self.bins > _MAX_BINS:
+            raise ValueError(f"bins={shown(bins)}: expected at most {_MAX_BINS:,}")
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the sums of weights, probabilities and outcomes in each bin.
@@ -221,7 +222,7 @@ class ExpectedCalibrationError(ProbabilityMetric):
     def _in_bins(self, p: Array, came_true: Array, weight: Array) -> Array:
         """Return three rows: the sums of weights, probabilities and outcomes in each bin."""
         xp = array_namespace(p)
-        # A comparison with each edge, so that a probability on an edge is not rounded past it.
+        # Compare with each edge, so that rounding does not move a probability past its edge.
         above = [xp.astype(p > k / self.bins, xp.int64) for k in range(1, self.bins)]
         number = sum(above, start=xp.zeros_like(p, dtype=xp.int64))
         in_bin = ops.one_hot(number, self.bins, like=p)
@@ -230,6 +231,6 @@ class ExpectedCalibrationError(ProbabilityMetric):
     def result(self, statistics: Array) -> Array:
         """Return Σ |outcomes - probabilities| / Σ weights, averaged over yes-or-no outputs."""
         xp = array_namespace(statistics)
-        apart = xp.abs(statistics[:, 2, :] - statistics[:, 1, :])
-        found = mean_of(xp.sum(apart, axis=1), xp.sum(statistics[:, 0, :], axis=1))
+        gaps = xp.abs(statistics[:, 2, :] - statistics[:, 1, :])
+        found = mean_of(xp.sum(gaps, axis=1), xp.sum(statistics[:, 0, :], axis=1))
         return xp.mean(found)

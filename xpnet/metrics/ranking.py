@@ -1,4 +1,4 @@
-"""Metrics of the order in which outputs put the samples."""
+"""Metrics of how outputs rank the samples: area under the ROC curve, average precision."""
 
 from abc import abstractmethod
 
@@ -9,7 +9,7 @@ from .outputs import check_output_kind, scores
 
 
 class RankingMetric(CollectedMetric):
-    """Base of the metrics of how each output ranks its positive samples among the others.
+    """Base of the metrics of how each output ranks positive samples among negative ones.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class RankingMetric(CollectedMetric):
         self.output_kind = check_output_kind(output_kind)
 
     @abstractmethod
-    def of_output(self, score: Array, yes: Array, no: Array) -> Array:
+    def output_metric(self, score: Array, yes: Array, no: Array) -> Array:
         """Return the metric of one output.
 
         Parameters
@@ -34,7 +34,7 @@ class RankingMetric(CollectedMetric):
         score : array of shape (n,)
             In ascending order.
         yes, no : array of shape (n,)
-            The weights of the positive and of the negative samples, 0 for the others.
+            The weights of the positive and of the negative samples; 0 for all others.
         """
 
     @abstractmethod
@@ -42,11 +42,11 @@ class RankingMetric(CollectedMetric):
         """Whether the metric is defined for these total weights of positives and negatives."""
 
     def of_samples(self, y_true: Array, y_pred: Array, weight: Array) -> Array:
-        """Return the average over the outputs for which the metric is defined, NaN without any."""
+        """Return the average over the outputs for which the metric is defined; NaN if none is."""
         xp, score = array_namespace(y_pred), scores(y_pred, self.output_kind)
         first = y_true.shape[1] - score.shape[1]  # of two classes, only class 1 counts
         found = [
-            self._of_column(score[:, k], y_true[:, first + k], weight)
+            self._column_metric(score[:, k], y_true[:, first + k], weight)
             for k in range(score.shape[1])
         ]
         values, shares = (xp.stack(column) for column in zip(*found, strict=True))
@@ -55,7 +55,7 @@ class RankingMetric(CollectedMetric):
         is_known = xp.logical_not(xp.any(xp.isnan(score))) & (total > 0)
         return xp.where(is_known, mean, float("nan"))
 
-    def _of_column(self, score: Array, y_true: Array, weight: Array) -> tuple[Array, Array]:
+    def _column_metric(self, score: Array, y_true: Array, weight: Array) -> tuple[Array, Array]:
         """Return the metric of one output and its share in the average."""
         xp = array_namespace(score)
         order = xp.argsort(score)
@@ -64,7 +64,7 @@ class RankingMetric(CollectedMetric):
         yes, no = xp.where(is_yes, weight, 0.0), xp.where(is_yes, 0.0, weight)
         all_yes, all_no = xp.sum(yes), xp.sum(no)
         share = all_yes if self.average == "weighted" else xp.ones_like(all_yes)
-        value = self.of_output(xp.take(score, order, axis=0), yes, no)
+        value = self.output_metric(xp.take(score, order, axis=0), yes, no)
         return value, xp.where(self.is_defined(all_yes, all_no), share, 0.0)
 
 
@@ -80,10 +80,10 @@ class ROCAUC(RankingMetric):
     Parameters
     ----------
     average : {"macro", "weighted"}, default "macro"
-        Of several classes, each is compared with all others together (one-vs-rest); of several
-        yes-or-no outputs, each is taken by itself. "macro" is the mean over the classes or outputs,
-        and "weighted" the mean weighted by the number of positive samples. A class that no sample
-        has, or that all have, is left out. If none remains, the result is NaN.
+        With several classes, each is compared with all others together (one-vs-rest); with several
+        yes-or-no outputs, each is scored by itself. "macro" is the mean over the classes or
+        outputs, and "weighted" the mean weighted by the number of positive samples. A class that no
+        sample has, or that all have, is left out. If none remains, the result is NaN.
     output_kind : str, optional
         As for :class:`LogLoss`.
 
@@ -97,11 +97,12 @@ class ROCAUC(RankingMetric):
 
     name = "roc_auc"
 
-    def of_output(self, score: Array, yes: Array, no: Array) -> Array:
-        """Return the mean share of negatives below a positive, counting half of the equal ones."""
+    def output_metric(self, score: Array, yes: Array, no: Array) -> Array:
+        """Return the mean fraction of negatives below a positive; equal outputs count half."""
         xp = array_namespace(score)
         all_yes, all_no = xp.sum(yes), xp.sum(no)
-        # Counts of negatives before each place. Equal scores have the same two places.
+        # The weight of the negatives before each position. Equal scores share two positions: the
+        # first of them and the one after the last.
         before = xp.concat([xp.zeros_like(no[:1]), xp.cumulative_sum(no)])
         below = xp.take(before, xp.searchsorted(score, score, side="left"), axis=0)
         up_to = xp.take(before, xp.searchsorted(score, score, side="right"), axis=0)
@@ -116,17 +117,17 @@ class ROCAUC(RankingMetric):
 class AveragePrecision(RankingMetric):
     r"""Area under the curve of precision and recall: :math:`\sum_n (R_n - R_{n-1}) P_n`.
 
-    The sum goes over all thresholds between outputs, without interpolation, as in scikit-learn. It
-    suits rare positives, for which the area under the ROC curve may be close to 1 even if most
-    samples that are predicted to be positive are not. Zhu 2004, "Recall, precision and average
-    precision".
+    The sum goes over all thresholds between outputs, without interpolation, as in scikit-learn. The
+    metric suits rare positives: for these, the area under the ROC curve may be close to 1 even if
+    most samples that are predicted to be positive are negative. Zhu 2004, "Recall, precision and
+    average precision".
 
     It needs all samples at once: a network keeps all outputs of an epoch for it.
 
     Parameters
     ----------
     average : {"macro", "weighted"}, default "macro"
-        With one output, or two classes, it is that of class 1. Of several classes or several
+        With one output, or two classes, only class 1 counts. With several classes or several
         yes-or-no outputs, "macro" is the mean, and "weighted" the mean weighted by the number of
         positive samples. A class that no sample has is left out. If none remains, the result is
         NaN.
@@ -144,10 +145,10 @@ class AveragePrecision(RankingMetric):
 
     name = "average_precision"
 
-    def of_output(self, score: Array, yes: Array, no: Array) -> Array:
-        """Return the mean over the positives of the precision at their own output."""
+    def output_metric(self, score: Array, yes: Array, no: Array) -> Array:
+        """Return the mean over the positives of the precision at their output as threshold."""
         xp = array_namespace(score)
-        # Sums from the largest output down: differences from the total would lose digits.
+        # Sum from the largest output down: differences from the total would lose digits.
         down, yes, no = -xp.flip(score), xp.flip(yes), xp.flip(no)
         place = xp.searchsorted(down, down, side="right")
         start = xp.zeros_like(yes[:1])

@@ -1,4 +1,4 @@
-"""Metrics of numbers: errors of predictions, and how much of the targets' spread they explain."""
+"""Metrics for regression: errors of predictions, and the proportion of variance explained."""
 
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
@@ -75,8 +75,8 @@ class RMSE(MSE):
 class MAPE(MSE):
     r"""Mean absolute percentage error, as a proportion: the mean of :math:`|y - \hat y| / |y|`.
 
-    It is for targets that are not 0: as in scikit-learn, :math:`|y|` is at least 2.2e-16, so that a
-    target of 0 gives a very large number. de Myttenaere et al. 2016, "Mean absolute percentage
+    Targets should not be 0: as in scikit-learn, :math:`|y|` is taken as at least 2.2e-16, so an
+    error at a target of 0 becomes very large. de Myttenaere et al. 2016, "Mean absolute percentage
     error for regression models".
 
     Examples
@@ -126,7 +126,7 @@ class QuantileError(MSE):
         self.quantile = number(quantile)
         if not 0 < self.quantile < 1:
             raise ValueError(f"quantile={shown(quantile)}: expected a number between 0 and 1")
-        # Without the dot, which a path such as "{val_quantile_error_0_9:.3f}" could not have.
+        # A field in a path, such as "{val_quantile_error_0_9:.3f}", cannot have a dot in its name.
         self.name = f"quantile_error_{self.quantile!r}".replace(".", "_")
 
     def _error(self, y_true: Array, y_pred: Array) -> Array:
@@ -139,7 +139,7 @@ class QuantileError(MSE):
 class MaxError(Metric):
     """The largest absolute error of all samples and outputs.
 
-    Samples with the weight 0 do not count; other weights make no difference.
+    Samples with the weight 0 do not count; all other weights have the same effect.
 
     Examples
     --------
@@ -153,7 +153,7 @@ class MaxError(Metric):
     greater_is_better = False
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return the largest error, -1 if no sample counts."""
+        """Return the largest error; -1 if no sample counts."""
         xp = array_namespace(y_pred)
         error = xp.abs(values(y_true, y_pred) - y_pred)
         if sample_weight is not None:
@@ -166,7 +166,7 @@ class MaxError(Metric):
         return array_namespace(a).maximum(a, b)
 
     def result(self, statistics: Array) -> Array:
-        """Return the largest error, NaN if no sample counts."""
+        """Return the largest error; NaN if no sample counts."""
         return if_counted(statistics, statistics + 1.0)
 
 
@@ -196,7 +196,7 @@ class R2(Metric):
         return xp.stack([total, mean, spread, xp.sum(weight * (y - y_pred) ** 2, axis=0)])
 
     def merge(self, a: Array, b: Array) -> Array:
-        """Combine as in Chan et al. 1983, without the cancellation of formulas with Σy²."""
+        """Return combined statistics, without the cancellation of Σy² formulas (see `_merged`)."""
         xp = array_namespace(a)
         return xp.stack([*_merged(a, b), a[3, :] + b[3, :]])
 
@@ -232,16 +232,16 @@ class ExplainedVariance(Metric):
         return xp.stack([*_moments(y, weight), *_moments(y - y_pred, weight)])
 
     def merge(self, a: Array, b: Array) -> Array:
-        """Combine as in :meth:`R2.merge`."""
+        """Return combined statistics, as :meth:`R2.merge` does."""
         xp = array_namespace(a)
         return xp.stack([*_merged(a[:3, :], b[:3, :]), *_merged(a[3:, :], b[3:, :])])
 
     def result(self, statistics: Array) -> Array:
         """Return the mean of 1 - spread of the errors / spread of the targets."""
-        total, mean, spread, _, of_errors, residual = (statistics[k, :] for k in range(6))
+        total, mean, spread, _, mean_error, residual = (statistics[k, :] for k in range(6))
         xp = array_namespace(statistics)
-        # The errors are rounded as the targets and the outputs are, from which they are made.
-        size = xp.abs(mean) + xp.abs(mean - of_errors)
+        # Errors carry the rounding of the targets and of the outputs.
+        size = xp.abs(mean) + xp.abs(mean - mean_error)
         return if_counted(_explained(spread, residual, _rounding(total, size)), total[0])
 
 
@@ -259,16 +259,16 @@ def _moments(x: Array, weight: Array) -> tuple[Array, Array, Array]:
 
 
 def _merged(a: Array, b: Array) -> tuple[Array, Array, Array]:
-    """Return the moments of two batches together. Chan et al. 1983."""
+    """Return the moments of two batches together, as in Chan et al. 1983."""
     total = a[0, :] + b[0, :]
-    apart = b[1, :] - a[1, :]
+    shift = b[1, :] - a[1, :]
     share = ratio(b[0, :], total)
-    spread = a[2, :] + b[2, :] + apart * apart * a[0, :] * share
-    return total, a[1, :] + apart * share, spread
+    spread = a[2, :] + b[2, :] + shift * shift * a[0, :] * share
+    return total, a[1, :] + shift * share, spread
 
 
 def _rounding(total: Array, size: Array) -> Array:
-    """Return the largest spread that rounding can give to equal numbers of this size."""
+    """Return the largest spread that rounding can produce among equal numbers of this size."""
     xp = array_namespace(total)
     return total * (2.0 * float(xp.finfo(size.dtype).eps) * size) ** 2
 
@@ -278,6 +278,6 @@ def _explained(spread: Array, residual: Array, rounding: Array) -> Array:
     xp = array_namespace(spread)
     spread = xp.where(spread <= rounding, 0.0, spread)
     residual = xp.where(residual <= rounding, 0.0, residual)
-    of_constant = xp.where(residual > 0, xp.ones_like(residual), residual)  # NaN stays NaN
-    of_varying = residual / xp.where(spread > 0, spread, 1.0)
-    return 1.0 - xp.mean(xp.where(spread > 0, of_varying, of_constant))
+    if_constant = xp.where(residual > 0, xp.ones_like(residual), residual)  # NaN stays NaN
+    if_varying = residual / xp.where(spread > 0, spread, 1.0)
+    return 1.0 - xp.mean(xp.where(spread > 0, if_varying, if_constant))

@@ -1,10 +1,10 @@
 """Optimizers: how a gradient changes the weights.
 
-``update(w, grad_loss_w)`` returns the updated weights and keeps the optimizer's state: an optimizer
-serves one array, and a network hands it all of its parameters as one. A new optimizer is a subclass
-of :class:`Optimizer` with ``rule``, the formula of one weight; ``state_names`` are the names of the
-arrays that it keeps. One that needs more than a weight, its gradient and its state defines
-``update`` itself.
+``update(w, grad_loss_w)`` returns the updated weights and keeps the optimizer's state. An optimizer
+serves a single array; a network passes it all parameters as one array. A new optimizer is a
+subclass of :class:`Optimizer` with ``rule``, a formula of one weight; ``state_names`` names the
+arrays of its state. An optimizer that needs more than a weight, its gradient and its state defines
+``update`` instead.
 """
 
 from .adam import Adam, AdamW

@@ -10,7 +10,7 @@ from .base import Optimizer
 
 
 class Adam(Optimizer):
-    r"""Steps along a moving average of the gradient, scaled by one of its square.
+    r"""Steps along a moving average of the gradient, scaled by a moving average of its square.
 
     .. math:: m \leftarrow \beta_1 m + (1-\beta_1)\, g, \qquad
               v \leftarrow \beta_2 v + (1-\beta_2)\, g^2, \qquad
@@ -29,12 +29,12 @@ class Adam(Optimizer):
     corrects_epsilon : bool, default True
         Whether ε is added to the corrected :math:`\sqrt{\hat v}`. False adds it to :math:`\sqrt v`,
         before the correction: :math:`w - \alpha \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}
-        \frac{m}{\sqrt v + \epsilon}`, the form at the end of section 2 of the paper, and that of
-        TensorFlow and scikit-learn.
+        \frac{m}{\sqrt v + \epsilon}`. The paper has this form at the end of section 2, and
+        TensorFlow and scikit-learn use it.
     amsgrad : bool, default False
-        Whether the largest v so far takes the place of v, so that no step gets longer because
-        gradients have become small. It is kept in a third array. Reddi et al. 2018, "On the
-        convergence of Adam and beyond".
+        Whether to use the largest v so far instead of v, so that steps do not grow when gradients
+        become small. It is kept in a third array. Reddi et al. 2018, "On the convergence of Adam
+        and beyond".
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
 
@@ -99,7 +99,7 @@ class Adam(Optimizer):
         m = self.beta_1 * m + (1.0 - self.beta_1) * g
         v = self.beta_2 * v + (1.0 - self.beta_2) * (g * g)
         largest = tuple(xp.maximum(each, v) for each in largest)
-        # αm̂ / (√v̂ + ε), with the corrections of the bias moved into the factor and ε
+        # αm̂ / (√v̂ + ε), with the bias corrections moved into the factor and ε
         root = (1.0 - self.beta_2**t) ** 0.5
         epsilon = root * self.epsilon if self.corrects_epsilon else self.epsilon
         factor = rate * root / (1.0 - self.beta_1**t)

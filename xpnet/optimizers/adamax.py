@@ -10,14 +10,14 @@ from .base import Optimizer
 
 
 class Adamax(Optimizer):
-    r"""Adam with a decaying maximum of gradients in place of the root of their mean square.
+    r"""Adam with a decaying maximum of gradients instead of the root of their mean square.
 
     .. math:: m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \qquad
               u \leftarrow \max(\beta_2 u, |g| + \epsilon), \qquad
               w \leftarrow w - \frac{\alpha}{1 - \beta_1^t} \frac{m}{u}
 
-    at update t. Kingma and Ba 2015, "Adam: a method for stochastic optimization", algorithm 2; with
-    ε, as in PyTorch, since the gradient of a weight may be 0 from the beginning.
+    at update t. Kingma and Ba 2015, "Adam: a method for stochastic optimization", algorithm 2. The
+    ε is added as in PyTorch, since all gradients of a weight so far may be 0.
 
     Parameters
     ----------

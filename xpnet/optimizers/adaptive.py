@@ -65,7 +65,7 @@ class Adadelta(Optimizer):
               u \leftarrow \rho u + (1 - \rho)\, \Delta^2, \qquad
               w \leftarrow w - \alpha \Delta
 
-    Steps have the unit of the weights, so that the learning rate may stay 1. Zeiler 2012,
+    Steps have the unit of the weights, so the learning rate can usually stay 1. Zeiler 2012,
     "ADADELTA: an adaptive learning rate method", algorithm 1.
 
     Parameters
@@ -74,7 +74,7 @@ class Adadelta(Optimizer):
     rho : float, default 0.9
         ρ in [0, 1).
     epsilon : float, default 1e-6
-        It sets the length of the first steps, which is about α √ε.
+        Determines the length of the first steps, about α √ε.
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
 

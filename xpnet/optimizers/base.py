@@ -1,4 +1,4 @@
-"""The base of all optimizers: an update by a rule, with clipping, learning rates and a state."""
+"""The base of all optimizers: updates by a rule, with clipping, a learning rate and state."""
 
 from collections.abc import Callable, Sequence
 from inspect import signature
@@ -14,57 +14,56 @@ from ..common.overrides import is_defined_here
 from ..common.traceable import apply
 from ..schedules import LearningRate
 from .clipping import Clipping
-from .remembering import Remembering
 from .scheduled import Scheduled
 from .settings import or_none, schedule_of
+from .state import Stateful
 
 
-class Optimizer(Clipping, Scheduled, Remembering):
-    """Base of the optimizers: your own defines :meth:`rule`.
+class Optimizer(Clipping, Scheduled, Stateful):
+    """Base of the optimizers; a subclass defines :meth:`rule`.
 
-    What the rule may use is said in :class:`~xpnet.common.traceable.Traceable`. A constructor calls
-    ``super().__init__(learning_rate)``. An optimizer that needs more than one weight and its
-    gradient defines :meth:`update`.
+    :class:`~xpnet.common.traceable.Traceable` says what the rule may use. A constructor calls
+    ``super().__init__(learning_rate)``. An optimizer that needs more than a weight, its gradient
+    and its state defines :meth:`update` instead.
 
     Parameters
     ----------
     learning_rate : float, Schedule or function, default 0.01
-        α > 0; or how it changes from epoch to epoch or from step to step: one of
-        :mod:`xpnet.schedules`, or a function of the epoch (see
+        α > 0; or a schedule of :mod:`xpnet.schedules`, or a function of the epoch (see
         :class:`~xpnet.schedules.FunctionSchedule`).
     clip_norm : float, optional
-        Shorten a gradient that is longer than this (Euclidean norm) to this length. In a network
+        Scale a gradient whose Euclidean norm is larger than this down to this norm. In a network
         it is the norm over all parameters. Pascanu et al. 2013, algorithm 1.
     clip_value : float, optional
-        Bring every number of the gradient into [-clip_value, clip_value].
+        Clip each number of the gradient to [-clip_value, clip_value].
 
     Attributes
     ----------
     learning_rate : float
-        The current learning rate, which ``schedule`` gives at the beginning of each epoch or step.
+        The current learning rate, set from ``schedule`` at the beginning of each epoch or step.
         Setting it replaces the schedule by this constant, between two calls of ``fit`` and in
         callbacks: in ``on_epoch_begin`` from this epoch on, in ``on_batch_end`` from the next step
         on, in ``on_epoch_end`` from the next epoch on.
     schedule : Schedule
-        Gives the learning rates. It may be set to another schedule, or to a function.
+        Determines the learning rates. It may be set to another schedule, or to a function.
     n_updates : int
-        How many updates there were.
+        The number of updates so far.
     missed_updates : tuple of int
         For each parameter of the network, in the order of the layers: how many of these updates it
-        has missed while its layer was frozen. Parameters beyond the end of the tuple have missed
-        none. A rule's ``t`` does not count missed updates.
+        missed while its layer was frozen. Parameters beyond the end of the tuple missed none. A
+        rule's ``t`` does not count missed updates.
     state_names : tuple of str
-        The attributes that are the state: arrays of the shape of the weights, or None before the
+        The attributes that hold the state: arrays in the shape of the weights, or None before the
         first update.
     numbers : tuple of str
-        The settings that may change without compiling the rule again; by default, none.
+        The settings that may change without compiling the rule again; by default none.
     square_names : tuple of str
-        The arrays of the state that are never below 0, and may be infinite: squares may overflow.
+        The state arrays that are never negative, and may be infinite: squares may overflow.
     takes_all_samples : bool
-        Whether ``fit`` gives it the loss of all samples as a function, instead of gradients.
+        Whether ``fit`` passes the loss of all samples as a function, instead of gradients.
     no_factors : str or None
-        Why layers cannot have a ``learning_rate_factor``, for the message that refuses it: what the
-        optimizer does, e.g. "adapts its steps itself". By default they can.
+        Why layers cannot have a ``learning_rate_factor``: what the optimizer does instead, for the
+        error message, e.g. "adapts its steps itself". None if they can.
 
     Examples
     --------
@@ -109,26 +108,26 @@ class Optimizer(Clipping, Scheduled, Remembering):
         clip_value: float | None = None,
     ) -> None:
         self.schedule = schedule_of("learning_rate", learning_rate)
-        self.clip_norm, self.clip_value = clip_norm, clip_value  # checked, as all settings
+        self.clip_norm, self.clip_value = clip_norm, clip_value  # __setattr__ checks them
         self.begin_epoch(0, 1)
 
     # Declared so that mypy accepts a rule with any number of arrays: rule(w, g, *state, rate, t).
     def rule(self, *arrays: Any, **numbers: Any) -> tuple[Array, ...]:
-        """Return the new weights and the new state; a formula of one weight.
+        """Return the new weights and the new state, by a formula of one weight.
 
-        It is defined as ``rule(self, w, g, *, rate, t)``, with an argument after ``g`` for each
-        array of the state.
+        Define it as ``rule(self, w, g, *, rate, t)``, with an argument after ``g`` for each array
+        of the state.
 
         Parameters
         ----------
         w, g : array
-            The weights and their gradient, which is clipped if the settings ask for it.
+            The weights and their gradient, which is clipped already.
         *state : array of the shape of w
-            The attributes of ``state_names``, in their order; zeros at the first update.
+            The attributes in ``state_names``, in this order; zeros at the first update.
         rate : float
             The learning rate.
         t : float
-            The number of the update of these weights, from 1.
+            The number of updates of these weights, including this one.
 
         Returns
         -------
@@ -136,29 +135,29 @@ class Optimizer(Clipping, Scheduled, Remembering):
             The weights, then the state.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} needs a method: rule(self, w, g, *, rate, t), with an argument "
-            "after g for each name of state_names, which returns the new weights and the new "
-            "state; or update(self, w, grad_loss_w)"
+            f"{type(self).__name__} has no rule: define rule(self, w, g, *, rate, t), with an "
+            "argument after g for each name in state_names, which returns the new weights and the "
+            "new state; or define update(self, w, grad_loss_w)"
         )
 
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
-        """Return the weights after one step, by :meth:`rule`.
+        """Take one step by :meth:`rule`, and return the new weights.
 
         Parameters
         ----------
         w : array
             The weights; not written to, unless they are ``out`` themselves.
         grad_loss_w : array of the shape of w
-            Derivative of the loss with respect to the weights; not written to. It lasts for this
-            call: who wants it later keeps a copy.
+            Derivative of the loss with respect to the weights; not written to. The array is reused
+            after this call: copy it to keep it.
         out : array of the shape of w, optional
-            A hint: an array, ``w`` itself say, that may be overwritten with the result. What is
-            returned counts. Your own optimizer may leave this argument out.
+            An array that may be overwritten with the result, e.g. ``w`` itself. This is only a
+            hint: the returned array is what counts. A subclass may omit this argument.
 
         Raises
         ------
         ValueError
-            The state kept is of weights of another shape.
+            The state belongs to weights of another shape.
         """
         return self._update(w, grad_loss_w, None, out)
 
@@ -169,15 +168,15 @@ class Optimizer(Clipping, Scheduled, Remembering):
         parts: Sequence[tuple[slice, float, int]],
         out: Array | None = None,
     ) -> Array:
-        """Return the weights after one step of some of them, each part with its own rate.
+        """Take one step of parts of the weights, each with its own rate; return all weights.
 
         Parameters
         ----------
         w, grad_loss_w, out : array
-            As for :meth:`update`. The gradient is clipped as a whole, so it has to be 0 outside of
-            the parts if it is clipped by norm.
+            As for :meth:`update`. The gradient is clipped as a whole, so it must be 0 outside the
+            parts if it is clipped by norm.
         parts : sequence of (slice, float, int)
-            Rows of ``w``, the factor of their learning rate, and how many updates they have missed.
+            Rows of ``w``, the factor of their learning rate, and how many updates they missed.
             Other rows, and their state, stay the same.
         """
         return self._update(w, grad_loss_w, parts, out)
@@ -192,7 +191,7 @@ class Optimizer(Clipping, Scheduled, Remembering):
         states = {name: self.remembered(name, w) for name in self.state_names}
         gradient = self.clip(grad_loss_w, keep=out is not None)
         if states and not is_defined_here(type(self)):
-            # A rule may return its gradient as state, whose array the next step writes over.
+            # A rule may return the gradient as state, but the next step overwrites its array.
             gradient = array_namespace(gradient).asarray(gradient, copy=True)
         arrays, xp = {"w": w, "g": gradient, **states}, array_namespace(w)
         if parts is None:
@@ -222,10 +221,10 @@ def _results(
     missed: int,
     outs: tuple[Array, ...],
 ) -> tuple[Array, ...]:
-    """Return the results of the rule for weights, gradient and state, of the next update."""
+    """Return the new weights and state of the next update."""
     names = [name for name in arrays if name != "g"]
     numbers = {"rate": rate, "t": float(optimizer.n_updates + 1 - missed)}
-    if missed:  # a rule that cannot be traced may read it
+    if missed:  # a rule that is not traced may read n_updates
         optimizer.n_updates -= missed
     try:
         results = apply(optimizer, ruled, arrays, numbers, outs, tuple(names))
@@ -244,7 +243,7 @@ def _results(
 def ruled(
     optimizer: Optimizer, w: Array, g: Array, *state: Array, rate: float, t: float
 ) -> tuple[Array, ...]:
-    """Return the results of an optimizer's rule, which must be as many as it has arrays."""
+    """Return the results of an optimizer's rule: new weights, and one array per state name."""
     try:
         result = optimizer.rule(w, g, *state, rate=rate, t=t)
     except TypeError as error:
@@ -253,7 +252,7 @@ def ruled(
         names = "".join(f", {name}" for name in optimizer.state_names)
         raise TypeError(
             f"{error}: expected rule(self, w, g{names}, *, rate, t), with an argument for each "
-            "name of state_names"
+            "name in state_names"
         ) from error
     found = tuple(result) if isinstance(result, (tuple, list)) else (result,)
     if len(found) != 1 + len(state):
@@ -276,14 +275,14 @@ def _takes(function: Callable[..., Any], *arrays: Array, **numbers: float) -> bo
 
 
 def _as_weights(optimizer: Optimizer, name: str, result: Any, like: Array) -> Array:
-    """Return a result of the rule as an array of the weights' shape and type.
+    """Return a result of the rule as an array in the shape and dtype of the weights.
 
-    A state may be a number, for all weights alike, as in compiled steps.
+    A state may be a single number for all weights, as in compiled steps.
 
     Raises
     ------
     TypeError, ValueError
-        It is neither, or has another shape.
+        The result is not an array of this shape, nor a number for a state.
     """
     xp = array_namespace(like)
     if name != "w" and isinstance(result, Real):

@@ -1,4 +1,4 @@
-"""L-BFGS, which takes steps by the loss of all samples."""
+"""L-BFGS, which computes its steps from the loss of all samples."""
 
 from typing import Any, ClassVar
 
@@ -14,8 +14,8 @@ from .settings import constant_only
 def _check_rate(name: str, value: Any) -> float:
     if value != 1.0:
         raise ValueError(
-            f"{name}={shown(value)} for LBFGS, which finds the lengths of its steps itself: leave "
-            "the learning rate as it is, and remove callbacks that change it"
+            f"{name}={shown(value)} for LBFGS, which chooses the lengths of its steps itself: do "
+            "not set the learning rate, and remove callbacks that change it"
         )
     return 1.0
 
@@ -23,37 +23,37 @@ def _check_rate(name: str, value: Any) -> float:
 def _check_no_clipping(name: str, value: Any) -> None:
     if value is not None:
         raise ValueError(
-            f"{name}={shown(value)} for LBFGS, whose line search needs the gradient itself: leave "
-            f"{name} out"
+            f"{name}={shown(value)} for LBFGS, whose line search needs the unclipped gradient: "
+            f"omit {name}"
         )
 
 
 class LBFGS(Optimizer):
     """The limited-memory BFGS method, SciPy's L-BFGS-B, for small networks and data sets.
 
-    It works in ``fit`` alone, and takes **all samples at once**: an epoch is one of its iterations,
-    which computes the loss about once or twice. The history has the loss and the metric of the
-    weights at the end of each epoch. Training ends before its last epoch if the solver has
-    converged. SciPy computes in float64 on the host; the network may have another type and device.
-    Byrd et al. 1995, "A limited memory algorithm for bound constrained optimization".
+    It works only in ``fit``, and uses **all samples at once**: an epoch is one iteration, which
+    computes the loss about once or twice. The history has the loss and the metric of the weights at
+    the end of each epoch. Training ends early if the solver has converged. SciPy computes in
+    float64 on the host; the network may have another dtype and device. Byrd et al. 1995, "A limited
+    memory algorithm for bound constrained optimization".
 
-    The network's ``batch_size`` and ``shuffle`` are not used. If the data are too many for one pass
-    within ``memory_limit``, they go through the network in pieces. Each ``fit`` begins without a
-    memory of earlier iterations, and so does an epoch before which a callback has changed the
-    weights. So a training cannot be resumed from a checkpoint.
+    The network's ``batch_size`` and ``shuffle`` are not used. Data too large for one pass within
+    ``memory_limit`` go through the network in micro-batches. At the start of each ``fit``, and
+    after a callback has changed the weights, the solver forgets its earlier iterations. Training
+    therefore cannot be resumed from a checkpoint.
 
-    Refused are ``fit(batches=...)``, streamed data, :class:`~xpnet.Dropout`, ``max_norm``, layers
-    with optimizers of their own or a ``learning_rate_factor``, clipping and learning rates.
+    Not supported are ``fit(batches=...)``, streamed data, :class:`~xpnet.Dropout`, ``max_norm``,
+    layers with their own optimizer or a ``learning_rate_factor``, clipping and learning rates.
 
     Parameters
     ----------
     history : int, default 10
         The number of earlier iterations from which the curvature is estimated.
     tolerance : float, default 1e-5
-        Training ends when no number of the gradient exceeds it, or when the loss falls by less than
-        2.2e-9 of itself.
+        Training ends when no number of the gradient exceeds it in size, or when the relative
+        decrease of the loss is below 2.2e-9.
     max_evaluations : int, default 15000
-        The largest number of times that one ``fit`` computes the loss.
+        The maximum number of times that one ``fit`` computes the loss.
 
     Raises
     ------
@@ -65,7 +65,7 @@ class LBFGS(Optimizer):
     Warns
     -----
     UserWarning
-        At ``fit``: the solver ended without having converged.
+        At ``fit``: the solver ended before it converged.
 
     Examples
     --------
@@ -79,11 +79,11 @@ class LBFGS(Optimizer):
     """
 
     takes_all_samples = True
-    no_factors = "finds the lengths of its steps itself"
+    no_factors = "chooses the lengths of its steps itself"
     _checks: ClassVar[dict[str, Check]] = {
         "learning_rate": _check_rate,
         "schedule": constant_only(
-            "LBFGS, which finds the lengths of its steps itself: leave the schedule out, and "
+            "LBFGS, which chooses the lengths of its steps itself: do not set a schedule, and "
             "remove callbacks that change it"
         ),
         "clip_norm": _check_no_clipping,
@@ -102,11 +102,11 @@ class LBFGS(Optimizer):
         self.max_evaluations = max_evaluations
 
     def solver_bytes(self, n: int) -> int:
-        """Return about how many bytes of points and gradients SciPy keeps for ``n`` weights."""
+        """Return an estimate of the bytes that SciPy needs for ``n`` weights."""
         return 8 * n * (2 * self.history + 10)
 
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
-        """Refuse to take a step from one gradient alone.
+        """Refuse to take a step from a single gradient.
 
         Raises
         ------
@@ -114,8 +114,8 @@ class LBFGS(Optimizer):
             Always.
         """
         raise TypeError(
-            "LBFGS takes steps by the loss of all samples, in the fit of a network, not by single "
-            "gradients: use another optimizer in a training loop of your own"
+            "LBFGS computes its steps from the loss of all samples, in a network's fit, not from "
+            "single gradients: use another optimizer in your own training loop"
         )
 
 

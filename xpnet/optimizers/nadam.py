@@ -36,7 +36,7 @@ class NAdam(Optimizer):
         λ >= 0; λw is added to the gradient.
     decoupled : bool, default False
         Whether the weights decay as in :class:`AdamW`, :math:`w \leftarrow (1 - \alpha\lambda) w`,
-        and the gradient stays as it is.
+        instead of adding λw to the gradient.
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
 
@@ -99,7 +99,7 @@ class NAdam(Optimizer):
     def rule(
         self, w: Array, g: Array, m: Array, v: Array, *, rate: float, t: float
     ) -> tuple[Array, ...]:
-        """Return Adam's update with the momentum of the next one."""
+        """Return Adam's update, with the momentum of the next update."""
         if self.decoupled:
             w = (1.0 - rate * self.weight_decay) * w
         else:
@@ -110,18 +110,18 @@ class NAdam(Optimizer):
             self.beta_1 * (1.0 - 0.5 * 0.96 ** (self.momentum_decay * k)) for k in (t, t + 1.0)
         )
         product = self.beta_1**t * scalars.exp(_log_of_product(self.momentum_decay, t))
-        of_gradient = (1.0 - now) / (1.0 - product)
-        of_moment = then / (1.0 - product * then)
-        # The correction of the bias of v is moved into the factor and ε.
+        g_factor = (1.0 - now) / (1.0 - product)
+        m_factor = then / (1.0 - product * then)
+        # The bias correction of v is moved into the factor and ε.
         root = (1.0 - self.beta_2**t) ** 0.5
         scale = array_namespace(w).sqrt(v) + root * self.epsilon
-        return w - (rate * root) * ((of_moment * m + of_gradient * g) / scale), m, v
+        return w - (rate * root) * ((m_factor * m + g_factor * g) / scale), m, v
 
 
 def _log_of_product(decay: float, t: float) -> float:
     r"""Return the logarithm of :math:`\prod_{k=1}^t (1 - \frac12 q^k)`, with :math:`q = 0.96^\psi`.
 
-    It is a function of t, so that the optimizer need not remember the product:
+    This is a function of t alone, so the optimizer need not keep the product:
 
     .. math:: \sum_{k=1}^t \log(1 - \tfrac12 q^k)
               = -\sum_{j \ge 1} \frac{1}{j 2^j} \sum_{k=1}^t q^{jk}

@@ -11,7 +11,7 @@ from .base import Optimizer
 
 
 class RAdam(Optimizer):
-    r"""Adam with shorter first steps, as long as its mean of squares is that of few gradients.
+    r"""Adam with shorter first steps, while its mean of squares covers only a few gradients.
 
     .. math:: \rho_\infty = \frac{2}{1 - \beta_2} - 1, \qquad
               \rho_t = \rho_\infty - \frac{2 t \beta_2^t}{1 - \beta_2^t}, \qquad
@@ -20,8 +20,8 @@ class RAdam(Optimizer):
 
     With Adam's m̂ and v, the step is :math:`\alpha r_t \hat m \sqrt{1 - \beta_2^t} / (\sqrt v +
     \epsilon)` where :math:`\rho_t > 5`, else :math:`\alpha \hat m`. Liu et al. 2020, "On the
-    variance of the adaptive learning rate and beyond", algorithm 2; the 5 is that of PyTorch and of
-    the authors' code, where the paper has 4.
+    variance of the adaptive learning rate and beyond", algorithm 2. The paper has 4 instead of 5;
+    PyTorch and the authors' code have 5.
 
     Parameters
     ----------

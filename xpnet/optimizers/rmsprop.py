@@ -27,7 +27,7 @@ class RMSProp(Optimizer):
     momentum : float, default 0.0
         μ in [0, 1). With momentum, the step is α v with v = μv + g / (√s + ε).
     centered : bool, default False
-        Whether to scale by the variance of the gradient, s - m², in place of s. m is the moving
+        Whether to scale by the variance of the gradient, s - m², instead of s. m is the moving
         average of the gradient.
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
@@ -78,9 +78,9 @@ class RMSProp(Optimizer):
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The attributes that are the state, which depends on the options."""
-        of_options = {"mean_gradient": self.centered, "velocity": self.momentum > 0.0}
-        return ("mean_square", *(name for name, is_kept in of_options.items() if is_kept))
+        """The attributes that hold the state, which depends on the options."""
+        optional = {"mean_gradient": self.centered, "velocity": self.momentum > 0.0}
+        return ("mean_square", *(name for name, is_kept in optional.items() if is_kept))
 
     def rule(
         self, w: Array, g: Array, s: Array, *others: Array, rate: float, t: float
@@ -91,7 +91,7 @@ class RMSProp(Optimizer):
         scale = s
         if self.centered:
             kept[0] = self.rho * kept[0] + (1.0 - self.rho) * g
-            scale = xp.maximum(s - kept[0] * kept[0], 0.0)  # by rounding, it may be below 0
+            scale = xp.maximum(s - kept[0] * kept[0], 0.0)  # rounding may make it negative
         step = g / (xp.sqrt(scale) + self.epsilon)
         if len(kept) > int(self.centered):
             step = kept[-1] = self.momentum * kept[-1] + step

@@ -1,4 +1,4 @@
-"""The learning rate of an optimizer, and the schedule that gives it."""
+"""The learning rate of an optimizer, and the schedule that it follows."""
 
 from typing import Any, ClassVar
 
@@ -33,12 +33,12 @@ class Scheduled(Settings, Readable):
             self.schedule = ConstantLearningRate(self.learning_rate)
 
     def begin_epoch(self, epoch: float, epochs: int) -> None:
-        """Set the learning rate to that of the schedule.
+        """Set the learning rate from the schedule.
 
         Parameters
         ----------
         epoch : float
-            The epoch, from 0. A schedule by step gets the fraction, too; see
+            The epoch, from 0. For a schedule by step, it includes the fraction of the epoch; see
             :mod:`xpnet.schedules`.
         epochs : int
             The number of epochs that the schedule spans.

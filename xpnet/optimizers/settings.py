@@ -30,7 +30,7 @@ def check_schedule(name: str, value: Any) -> Schedule:
 
 
 def constant_only(why: str) -> Check:
-    """Return a check that refuses schedules but a constant; its message ends with ``why``."""
+    """Return a check that refuses all schedules but constants; ``why`` ends its message."""
 
     def check(name: str, value: Any) -> Schedule:
         schedule = check_schedule(name, value)
@@ -42,19 +42,19 @@ def constant_only(why: str) -> Check:
 
 
 def or_none(check: Check) -> Check:
-    """Return a check that accepts None too."""
+    """Return a check that also accepts None."""
     return lambda name, value: None if value is None else check(name, value)
 
 
 class Settings(Traceable):
-    """Base of optimizers, whose settings may change unless arrays of the state depend on them."""
+    """Base of optimizers: settings, which may change unless they decide which state is kept."""
 
     state_names: ClassVar[tuple[str, ...]] = ()
     n_updates: int = 0
     missed_updates: tuple[int, ...] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let what is remembered be None until the first update, unless the class says otherwise.
+        """Make state arrays None until the first update, unless the class sets them itself.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class Settings(Traceable):
         Raises
         ------
         ValueError
-            The arrays of the state depend on the setting, and there have been updates.
+            The setting decides which state arrays are kept, and there have been updates.
         """
         if name not in self._checks or not self.n_updates or name not in vars(self):
             super().__setattr__(name, value)
@@ -87,6 +87,6 @@ class Settings(Traceable):
         if self.state_names != names:
             super().__setattr__(name, before)
             raise ValueError(
-                f"{name}={shown(value)} after {self.n_updates} updates, which remembered other "
-                f"arrays: make a new {type(self).__name__}({name}={shown(value)})"
+                f"{name}={shown(value)} after {self.n_updates} updates, which kept other state: "
+                f"make a new {type(self).__name__}({name}={shown(value)})"
             )

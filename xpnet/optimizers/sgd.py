@@ -25,7 +25,7 @@ class SGD(Optimizer):
     dampening : float, default 0.0
         d in [0, 1).
     nesterov : bool, default False
-        Step along μv + g in place of v: the gradient looked up ahead. Sutskever et al. 2013.
+        Step along μv + g instead of v, which looks ahead by one step. Sutskever et al. 2013.
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
 

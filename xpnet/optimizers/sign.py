@@ -12,15 +12,15 @@ from .settings import constant_only
 
 
 class Lion(Optimizer):
-    r"""Steps of one length, in the direction of the sign of a momentum.
+    r"""Steps of the same length for all weights, in the direction of the sign of a momentum.
 
     .. math:: w \leftarrow w - \alpha\, (\operatorname{sign}(\beta_1 m + (1 - \beta_1)\, g)
               + \lambda w), \qquad
               m \leftarrow \beta_2 m + (1 - \beta_2)\, g
 
     It keeps one array where Adam keeps two. Chen et al. 2023, "Symbolic discovery of optimization
-    algorithms", algorithm 2. They advise a learning rate that is 3 to 10 times smaller than
-    Adam's, and a weight decay that is as many times larger.
+    algorithms", algorithm 2. They advise a learning rate 3 to 10 times smaller than Adam's, and a
+    weight decay larger by the same factor.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Lion(Optimizer):
 
 
 class Rprop(Optimizer):
-    r"""Resilient backpropagation: each weight has a step of its own, which adapts.
+    r"""Resilient backpropagation: each weight has its own step size, which adapts.
 
     A step gets longer while the sign of the gradient stays the same, and shorter when it changes:
 
@@ -93,18 +93,18 @@ class Rprop(Optimizer):
               s & \text{else}\end{cases}, \qquad
               w \leftarrow w - \operatorname{sign}(g)\, s
 
-    Where the sign has changed, this update leaves the weight alone, and g counts as 0 in the next.
+    Where the sign has changed, the weight stays the same, and g counts as 0 in the next update.
     Riedmiller and Braun 1993, "A direct adaptive method for faster backpropagation learning".
 
-    It is for **full batches** (``batch_size`` the number of samples): between mini-batches, the
-    sign of a gradient changes by chance, and the steps shrink without reason.
+    It is for **full batches** (``batch_size`` equal to the number of samples): between
+    mini-batches, the sign of a gradient changes by chance, and the steps shrink without reason.
 
     Parameters
     ----------
     learning_rate : float or ConstantLearningRate, default 0.01
-        The length of each weight's first step, clipped to [step_min, step_max]. A later change
-        would have no effect, so other schedules are refused, and so is a
-        ``learning_rate_factor`` of a layer.
+        The length of each weight's first step, clipped to [step_min, step_max]. Later changes would
+        have no effect, so all other schedules are refused, as is a layer's
+        ``learning_rate_factor``.
     eta_minus, eta_plus : float, default 0.5 and 1.2
         η⁻ in (0, 1) and η⁺ > 1.
     step_min, step_max : float, default 1e-6 and 50
@@ -170,7 +170,8 @@ class Rprop(Optimizer):
             )
         if self.step_min > self.step_max:
             raise ValueError(
-                f"step_min={step_min!r} is above step_max={step_max!r}: expected step_min below"
+                f"step_min={step_min!r} is above step_max={step_max!r}: expected step_min <= "
+                "step_max"
             )
         self.previous_gradient: Array = None
         self.step_size: Array = None

@@ -1,4 +1,4 @@
-"""The base of all schedules, and the learning rate that stays the same."""
+"""The base of all schedules, and the constant learning rate."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -8,7 +8,7 @@ from ..common.readable import Readable
 
 
 class Schedule(Readable, ABC):
-    """Base of the schedules; your own defines :meth:`learning_rate`.
+    """Base of the schedules; a subclass defines :meth:`learning_rate`.
 
     Attributes
     ----------
@@ -16,7 +16,7 @@ class Schedule(Readable, ABC):
         Whether the rate changes at each step, so that ``learning_rate`` is called with fractions
         of epochs. By default it changes from epoch to epoch.
     state_names : tuple of str
-        The names of numbers that change during training, and are saved with a network.
+        The attributes with numbers that change during training, and are saved with a network.
 
     Examples
     --------
@@ -40,8 +40,8 @@ class Schedule(Readable, ABC):
         epoch : int, or float if ``by_step``
             The epoch about to begin, from 0; for step k of an epoch with n steps, k / n more.
         epochs : int
-            The number of epochs that the schedule spans: the network's ``epochs``, whatever
-            ``fit(epochs=...)`` was given.
+            The number of epochs that the schedule spans: the network's ``epochs``, even if
+            ``fit(epochs=...)`` is given another number.
         """
 
     def at(self, progress: float, epochs: int) -> float:
@@ -59,7 +59,7 @@ class Schedule(Readable, ABC):
         return False
 
     def observe(self, loss: float) -> None:
-        """Take note of the loss at the end of an epoch; most schedules do not use it."""
+        """Record the loss at the end of an epoch; most schedules ignore it."""
         return
 
     def check_state(self) -> None:

@@ -25,7 +25,7 @@ class OneCycle(Decay):
               s(\alpha_{max}, \alpha_1, (p - r) / (1 - r)) & p \ge r \end{cases}
 
     Smith and Topin 2018, "Super-convergence", section 4. Their rates rise and fall along lines; the
-    cosine is that of fastai. The momentum is not changed.
+    cosine comes from fastai. The momentum is not changed.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class OneCycle(Decay):
     shape : {"cosine", "linear"}, default "cosine"
         Whether s is half a cosine or a line.
     epochs : int, optional
-        The number of epochs; by default the network's ``epochs``, also if ``fit`` is given
-        another number. After them the rate stays α₁.
+        The number of epochs; by default the network's ``epochs``, even if ``fit`` is given another
+        number. After these epochs the rate stays α₁.
     by_step : bool, default True
         Whether the rate changes at each step. By epoch, the last epoch has α₁.
 
@@ -73,14 +73,14 @@ class OneCycle(Decay):
         self.initial = check_positive("initial", initial)
         if self.initial >= self.highest:
             raise ValueError(
-                f"initial={shown(initial)} and highest={shown(highest)}: expected a first rate "
-                "below the highest"
+                f"initial={shown(initial)} and highest={shown(highest)}: expected initial below "
+                "highest"
             )
         final = self.initial / 10_000 if final is None else final
         self.final = check_non_negative("final", final)
         self.rising = check_fraction("rising", rising)
         if self.rising == 0:
-            raise ValueError("rising=0: expected a number in (0, 1); see CosineDecay for none")
+            raise ValueError("rising=0: expected a number in (0, 1), or use CosineDecay")
         self.shape = check_name("shape", shape, ("cosine", "linear"))
 
     def learning_rate(self, epoch: float, epochs: int) -> float:
@@ -96,7 +96,7 @@ class OneCycle(Decay):
 
 
 class CosineRestarts(Schedule):
-    r"""Half a cosine, again and again, over longer and longer periods.
+    r"""Half a cosine, restarted again and again over growing periods.
 
     .. math:: \alpha_t = \alpha_1 + (\alpha_0-\alpha_1)(1+\cos(\pi\, t_i/T_i))/2
 
@@ -110,7 +110,7 @@ class CosineRestarts(Schedule):
     period : int, default 10
         T₀, in epochs.
     growth : float, default 2.0
-        m >= 1: each period is m times as long as the one before.
+        m >= 1: each period is m times as long as the previous one.
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 

@@ -1,4 +1,4 @@
-"""Learning rates that go from a first to a last one."""
+"""Learning rates that go from an initial to a final value."""
 
 import math
 
@@ -12,9 +12,10 @@ class Decay(Schedule):
     Parameters
     ----------
     epochs : int, optional
-        The number of epochs; by default the network's ``epochs``, also if ``fit`` is given
-        another number. After them the last rate stays.
+        The number of epochs; by default the network's ``epochs``, even if ``fit`` is given another
+        number. After these epochs the rate stays at its last value.
     by_step : bool
+        Whether the rate changes at each step instead of each epoch.
     """
 
     def __init__(self, epochs: int | None, by_step: bool) -> None:
@@ -23,7 +24,7 @@ class Decay(Schedule):
 
     @property
     def spans_training(self) -> bool:
-        """Whether the schedule has no ``epochs`` of its own, and so spans the network's."""
+        """Whether the schedule spans the network's ``epochs``, because it has none of its own."""
         return self.epochs is None
 
     def progress(self, epoch: float, epochs: int) -> float:
@@ -47,8 +48,8 @@ class LinearDecay(Decay):
     initial, final : float
         α₀ > 0 and α₁ >= 0.
     epochs : int, optional
-        The number of epochs; by default the network's ``epochs``, also if ``fit`` is given
-        another number. After them the rate stays α₁.
+        The number of epochs; by default the network's ``epochs``, even if ``fit`` is given another
+        number. After these epochs the rate stays α₁.
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
@@ -82,8 +83,8 @@ class ExponentialDecay(Decay):
     initial, final : float
         α₀ > 0 and α₁ > 0.
     epochs : int, optional
-        The number of epochs; by default the network's ``epochs``, also if ``fit`` is given
-        another number. After them the rate stays α₁.
+        The number of epochs; by default the network's ``epochs``, even if ``fit`` is given another
+        number. After these epochs the rate stays α₁.
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
@@ -109,7 +110,7 @@ class ExponentialDecay(Decay):
 class PolynomialDecay(Decay):
     r"""A power of the time left: :math:`\alpha_t = \alpha_1 + (\alpha_0 - \alpha_1)(1 - t/N)^p`.
 
-    Liu, Rabinovich and Berg 2016, "ParseNet", section 4, take p = 0.9 and α₁ = 0. N is
+    Liu, Rabinovich and Berg 2016, "ParseNet", section 4, use p = 0.9 and α₁ = 0. N is
     ``epochs - 1``, or by step ``epochs``, as for :class:`LinearDecay`.
 
     Parameters
@@ -119,8 +120,8 @@ class PolynomialDecay(Decay):
     power : float, default 0.9
         p > 0. With 1 the decay is linear; the larger it is, the sooner the rate falls.
     epochs : int, optional
-        The number of epochs; by default the network's ``epochs``, also if ``fit`` is given
-        another number. After them the rate stays α₁.
+        The number of epochs; by default the network's ``epochs``, even if ``fit`` is given another
+        number. After these epochs the rate stays α₁.
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
@@ -165,8 +166,8 @@ class CosineDecay(Decay):
     initial, final : float
         α₀ > 0 and α₁ >= 0.
     epochs : int, optional
-        The number of epochs; by default the network's ``epochs``, also if ``fit`` is given
-        another number. After them the rate stays α₁.
+        The number of epochs; by default the network's ``epochs``, even if ``fit`` is given another
+        number. After these epochs the rate stays α₁.
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
@@ -193,7 +194,7 @@ class CosineDecay(Decay):
 
 
 class StepDecay(Schedule):
-    r"""Multiplied every n epochs by a factor: :math:`\alpha_t = \alpha_0 f^{\lfloor t/n \rfloor}`.
+    r"""Times a factor after every n epochs: :math:`\alpha_t = \alpha_0 f^{\lfloor t/n \rfloor}`.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ class FunctionSchedule(Schedule):
         self._takes = _n_arguments(function)
 
     def learning_rate(self, epoch: float, epochs: int) -> float:
-        """Return what the function returns."""
+        """Return the function's result, as a float."""
         given = self.function(*(epoch, epochs)[: self._takes])
         rate = number(given)
         if not 0 <= rate < math.inf:
@@ -64,13 +64,13 @@ class FunctionSchedule(Schedule):
 
 
 LearningRate = float | Schedule | Callable[..., float]
-"""What an optimizer takes as its learning rate."""
+"""What an optimizer accepts as its learning rate."""
 
 
 def _n_arguments(function: Callable[..., float]) -> int:
-    """Return how many arguments a function takes: the epoch, or also the number of epochs.
+    """Return how many arguments to pass to a function: 1, the epoch; or 2, with all epochs.
 
-    Arguments with defaults are left out: they are settings of the function.
+    Arguments with defaults do not count: they are settings of the function.
     """
     try:
         given = signature(function).parameters.values()
@@ -82,11 +82,11 @@ def _n_arguments(function: Callable[..., float]) -> int:
     needed = [each for each in given if each.default is Parameter.empty]
     names = ", ".join(each.name for each in given)
     if not 1 <= len(needed) <= 2 or any(each.kind not in positional for each in needed):
-        # A function of defaults alone still takes the epoch.
+        # If all arguments have defaults, the first one is still the epoch.
         if not needed and any(each.kind in positional for each in given):
             return 1
         raise TypeError(
-            f"a schedule that is a function of ({names}): expected a function of (epoch) or of "
+            f"the learning rate is a function of ({names}): expected a function of (epoch) or of "
             "(epoch, epochs)"
         )
     return len(needed)

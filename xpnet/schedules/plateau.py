@@ -14,7 +14,7 @@ from .base import Schedule
 
 
 class ReduceOnPlateau(Schedule):
-    """Multiplied by a factor whenever the loss has not improved for some epochs.
+    """A rate that is multiplied by a factor whenever the loss has not improved for some epochs.
 
     It watches the validation loss if there are validation data, else the training loss.
 
@@ -61,7 +61,7 @@ class ReduceOnPlateau(Schedule):
         self.current = self.initial
 
     def learning_rate(self, epoch: float, epochs: int) -> float:
-        """Return the learning rate as reduced so far."""
+        """Return the current learning rate."""
         return self.current
 
     def check_state(self) -> None:
@@ -72,8 +72,8 @@ class ReduceOnPlateau(Schedule):
         check_non_negative("current", self.current)
 
     def observe(self, loss: float) -> None:
-        """Count epochs without an improvement, and reduce after ``patience`` of them."""
-        # Not best * (1 - min_delta): losses that can be negative would improve by getting worse.
+        """Count epochs without an improvement; reduce the rate after ``patience`` of them."""
+        # Not best * (1 - min_delta): a negative loss would count as improved when it gets worse.
         margin = self.min_delta * abs(self.best) if math.isfinite(self.best) else 0.0
         if math.isfinite(loss) and loss < self.best - margin:
             self.best, self.waited = loss, 0

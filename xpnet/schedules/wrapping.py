@@ -1,4 +1,4 @@
-"""Schedules that change another schedule: a warm-up before it, a factor of all its rates."""
+"""Schedules that change another schedule: a warm-up before it, or a factor for all its rates."""
 
 from typing import Any
 
@@ -26,17 +26,17 @@ class WrappingSchedule(Schedule):
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Those of the schedule inside."""
+        """The state names of the inner schedule."""
         return self.schedule.state_names
 
     def __getattr__(self, name: str) -> Any:
-        """Return a part of the schedule's state."""
+        """Return a state attribute of the inner schedule."""
         if name != "schedule" and name in self.schedule.state_names:
             return getattr(self.schedule, name)
         raise AttributeError(f"{type(self).__name__} has no {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set a part of the schedule's state there."""
+        """Set an attribute; a state attribute is set on the inner schedule."""
         inner = vars(self).get("schedule")
         if inner is not None and name in inner.state_names:
             setattr(inner, name, value)
@@ -50,15 +50,15 @@ class WrappingSchedule(Schedule):
 
     @property
     def spans_training(self) -> bool:
-        """Whether the schedule inside depends on the network's number of epochs."""
+        """Whether the inner schedule depends on the network's number of epochs."""
         return self.schedule.spans_training
 
     def check_state(self) -> None:
-        """Check the state of the schedule inside."""
+        """Check the state of the inner schedule."""
         self.schedule.check_state()
 
     def observe(self, loss: float) -> None:
-        """Let the schedule inside take note of the loss."""
+        """Pass the loss to the inner schedule."""
         self.schedule.observe(loss)
 
 
@@ -73,8 +73,8 @@ class WarmUp(WrappingSchedule):
     Parameters
     ----------
     schedule : Schedule, float or function
-        What follows; it counts its epochs from there. Its own ``by_step`` says whether it changes
-        by step.
+        What follows; it counts its epochs from the end of the warm-up. Its own ``by_step`` says
+        whether it changes at each step.
     epochs : int, default 5
         n, the number of epochs of the warm-up.
     by_step : bool, default False
@@ -101,7 +101,7 @@ class WarmUp(WrappingSchedule):
         self.by_step = check_flag("by_step", by_step)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what each epoch finds anew when it begins."""
+        """Leave out what each epoch sets again."""
         return {name: value for name, value in vars(self).items() if name != "_is_over"}
 
     def at(self, progress: float, epochs: int) -> float:
@@ -109,7 +109,7 @@ class WarmUp(WrappingSchedule):
         return self.learning_rate(progress, epochs)
 
     def learning_rate(self, epoch: float, epochs: int) -> float:
-        """Return α₀ (t + 1) / n, or by step α₀ t / n, and then what the schedule says."""
+        """Return α₀ (t + 1) / n, or by step α₀ t / n, and then the schedule's own rate."""
         self._is_over = epoch >= self.epochs
         later = max(epochs - self.epochs, 1)
         if self._is_over:
@@ -118,7 +118,7 @@ class WarmUp(WrappingSchedule):
         return self.schedule.at(0, later) * t / self.epochs
 
     def observe(self, loss: float) -> None:
-        """Let the schedule take note of losses from its own epochs on."""
+        """Pass the loss to the schedule, once the warm-up is over."""
         if self._is_over:
             super().observe(loss)
 

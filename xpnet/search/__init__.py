@@ -1,4 +1,4 @@
-"""Tuning: a random search over settings, a test of learning rates, and pruning for Optuna.
+"""Tuning: a random search over settings, a learning rate range test, and pruning for Optuna.
 
 For grid searches and cross-validation, use scikit-learn with :mod:`xpnet.estimators`.
 """

@@ -1,7 +1,7 @@
 """The file of a random search: one line of JSON for each trial, written when the trial ends.
 
-Each line ends with a checksum, which tells a damaged line from a line of another search. A damaged
-line costs only its own trial.
+Each line ends with a checksum, which distinguishes a damaged line from a line of another search. A
+damaged line costs only its own trial.
 """
 
 import copyreg
@@ -22,7 +22,7 @@ _DEEPEST = 20
 _CHECKSUM = "crc32"
 
 RESERVED = ("trial", "score", "seconds", "error", "metric_name", _CHECKSUM)
-"""Names that settings cannot have: rows and lines use them for columns of their own."""
+"""Names that settings cannot have, because rows and lines have columns with these names."""
 
 
 class SearchFile:
@@ -41,8 +41,8 @@ class SearchFile:
     rows : dict of int to dict
         The trials in the file, by number.
     damaged : list of int
-        The numbers of the lines, from 1, that could not be read. They were moved to the file
-        ``aside``, and their trials have to be run again.
+        The line numbers, from 1, of lines that could not be read. These lines were moved to the
+        file ``aside``, and their trials must be run again.
     aside : Path
         The path of the file with ``.damaged`` appended.
 
@@ -69,7 +69,7 @@ class SearchFile:
             raise FileNotFoundError(f"path={os.fspath(path)!r}: its folder does not exist")
         if os.path.isdir(self._path):  # False for a name that is too long, unlike Path.is_dir
             raise ValueError(f"path={os.fspath(path)!r} is a folder: expected a file")
-        check_writable(path)  # before training, and before a pipe would be read without end
+        check_writable(path)  # before training, and before reading from a pipe forever
         if self._path.exists():
             self._read()
         else:
@@ -98,12 +98,12 @@ class SearchFile:
             if not line:
                 continue
             if (row := _parsed(line)) is None:
-                # A last line that was cut off is not damage: its trial never finished.
+                # A truncated last line is not damage: its trial never finished.
                 if number < len(lines) or not _is_beginning(line):
                     self.damaged.append(number)
                     broken.append(line + b"\n")
                 continue
-            self._take(row, number)
+            self._add(row, number)
             kept.append(line + b"\n")
         if b"".join(kept) != content:
             if broken:
@@ -112,11 +112,11 @@ class SearchFile:
             with replacing(self._path) as file:
                 file.write(b"".join(kept))
 
-    def _take(self, row: dict[str, Any], line: int) -> None:
-        """Keep a trial of the file, or refuse it if it belongs to another search."""
+    def _add(self, row: dict[str, Any], line: int) -> None:
+        """Add a trial of the file to ``rows``, or refuse it if it belongs to another search."""
         trial = row["trial"]
         if trial >= len(self._drawn):
-            difference = f"is trial {trial}, and this search has trials 0 to {len(self._drawn) - 1}"
+            difference = f"is trial {trial}, but this search has trials 0 to {len(self._drawn) - 1}"
         elif differences := self._differences(row):
             difference = f"has trial {trial} with {', '.join(differences)}"
         else:
@@ -135,7 +135,7 @@ class SearchFile:
             mine["metric_name"] = row.get("metric_name")
         other = {k: v for k, v in row.items() if k not in ("trial", "score", "seconds", "error")}
         return [
-            f"{name}={_shown(other, name)} in place of {_shown(mine, name)}"
+            f"{name}={_shown(other, name)} instead of {_shown(mine, name)}"
             for name in sorted({*mine, *other})
             if _shown(other, name) != _shown(mine, name)
         ]
@@ -175,7 +175,7 @@ def _is_trial(row: dict[str, Any]) -> bool:
 
 
 def described(value: Any, name: str, depth: int = 0) -> Any:
-    """Describe a setting in JSON's types, so that equal settings of two processes compare equal.
+    """Describe a setting in JSON's types, so that equal settings in two processes compare equal.
 
     Functions and classes are described by their names, other objects by what pickle would store.
 
@@ -222,5 +222,5 @@ def described(value: Any, name: str, depth: int = 0) -> Any:
 def _undescribed(value: Any, name: str) -> ValueError:
     return ValueError(
         f"the setting {name}={value!r} cannot be written to the file of the search: give numbers, "
-        "text or functions defined at the top level of a module, or leave path out"
+        "strings or functions defined at the top level of a module, or omit path"
     )

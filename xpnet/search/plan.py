@@ -1,4 +1,4 @@
-"""Builds the networks of a search once before any training, to compare their metrics."""
+"""Build the networks of a search once before any training, to compare their metrics."""
 
 import re
 import reprlib
@@ -16,7 +16,7 @@ from .result import row_of
 
 
 class Plan(NamedTuple):
-    """What a search learns from its networks before it trains them.
+    """What a search knows about its networks before it trains them.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Plan(NamedTuple):
     failed : dict of int to dict
         The rows of the trials whose network could not be built.
     errors : dict of int to Exception
-        Why not.
+        The exceptions that ``build`` raised in these trials.
     takes_categories : bool
         Whether a network has a layer for codes of categories.
     has_heads : bool
@@ -67,8 +67,8 @@ def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
         if net is previous:
             raise ValueError(
                 f"build returned the same network for the trials {number - 1} and {number}, so the "
-                "second trial would go on with what the first has learned: make a new "
-                "NeuralNetwork in build"
+                "second trial would continue the training of the first: make a new NeuralNetwork "
+                "in build"
             )
         previous = net
         metric = scoring_metric(net.metric)  # the one that score computes
@@ -78,7 +78,7 @@ def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
                 "NeuralNetwork(metric=...)"
                 + (
                     f", e.g. metric={{{next(iter(net.loss.heads))!r}: ...}}, since the loss of one "
-                    "head says nothing of the others"
+                    "head says nothing about the others"
                     if isinstance(net.loss, Heads)
                     else ""
                 )
@@ -87,7 +87,7 @@ def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
         if direction is None:
             raise ValueError(
                 f"the metric is the function {name!r}, so whether large or small scores are better "
-                "is unknown: give random_search mode='max' or mode='min'"
+                "is unknown: pass mode='max' or mode='min' to random_search"
             )
         metrics.setdefault(name, number)
         if len(metrics) > 1:
@@ -106,9 +106,9 @@ _LEFT_OUT = ("name", "output_kind", "targets", "threshold")
 
 
 def name_of(metric: Any) -> str:
-    """Return a metric's name with its settings, to tell whether two metrics are the same.
+    """Return a metric's name with its settings, which is the same for equal metrics.
 
-    What a metric gets from the loss is left out: scores at different thresholds, say, can be
+    Settings from the loss are left out: for example, scores at different thresholds can be
     compared.
     """
     if hasattr(metric, "__qualname__"):  # a function

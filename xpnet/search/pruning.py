@@ -1,4 +1,4 @@
-"""Ending the trials of Optuna that are not promising."""
+"""A callback that ends unpromising Optuna trials early."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from ..training.callback import Callback
 
 
 class OptunaPruning(Callback):
-    """Reports each epoch to a trial of Optuna, and ends the trial if Optuna prunes it.
+    """Report each epoch to an Optuna trial, and end the trial if Optuna prunes it.
 
     Parameters
     ----------

@@ -89,7 +89,7 @@ def find_learning_rate(
     Parameters
     ----------
     network : NeuralNetwork
-        Is not changed.
+        Not changed.
     data : Dataset, (X, y) or (X, y, sample_weight)
     least : float, default 1e-6
         The learning rate of the first step.
@@ -153,9 +153,9 @@ _DECAY = 0.95
 
 
 def _diverges(losses: list[float]) -> bool:
-    """Whether the last loss has risen to four times the lowest.
+    """Whether the last loss is not finite, or is more than four times the lowest loss.
 
-    Where the lowest is not positive, the rise is compared with the fall before it.
+    If the lowest loss is not positive, the rise is compared with the fall before it.
     """
     lowest = min(losses)
     rise = 3 * (lowest if lowest > 0 else max(losses[0] - lowest, -lowest))

@@ -1,4 +1,4 @@
-"""What a search finds: a row for each trial, and the best of them."""
+"""The result of a search: a row for each trial, and the best trial."""
 
 import math
 import re
@@ -69,7 +69,7 @@ class Search(NamedTuple):
 
 _MOST_ROWS = 20
 _WIDTH = 100
-"""The most characters in a line of the table, unless it has very many columns."""
+"""The maximum number of characters in a line of the table, unless it has very many columns."""
 
 
 def _table(rows: list[dict[str, Any]], metric: str) -> str:
@@ -81,12 +81,12 @@ def _table(rows: list[dict[str, Any]], metric: str) -> str:
     names = ["trial", *settings, *results]
     headers = [_line_of(metric if name == "score" else name) for name in names]
     cells = [[_cell(name, row.get(name, "")) for name in names] for row in rows]
-    lines, most = [headers, *cells], 40
+    lines, limit = [headers, *cells], 40
     while True:
-        widths = [min(max(map(len, column)), most) for column in zip(*lines, strict=True)]
-        if sum(widths) + 2 * len(widths) - 2 <= _WIDTH or most == 6:
+        widths = [min(max(map(len, column)), limit) for column in zip(*lines, strict=True)]
+        if sum(widths) + 2 * len(widths) - 2 <= _WIDTH or limit == 6:
             break
-        most -= 1
+        limit -= 1
     lines.insert(1, ["-" * width for width in widths])
     return "\n".join("  ".join(map(_cut, line, widths)).rstrip() for line in lines)
 
@@ -100,7 +100,7 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _line_of(text: str) -> str:
-    r"""Return a text in one line, with escapes such as \n for characters that would break it."""
+    r"""Return a string as one line, with escapes such as \n for characters that would break it."""
     return _BREAKS.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 

@@ -1,4 +1,4 @@
-"""The space of a search: which values each setting may have, and drawing from them."""
+"""The space of a search: the possible values of each setting, and random draws from them."""
 
 import reprlib
 import warnings
@@ -24,7 +24,7 @@ def check_space(space: Any) -> None:
         if not isinstance(name, str):
             raise TypeError(
                 f"space has the setting {reprlib.repr(name)}: expected the name of an argument of "
-                "build, as text"
+                "build, as a string"
             )
         if hasattr(values, "rvs"):
             continue
@@ -33,21 +33,21 @@ def check_space(space: Any) -> None:
         if not listed or isinstance(values, (str, bytes, bytearray)):
             advice = f"for a single value give [{reprlib.repr(values)}]"
             if isinstance(values, (Set, Iterator, Mapping)) or hasattr(values, "ndim"):
-                advice = f"list(space[{name!r}]) makes one"
+                advice = f"convert it with list(space[{name!r}])"
             raise TypeError(f"{given}: expected a list of values or a SciPy distribution; {advice}")
         if not len(values):
             raise ValueError(f"{given} is empty: expected at least one value")
 
 
 def draw_settings(sampler: Any, space: Any, n_iter: int, seed: int | None) -> list[dict[str, Any]]:
-    """Return the settings of each trial: ``n_iter`` of them, or as many as the space has."""
+    """Draw the settings of ``n_iter`` trials, or of all trials if the space has fewer."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The total space of parameters")
         drawn: list[dict[str, Any]] = list(sampler(space, n_iter, random_state=seed))
     for name in {name for settings in drawn for name in settings}:
         if name in RESERVED:
             raise ValueError(
-                f"space has a setting {name!r}, which is a column of the result: rename it; these "
-                f"names are taken: {', '.join(RESERVED)}"
+                f"space has a setting {name!r}, which is the name of a column of the result: "
+                f"rename it. Reserved names are {', '.join(RESERVED)}"
             )
     return drawn

@@ -97,8 +97,8 @@ def random_search(
         and distributions, or ``callbacks`` has something other than callbacks.
     ValueError
         ``space`` has an empty list. Networks have no metric, different metrics, or a function as
-        metric without ``mode``. The file belongs to another search. These errors come before any
-        training.
+        metric without ``mode``. The file belongs to another search. These errors are raised before
+        any training.
     RuntimeError
         All trials failed. The first error is its cause.
 
@@ -156,18 +156,18 @@ def random_search(
                 f"random_search was given {type(given).__name__} as data: expected data=(X, y) as "
                 "the third argument, and validation=(X, y), to score on, as the fourth"
             )
-    _callbacks_of(callbacks, drawn[0])  # refuses anything else before any trial
+    _callbacks_of(callbacks, drawn[0])  # refuse invalid callbacks before any trial
     plan = build_all(build, drawn, mode)
     training, held_out = (_read(each, plan.has_heads) for each in (data, validation))
     if not plan.takes_categories:
-        for each in (training, held_out):  # at once, not in each trial
+        for each in (training, held_out):  # refuse once, not in each trial
             features = Dataset(each[0]) if isinstance(each, tuple) else each
             refuse_categories(features.categories)
     file = None if path is None else SearchFile(Path(path), drawn, plan.metric)
     if file is not None and file.damaged:
         warn(
-            f"{os.fspath(path or '')}: damaged in line {', '.join(map(str, file.damaged))}, moved "
-            f"to {file.aside}; those trials are run again",
+            f"{os.fspath(path or '')}: damaged line(s) {', '.join(map(str, file.damaged))} moved "
+            f"to {file.aside}; their trials are run again",
             RuntimeWarning,
         )
     rows = {} if file is None else file.rows
@@ -252,7 +252,7 @@ def _trial(
 
 
 def _callbacks_of(given: Any, settings: Mapping[str, Any]) -> list[Callback]:
-    """Return the callbacks of a trial, which no other trial has."""
+    """Return the callbacks of a trial, which it shares with no other trial."""
     if is_plain_function(given):
         return check_callbacks(given(**settings))
     return copy.deepcopy(check_callbacks(given))
@@ -262,7 +262,7 @@ def _portable(error: Exception) -> Exception | None:
     """Return an error if it can be sent from one process to another, else None."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # of the error's own class, whose constructor may take anything
+    except Exception:  # the constructor of the error's class may need other arguments
         return None
     return error
 

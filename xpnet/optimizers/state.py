@@ -1,4 +1,4 @@
-"""The arrays that an optimizer remembers from update to update."""
+"""The state of an optimizer: the arrays that it keeps from update to update."""
 
 from typing import Any, ClassVar
 
@@ -9,22 +9,22 @@ from ..common.overrides import is_defined_here
 from .settings import Settings
 
 
-class Remembering(Settings):
-    """Base of what remembers arrays, under the names of ``state_names``."""
+class Stateful(Settings):
+    """Base of optimizers: state arrays, under the names in ``state_names``."""
 
     learning_rate: float
     square_names: ClassVar[tuple[str, ...]] = ()
 
     def changing_names(self) -> tuple[str, ...]:
-        """Return the names of all that training changes in it, arrays and numbers."""
+        """Return the names of all arrays and numbers that training changes."""
         return (*self.state_names, "n_updates", "missed_updates", "learning_rate")
 
     def check_state(self) -> None:
-        """Refuse what no training leaves in the optimizer, e.g. of a file.
+        """Refuse a state that training cannot produce, e.g. from a damaged file.
 
-        An optimizer of the library has either all arrays of ``state_names`` and some updates, or
-        none of both, and its arrays are finite. A mean of squares may be infinite, since the square
-        of a large gradient can be; it is never below 0.
+        An optimizer of the library has no arrays before its first update, and all arrays of
+        ``state_names`` from then on. They are finite. Only the arrays in ``square_names`` may be
+        infinite, since the square of a large gradient can be; they are never negative.
 
         Raises
         ------
@@ -38,28 +38,30 @@ class Remembering(Settings):
             raise ValueError(f"missed_updates={shown(missed)}: expected a tuple of whole numbers")
         for each in missed:
             if check_count("missed_updates", each, least=0) > self.n_updates:
-                raise ValueError(f"a parameter has missed {each} of {self.n_updates} updates")
+                raise ValueError(
+                    f"missed_updates has {each}: expected at most n_updates={self.n_updates}"
+                )
         if not is_defined_here(type(self)):
             return
         for name in self.state_names:
             if ((array := getattr(self, name)) is None) != (self.n_updates == 0):
-                there = "no" if array is None else "an array"
-                raise ValueError(f"there is {there} {name} after {self.n_updates} updates")
+                found = "missing" if array is None else "an array"
+                raise ValueError(f"{name} is {found} after {self.n_updates} updates")
             if array is None:
                 continue
             numbers = to_host(array)
             isfinite = array_namespace(numbers).isfinite
             if not (numbers >= 0 if name in self.square_names else isfinite(numbers)).all():
-                raise ValueError(f"{name} has numbers that no training leaves")
+                raise ValueError(f"{name} has numbers that training cannot produce")
 
     def remembered(self, name: str, w: Array) -> Array:
-        """Return the array kept under ``name``: zeros of the shape of ``w`` at the first update."""
+        """Return the state array ``name``; before the first update, zeros like ``w``."""
         kept = getattr(self, name)
         if kept is None:
             return array_namespace(w).zeros_like(w)
         if kept.shape != w.shape:
             raise ValueError(
-                f"{type(self).__name__} remembers weights of shape {kept.shape} and got some of "
-                f"shape {w.shape}: give each array an optimizer of its own (copy.deepcopy)"
+                f"{type(self).__name__} has state for weights of shape {kept.shape}, but got "
+                f"weights of shape {w.shape}: give each array its own optimizer (copy.deepcopy)"
             )
         return kept

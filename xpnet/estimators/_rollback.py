@@ -1,4 +1,4 @@
-"""A fit that fails leaves the estimator as it was."""
+"""Roll back an estimator to its previous state if a fit fails."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,22 +11,22 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def all_or_nothing(method: Method) -> Method:
-    """Make a method of an estimator change nothing if it raises an error.
+    """Decorate a method of an estimator, so that it changes nothing if it raises an error.
 
     A fitted model keeps its weights if a refit fails. A new estimator stays unfitted, without the
-    random weights of a fit that failed.
+    random weights of the failed fit.
     """
 
     @wraps(method)
-    def undoing(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with _undone_on_failure(self):
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _rollback_on_error(self):
             return method(self, *args, **kwargs)
 
-    return cast(Method, undoing)
+    return cast(Method, wrapper)
 
 
 @contextmanager
-def _undone_on_failure(est: Any) -> Iterator[None]:
+def _rollback_on_error(est: Any) -> Iterator[None]:
     """Restore an estimator's attributes, and the lengths of its lists, if the block raises."""
     before = dict(vars(est))
     lengths = [(values, len(values)) for values in before.values() if type(values) is list]
