@@ -10,7 +10,7 @@ from ..data import Dataset
 from ..data.categories import refuse_numbers
 from ..data.classes import in_classes
 from ..data.encoding import raw_names, with_lost_columns
-from ..data.filling import FillValues, filled, refuse_other_values
+from ..data.filling import FillValues, by_name, filled, refuse_other_values
 from ..data.reading import move_beside
 
 
@@ -182,18 +182,20 @@ class Known:
         """Return data with the training data's values in place of missing cells."""
         if not self.fill_values:
             return dataset
+        names = self.feature_names
+        if names is not None and len(names) != dataset.n_features:
+            names = None
+        own, given = self.fill_values, dataset.fill_values
+        own, given = (by_name(each, dataset.feature_names or names) for each in (own, given))
         try:
-            refuse_other_values(dataset.fill_values, self.fill_values, "the training data")
+            refuse_other_values(given, own, "the training data")
         except ValueError as error:
             hint = ". fit(restart=True) trains anew with other values" if self.advice else ""
             raise ValueError(
                 f"{error}: write fill_missing(net.fill_values), or give the data as they were "
                 f"read, and they are filled in by themselves{hint}"
             ) from None
-        names = self.feature_names
-        if names is not None and len(names) != dataset.n_features:
-            names = None
-        return filled(dataset, self.fill_values, names, self.categories)
+        return filled(dataset, own, names, self.categories)
 
     def in_classes(self, dataset: Dataset) -> Dataset:
         """Return data whose targets are the classes of the training data, matched by name.
