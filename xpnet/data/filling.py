@@ -134,8 +134,8 @@ class WithMissing(WithCategories, Selecting, NoSuchDataMethods):
         --------
         >>> import numpy as np
         >>> from xpnet import Dataset
-        >>> Dataset([[1.0], [np.nan], [3.0]], [0, 1, 1], ids=["a", "b", "c"]).drop_missing().ids
-        array(['a', 'c'], dtype='<U1')
+        >>> Dataset([[1.0], [np.nan], [3.0]], [0, 1, 1], ids=[7, 8, 9]).drop_missing().ids
+        array([7, 9])
         """
         complete, counts = _missing_of(self)
         if len(self) and not complete.any():

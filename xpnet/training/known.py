@@ -160,7 +160,7 @@ class Known:
             A sample's category is not among them; the message has its row, column and name. Or the
             data were filled with other values than the training data.
         """
-        dataset = self._filled(dataset)
+        dataset = _filled(dataset, self)
         names = dataset.feature_names
         if not self.categories or names is None:
             return dataset
@@ -177,25 +177,6 @@ class Known:
             dataset = copy.copy(dataset)
             dataset.encoded = dict(self.categories)
         return dataset
-
-    def _filled(self, dataset: Dataset) -> Dataset:
-        """Return data with the training data's values in place of missing cells."""
-        if not self.fill_values:
-            return dataset
-        names = self.feature_names
-        if names is not None and len(names) != dataset.n_features:
-            names = None
-        own, given = self.fill_values, dataset.fill_values
-        own, given = (by_name(each, dataset.feature_names or names) for each in (own, given))
-        try:
-            refuse_other_values(given, own, "the training data")
-        except ValueError as error:
-            hint = ". fit(restart=True) trains anew with other values" if self.advice else ""
-            raise ValueError(
-                f"{error}: write fill_missing(net.fill_values), or give the data as they were "
-                f"read, and they are filled in by themselves{hint}"
-            ) from None
-        return filled(dataset, own, names, self.categories)
 
     def in_classes(self, dataset: Dataset) -> Dataset:
         """Return data whose targets are the classes of the training data, matched by name.
@@ -237,6 +218,27 @@ class Known:
         matched.y = move_beside("y", y, dataset.features, (1, 2))
         matched.class_names = names
         return matched
+
+
+def _filled(dataset: Dataset, known: Known) -> Dataset:
+    """Return data with the training data's values in place of missing cells."""
+    if not known.fill_values:
+        return dataset
+    names = known.feature_names
+    if names is not None and len(names) != dataset.n_features:
+        names = None
+    own, given = (
+        by_name(each.fill_values, dataset.feature_names or names) for each in (known, dataset)
+    )
+    try:
+        refuse_other_values(given, own, "the training data")
+    except ValueError as error:
+        hint = ". fit(restart=True) trains anew with other values" if known.advice else ""
+        raise ValueError(
+            f"{error}: write fill_missing(net.fill_values), or give the data as they were read, "
+            f"and they are filled in by themselves{hint}"
+        ) from None
+    return filled(dataset, own, names, known.categories)
 
 
 _OTHER_COLUMNS = (

@@ -57,13 +57,11 @@ class TrainableModel(Model):
         Whether to end training after this epoch; a callback may set it.
     feature_names, class_names, label_name
         The names in the training data, or None. Further training on data without names keeps them.
-        Without the last layers, a network has no ``label_name`` and no ``class_names``.
     has_text_labels : bool
         Whether the training data had text labels, whose classes the library has numbered.
-    categories : dict of str to list
-        The categories of the features by name; also those that have become columns.
-    fill_values : dict of str or int to float or str
-        What replaces missing cells, by feature.
+    categories, fill_values : dict
+        By feature: the categories, also those that have become columns; and what replaces missing
+        cells.
     """
 
     epochs: int
@@ -95,8 +93,7 @@ class TrainableModel(Model):
         self.feature_names: list[str] | None = None
         self.label_name = self.class_names = None
         self.has_text_labels = False
-        self.categories: Categories = {}
-        self.fill_values: FillValues = {}
+        self.categories, self.fill_values = Categories(), FillValues()
         self._is_fitted = False
         self._ends_as_trained = True
 
