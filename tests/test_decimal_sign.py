@@ -81,6 +81,11 @@ def test_a_file_without_a_header_is_read_by_its_first_line_too(decimal, read):
     X = [[1.5, 2], [3, 4]]
     text = "1.5;2\n3;4\n" if decimal == "." else "1,5;2\n3;4\n"
     assert read(text, decimal, header=False).X.tolist() == X
+    if decimal == "infer":  # a comma could also be the delimiter
+        assert read("1,5;2,5\n3,5;4,5\n", header=False).X.tolist() == [[1.5, 2.5], [3.5, 4.5]]
+        assert read("a;1,2\nb;3,4\n", header=False).X[:, 1].tolist() == [1.2, 3.4]
+        assert read("1,5\n3,7\n", header=False).X.tolist() == [[1, 5], [3, 7]]
+        assert read("x;y,1\nz;w,2\n", header=False).X[:, 1].tolist() == [1, 2]
     with pytest.raises(ValueError, match=r"begins with numbers, such as '1[.,]5'"):
         read(text, decimal)
     with pytest.raises(ValueError, match=r"begins with numbers, such as '1[.,]5'"):
@@ -122,6 +127,16 @@ def test_a_point_after_the_first_rows_is_refused_not_misread(read):
             read("a;b\n" + rows + "1.5;2\n", engine=engine)
         with pytest.raises(ValueError, match=r"line 152, column 'a'.*'1,5'"):
             read("a;b\n" + rows.replace(",", ".") + "1,5;2\n", engine=engine)
+
+
+@pytest.mark.parametrize("text", ["", "a;b\n", "\n\n", "a;b\n1,5;2;3\n", 'a;b\n"1,5;2\n'])
+def test_files_that_cannot_be_read_are_refused_as_with_a_given_sign(text, read):
+    messages = set()
+    for decimal in ("infer", ",", "."):
+        with pytest.raises(ValueError, match=r"t\.csv") as caught:
+            read(text, decimal)
+        messages.add(str(caught.value))
+    assert len(messages) == 1
 
 
 def test_other_signs_are_refused(read):

@@ -435,6 +435,20 @@ def test_data_that_were_filled_otherwise_are_refused(made):
     assert net.fill_values == VALUES
 
 
+def test_values_by_position_and_by_name_are_compared():
+    named, unnamed = (
+        Dataset([[1.0, NAN], [3.0, 4.0]], [1.0, 2.0], names) for names in (["a", "b"], None)
+    )
+    other = np.array([[2.0, 9.0], [NAN, 4.0]])
+    for train, test in ((named, Dataset(other)), (unnamed, Dataset(other, None, ["a", "b"]))):
+        net = numeric(train.fill_missing())
+        assert net.predict(test).shape == (2, 1)
+        with pytest.raises(ValueError, match=r"are filled with 6\.5 here, and with 4\.0 in the tr"):
+            net.predict(test.fill_missing())
+    net.fit(named)  # after training without names
+    assert (net.feature_names, net.fill_values) == (["a", "b"], {"a": 2.0, "b": 4.0})
+
+
 def test_training_goes_on_with_the_first_values():
     net = one_hot(data().fill_missing())
     net.fit(FRAME, PRICE)

@@ -7,14 +7,14 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from ..backends import Array, array_namespace, to_host, unknown_name
+from ..backends import Array, array_namespace, backend_of, move, to_host, unknown_name
 from ..backends._errors import shown
 from ..common.checks import number, room_for, whole_number
 from ..common.keywords import FILL, NoSuchDataMethods, with_hints
 from .categories import check_categories, check_codes, check_lists, listed
 from .encoding import WithCategories, with_lost_columns
 from .features import DenseRows, Features, SparseRows, StoredRows, kind_of
-from .missing import codes_of_none, columns_with_missing, count_missing, pieces_of
+from .missing import are_missing, codes_of_none, columns_with_missing, count_missing, pieces_of
 from .selecting import Selecting
 from .tables.gathering import Gathered, limit_of
 
@@ -135,8 +135,8 @@ class WithMissing(WithCategories, Selecting, NoSuchDataMethods):
         --------
         >>> import numpy as np
         >>> from xpnet import Dataset
-        >>> Dataset([[1.0], [np.nan], [3.0]], [0, 1, 1], ids=["a", "b", "c"]).drop_missing().ids
-        array(['a', 'c'], dtype='<U1')
+        >>> Dataset([[1.0], [np.nan], [3.0]], [0, 1, 1], ids=[7, 8, 9]).drop_missing().ids
+        array([7, 9])
         """
         complete, counts = _missing_of(self)
         if len(self) and not complete.any():
@@ -168,7 +168,8 @@ def filled(
     dataset : Dataset
         Sparse features are left as they are, and so are labels.
     values : dict
-        Checked. Those of features that the data set does not have are passed over.
+        Checked; by name or by position. Those of features that the data set does not have are
+        passed over.
     names : sequence of str, optional
         The names by which ``values`` are found, of features that have none.
     codes : dict of str to list, optional
@@ -191,9 +192,10 @@ def filled(
     keys: Sequence[Any] = own or names or range(features.n_features)
     nones = codes_of_none(own, result.categories)
     has_codes: Mapping[str, Sequence[str | None]] = result.categories if own else codes or {}
-    by_place = {k: values.get(key, values.get(k)) for k, key in enumerate(keys)}
+    values = by_name(values, own or names)
+    by_place = {k: values.get(key) for k, key in enumerate(keys)}
     numbers = {
-        k: _number_for(value, has_codes.get(keys[k]), nones.get(k), features.dtype, keys[k])
+        k: _number_for(value, has_codes.get(keys[k]), nones.get(k), keys[k])
         for k, value in by_place.items()
         if value is not None
     }
@@ -204,7 +206,10 @@ def filled(
             f"{shown(dict(values))}: give fill_missing() one for each such column"
         )
     if found:
-        result._features = _replaced(features, {k: numbers[k] or 0 for k in found}, nones)
+        new = np.zeros((1, features.n_features), features.dtype)
+        for k in found:
+            new[0, k] = _held(numbers[k] or 0, features.dtype, keys[k])
+        result._features = _replaced(features, new, nones)
     result.categories = dict(result.categories)
     for k in nones:
         known = _named(result.categories[keys[k]])
@@ -219,7 +224,6 @@ def _number_for(
     value: float | str,
     names: Sequence[str | None] | None,
     none: int | None,
-    dtype: np.dtype,
     key: Any,
 ) -> float | None:
     """Return what replaces missing cells of a column; None if the value is none of its categories.
@@ -231,8 +235,6 @@ def _number_for(
         The column's categories; None if it has numbers.
     none : int, optional
         The code of the category None, which a new category takes.
-    dtype : NumPy dtype
-        The features' type.
     key : str or int
         The name or the position of the column.
     """
@@ -248,13 +250,19 @@ def _number_for(
             f"X: {_called(key)} has the categories {shown(list(names))} here, and its missing "
             f"cells are filled with the number {value}: give numbers, or fill in a category"
         )
-    with np.errstate(over="ignore"):
-        if dtype.kind == "f" and np.isinf(np.asarray(value).astype(dtype)):
-            raise ValueError(
-                f"{value} in place of missing cells of {_called(key)} does not fit in {dtype}, the "
-                "type of the features: give a smaller number"
-            )
     return value
+
+
+def by_name(values: Mapping[Any, Any], names: Sequence[str] | None) -> FillValues:
+    """Return values by the name of the feature, if features have names, and not by position.
+
+    Examples
+    --------
+    >>> by_name({0: 1.5, "hue": "red"}, ["size", "hue"])
+    {'size': 1.5, 'hue': 'red'}
+    """
+    places = dict(enumerate(names or ()))
+    return {places.get(key, key): value for key, value in values.items()}
 
 
 def refuse_other_values(own: Mapping[Any, Any], others: Mapping[Any, Any], which: str) -> None:
@@ -366,7 +374,7 @@ def _columns_of(features: DenseRows | StoredRows) -> Iterator[np.ndarray]:
     for first in range(0, n_features, step):
         last = min(first + step, n_features)
         if isinstance(features, DenseRows):
-            yield from to_host(features.X[:, first:last]).T
+            yield from np.ascontiguousarray(to_host(features.X[:, first:last]).T)
             continue
         with room_for("stored columns", (last - first, n)):
             columns, start = np.empty((last - first, n)), 0
@@ -404,33 +412,41 @@ def _most_frequent(codes: np.ndarray, names: Sequence[str | None]) -> str | None
     return named[int(np.argmax(counts))] if counts.any() else None
 
 
+def _held(value: float, dtype: np.dtype, key: Any) -> Any:
+    """Return a number in the features' type, or refuse one that is beyond it."""
+    with np.errstate(over="ignore"):
+        held = np.asarray(value).astype(dtype)
+    if np.isinf(held):
+        raise ValueError(
+            f"{value} in place of missing cells of {_called(key)} does not fit in {dtype}, the "
+            "type of the features: give a smaller number"
+        )
+    return held
+
+
 def _replaced(
-    features: DenseRows | StoredRows, changes: Mapping[int, float], nones: Mapping[int, int]
+    features: DenseRows | StoredRows, numbers: np.ndarray, nones: Mapping[int, int]
 ) -> Features:
-    """Return features with numbers in place of the missing cells of some columns."""
+    """Return features with others in place of their missing cells.
+
+    ``numbers`` has one for each column, in the features' type and of shape (1, n_features).
+    """
     with room_for("the features without missing cells", features.shape):
         if isinstance(features, DenseRows):
             X = array_namespace(features.X).asarray(features.X, copy=True)
-            _replace(X, changes, nones)
+            moved = move(numbers, backend_of(X))
+            for start, rows in pieces_of(features):
+                X[start : start + rows.shape[0], ...] = _filled_rows(rows, moved, nones)
             return DenseRows(X)
-        _, width = features.shape
-        with Gathered(width, features.dtype, limit_of()) as gathered:
+        with Gathered(features.n_features, features.dtype, limit_of()) as gathered:
             for _, rows in pieces_of(features):
-                _replace(rows, changes, nones)
-                gathered.add(rows)
+                gathered.add(_filled_rows(rows, numbers, nones))
             stored = gathered.finish({})
     return kind_of(stored)(stored)
 
 
-def _replace(rows: Array, changes: Mapping[int, float], nones: Mapping[int, int]) -> None:
-    """Replace the missing cells of some columns, in place."""
-    xp = array_namespace(rows)
-    is_float = xp.isdtype(rows.dtype, "real floating")
-    for k, value in changes.items():
-        column = rows[:, k]
-        missing = column == nones[k] if k in nones else xp.isnan(column)
-        new = xp.full_like(column, value if is_float else int(value))
-        rows[:, k] = xp.where(missing, new, column)
+def _filled_rows(rows: Array, numbers: Array, nones: Mapping[int, int]) -> Array:
+    return array_namespace(rows).where(are_missing(rows, nones), numbers, rows)
 
 
 def _missing_of(dataset: WithMissing) -> tuple[np.ndarray, dict[str, int]]:

@@ -62,7 +62,8 @@ class FromFrames:
             Whether missing cells are refused or kept. With "keep", a missing number or label is
             NaN, and a missing category has the last code, whose name is None. None, NaN, and texts
             such as "" and "null" count as missing, also in categorical types. Texts such as "NA"
-            are names; in columns of text, there is a warning.
+            are names; in columns of text, there is a warning. See :meth:`fill_missing` and
+            :meth:`drop_missing`.
 
         Returns
         -------

@@ -46,7 +46,7 @@ def pieces_of(
             yield start, rows
 
 
-def _are_missing(rows: Array, nones: Mapping[int, int]) -> Array:
+def are_missing(rows: Array, nones: Mapping[int, int]) -> Array:
     """Return which cells are NaN or, in some columns, the code of the category None."""
     xp = array_namespace(rows)
     is_float = xp.isdtype(rows.dtype, "real floating")
@@ -62,7 +62,7 @@ def columns_with_missing(features: DenseRows | StoredRows, nones: Mapping[int, i
     if features.dtype.kind == "f" or nones:
         with closing(pieces_of(features)) as pieces:
             for _, rows in pieces:
-                found |= to_host(array_namespace(rows).any(_are_missing(rows, nones), axis=0))
+                found |= to_host(array_namespace(rows).any(are_missing(rows, nones), axis=0))
     return [int(k) for k in np.flatnonzero(found)]
 
 
@@ -82,7 +82,7 @@ def count_missing(features: Features, nones: Mapping[int, int]) -> tuple[np.ndar
         return complete, np.bincount(columns[places], minlength=len(counts))
     with closing(pieces_of(features)) as pieces:
         for start, rows in pieces:
-            missing = to_host(_are_missing(rows, nones))
+            missing = to_host(are_missing(rows, nones))
             complete[start : start + len(missing)] = ~missing.any(axis=1)
             counts += missing.sum(axis=0)
     return complete, counts

@@ -10,7 +10,7 @@ from ..data import Dataset
 from ..data.categories import refuse_numbers
 from ..data.classes import in_classes
 from ..data.encoding import raw_names, with_lost_columns
-from ..data.filling import FillValues, filled, refuse_other_values
+from ..data.filling import FillValues, by_name, filled, refuse_other_values
 from ..data.reading import move_beside
 
 
@@ -164,7 +164,7 @@ class Known:
             A sample has an unknown category; the message has its row, column and name. Or the
             data were filled with other values than the training data.
         """
-        dataset = self._filled(dataset)
+        dataset = _filled(dataset, self)
         names = dataset.feature_names
         if not self.categories or names is None:
             return dataset
@@ -181,23 +181,6 @@ class Known:
             dataset = copy.copy(dataset)
             dataset.encoded = dict(self.categories)
         return dataset
-
-    def _filled(self, dataset: Dataset) -> Dataset:
-        """Return data with the training data's values in place of missing cells."""
-        if not self.fill_values:
-            return dataset
-        try:
-            refuse_other_values(dataset.fill_values, self.fill_values, "the training data")
-        except ValueError as error:
-            hint = ". fit(restart=True) trains anew with other values" if self.advice else ""
-            raise ValueError(
-                f"{error}: write fill_missing(net.fill_values), or give the data as they were "
-                f"read, and they are filled in by themselves{hint}"
-            ) from None
-        names = self.feature_names
-        if names is not None and len(names) != dataset.n_features:
-            names = None
-        return filled(dataset, self.fill_values, names, self.categories)
 
     def in_classes(self, dataset: Dataset) -> Dataset:
         """Return data whose targets are the classes of the training data, matched by name.
@@ -240,6 +223,27 @@ class Known:
         matched.y = move_beside("y", y, dataset.features, (1, 2))
         matched.class_names = names
         return matched
+
+
+def _filled(dataset: Dataset, known: Known) -> Dataset:
+    """Return data with the training data's values in place of missing cells."""
+    if not known.fill_values:
+        return dataset
+    names = known.feature_names
+    if names is not None and len(names) != dataset.n_features:
+        names = None
+    own, given = (
+        by_name(each.fill_values, dataset.feature_names or names) for each in (known, dataset)
+    )
+    try:
+        refuse_other_values(given, own, "the training data")
+    except ValueError as error:
+        hint = ". fit(restart=True) trains anew with other values" if known.advice else ""
+        raise ValueError(
+            f"{error}: write fill_missing(net.fill_values), or give the data as they were read, "
+            f"and they are filled in by themselves{hint}"
+        ) from None
+    return filled(dataset, own, names, known.categories)
 
 
 _OTHER_COLUMNS = (

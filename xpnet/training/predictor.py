@@ -24,7 +24,8 @@ class Predictor(Classifying):
         Parameters
         ----------
         dataset : Dataset or array-like of shape (n, n_features)
-            The features; targets of a Dataset are not used.
+            The features; targets of a Dataset are not used. Missing cells are filled in with
+            ``fill_values``, if the network has any.
         samples : int, optional
             The number of random predictions of each sample, with :class:`~xpnet.Dropout` and noise
             as in training and batch normalization as in prediction. Their mean and spread over the

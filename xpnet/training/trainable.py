@@ -57,13 +57,11 @@ class TrainableModel(Model):
         Whether to end training after this epoch; a callback may set it.
     feature_names, class_names, label_name
         The names in the training data, or None. Further training on data without names keeps them.
-        Without the last layers, a network has no ``label_name`` and no ``class_names``.
     has_text_labels : bool
         Whether the training data had text labels, whose classes the library has numbered.
-    categories : dict of str to list
-        The categories of the features by name, including features encoded as columns.
-    fill_values : dict of str or int to float or str
-        The value for missing cells of each feature.
+    categories, fill_values : dict
+        By feature: the categories, including features encoded as columns; the value for missing
+        cells.
     drops_missing : bool
         Whether rows with missing cells were dropped from the training data.
     """
@@ -97,9 +95,8 @@ class TrainableModel(Model):
         self.feature_names: list[str] | None = None
         self.label_name = self.class_names = None
         self.has_text_labels = False
-        self.categories: Categories = {}
-        self.fill_values: FillValues = {}
         self.drops_missing = False
+        self.categories, self.fill_values = Categories(), FillValues()
         self._is_fitted = False
         self._ends_as_trained = True
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -125,16 +126,34 @@ def guess_delimiter(start: str, decimal: str = ".") -> str:
     r"""Return the delimiter that splits the header and the lines after it into equally many cells.
 
     If several do, it is the one that makes the most cells. If none does, it is the one with which
-    the most lines have as many cells as the header.
+    the most lines have as many cells as the header. With the decimal sign "infer", it is no comma
+    if another one leaves commas only where they may be decimal signs.
 
     Examples
     --------
     >>> guess_delimiter("name;price\nbread, white;1,5\nrolls, six;2,0\n")
     ';'
+    >>> guess_delimiter("1,5;2,5\n3,5;4,5\n", "infer")
+    ';'
     """
+    if decimal == "infer":
+        other = guess_delimiter(start, ",")
+        rows = _rows(start, other)
+        cells = [cell for row in rows[1:] or rows for cell in row if "," in cell]
+        if cells and _score(start, other)[0] and all(map(_is_number, cells)):
+            return other
     candidates = DELIMITERS.replace(decimal, "")
     scores = [(*_score(start, each), -k) for k, each in enumerate(candidates)]
     return candidates[-max(scores)[-1]]
+
+
+def _rows(start: str, delimiter: str) -> list[list[str]]:
+    """Return the first rows that are not blank; none if they are not valid CSV."""
+    reader = csv.reader(io.StringIO(start, newline=""), delimiter=delimiter)
+    try:
+        return list(itertools.islice((row for row in reader if not is_blank(row)), _LINES + 1))
+    except csv.Error:
+        return []
 
 
 def _score(start: str, delimiter: str) -> tuple[bool, int, int]:
@@ -143,15 +162,7 @@ def _score(start: str, delimiter: str) -> tuple[bool, int, int]:
     It is whether all lines have as many cells as the header, and more than one; then the number of
     cells, or of such lines if not all are; then the number of cells.
     """
-    rows = []
-    try:
-        for row in csv.reader(io.StringIO(start, newline=""), delimiter=delimiter):
-            if not is_blank(row):
-                rows.append(len(row))
-            if len(rows) > _LINES:
-                break
-    except csv.Error:
-        return False, 0, 0
+    rows = [len(row) for row in _rows(start, delimiter)]
     if not rows or rows[0] < 2:
         return False, 0, 0
     alike = rows.count(rows[0])
