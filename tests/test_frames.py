@@ -660,7 +660,7 @@ def test_given_names_win_over_those_of_a_frame():
     assert data.categories == {"colour": ["blue", "red"]}
     data = Dataset(frame, categories={"a": ["zero", "one", "two"]})
     assert data.categories == {"hue": ["blue", "red"], "a": ["zero", "one", "two"]}
-    with pytest.raises(ValueError, match=r"X has texts or categories in 'hue'.*leave them out"):
+    with pytest.raises(ValueError, match=r"X has strings or categories in 'hue'.*leave them out"):
         Dataset(frame, categories={"hue": ["red", "blue"]})
 
 
@@ -669,7 +669,7 @@ def test_other_features_have_the_same_categories():
     data = Dataset(frame)
     data.X = frame[::-1]
     assert (data.X.tolist(), data.categories) == ([[2, 0], [1, 1]], {"hue": ["blue", "red"]})
-    with pytest.raises(ValueError, match=r"categories in 'hue'.*not those.*make a new Dataset"):
+    with pytest.raises(ValueError, match=r"categories in 'hue' that differ.*make a new Dataset"):
         data.X = pl.DataFrame({"a": [1.0, 2.0], "hue": ["red", "white"]})
     assert data.X.tolist() == [[2, 0], [1, 1]]
     for without in (Dataset([[1.0, 2.0]]), Dataset([[1.0, 2.0]], feature_names=["a", "hue"])):

@@ -113,7 +113,7 @@ def test_slices_of_a_selection(stored):
         np.testing.assert_array_equal(chosen[key], expected[key], strict=True)
         assert not isinstance(chosen[key], np.memmap)
     np.testing.assert_array_equal(np.asarray(chosen, "f8"), expected)
-    with pytest.raises(ValueError, match="an array of them is a copy"):
+    with pytest.raises(ValueError, match="so copy=False is impossible"):
         np.asarray(chosen, copy=False)
     for key in (6, np.array([0, 6]), np.array([[0]])):
         with pytest.raises(IndexError):
