@@ -405,7 +405,7 @@ def test_a_test_size_that_is_no_number_is_refused(test_size):
     [
         (None, "needs a data set with labels"),
         ([0, 0, 0, 0, 0, 1], "class has only 1 sample"),
-        ([0, 0, 1, 1, 2, 2], "each of 3 classes"),
+        ([0, 0, 1, 1, 2, 2], "all 3 classes"),
     ],
 )
 def test_a_stratified_split_that_cannot_be_is_refused(y, words):

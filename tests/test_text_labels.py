@@ -65,7 +65,7 @@ def table(y, folder, form):
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (["2,500", "1,000", "3,000", "1,250"], r"'2,500' in row 0, among texts .* separators"),
+        (["2,500", "1,000", "3,000", "1,250"], r"'2,500' in row 0, among strings .* separators"),
         (["$5", "$6", "$7"], r"'\$5' in row 0, among strings that are mostly numbers"),
         (["5 kg", "6 kg"], "'5 kg' in row 0, among strings that are mostly numbers"),
         (["10%", "20%", "30%"], "'10%' in row 0"),
@@ -75,7 +75,7 @@ def table(y, folder, form):
         (["1", "2", "3", "4", "5", "NA"], "'NA' in row 5, which stands for a missing value"),
         (["1", "2", "3", "?"], r"'\?' in row 3, which stands for a missing value among numbers"),
         (["1", "2", "3", "x"], "'x' in row 3, among strings that are mostly numbers"),
-        (["1", "2", "3,000", "x"], "'3,000' in row 2, among texts"),
+        (["1", "2", "3,000", "x"], "'3,000' in row 2, among strings"),
         (["12:30", "13:45"], "'12:30' in row 0, a date or a time: give dates as numbers"),
     ],
 )

@@ -13,10 +13,10 @@ from ..common.checks import but_for_spaces, check_apart, check_distinct, check_t
 from .reading import read_numbers
 from .tables.cells import is_missing, is_missing_category
 from .tables.dates import may_be_time
-from .tables.texts import CellError, Texts, label_meaning
+from .tables.texts import CellError, StringCodes, label_meaning
 from .tables.typed.categories import categories_of, is_categorical
 from .tables.typed.frame_types import as_frame, as_series, column_names
-from .tables.typed.objects import HINTS, are_texts, missing_cells
+from .tables.typed.objects import HINTS, are_strings, missing_cells
 
 _MISSING = "fill them in or drop these rows"
 _NAMES = (
@@ -54,7 +54,7 @@ def read_labels(
     given = check_class_names(class_names)
     column, names_of_columns = _only_column(as_series(y))
     found = _categories(column)
-    if found is None and (texts := _texts(column)) is not None:
+    if found is None and (texts := _as_strings(column)) is not None:
         found = _coded(texts, are_names or given is not None)
     if found is None:
         return *read_numbers("y", y), given
@@ -250,7 +250,7 @@ def _categories(column: Any) -> tuple[np.ndarray, list[str]] | None:
     return (codes, names) if is_ordered else (np.argsort(np.argsort(names))[codes], sorted(names))
 
 
-def _texts(column: Any) -> np.ndarray | None:
+def _as_strings(column: Any) -> np.ndarray | None:
     """Return labels as an array of Python strings, or None if they are not strings."""
     if hasattr(column, "to_native"):
         cells: Any = np.asarray(column.to_list(), dtype=object)
@@ -273,7 +273,7 @@ def _texts(column: Any) -> np.ndarray | None:
     first = next((cell for cell in flat if isinstance(cell, str)), None)
     if first is None:
         return None
-    are_texts("y", flat, 0)  # refuses cells that are neither strings nor missing
+    are_strings("y", flat, 0)  # refuses cells that are neither strings nor missing
     _refuse_missing(missing_cells(flat))
     if cells.size != len(cells):
         raise ValueError(
@@ -321,7 +321,7 @@ def _coded(texts: np.ndarray, are_names: bool) -> tuple[np.ndarray, list[str]]:
 
 def _refuse_numbers(cells: list[str]) -> None:
     """Refuse strings that a table's label may not have, or that a table would read as numbers."""
-    texts = Texts()
+    texts = StringCodes()
     texts.codes(cells)
     try:
         meaning = label_meaning(texts, ".", keeps_missing=False)
@@ -361,7 +361,7 @@ def known_names(y: Any, names: Any) -> list[str] | None:
     >>> known_names(["1", "2"], ["1", "2", "none"]), known_names([1, 2], ["1", "2", "none"])
     (['1', '2', 'none'], None)
     """
-    if not isinstance(names, list) or (texts := _texts(_only_column(as_series(y))[0])) is None:
+    if not isinstance(names, list) or (texts := _as_strings(_only_column(as_series(y))[0])) is None:
         return None
     cells = list(map(str, texts.tolist()))
     if other := {each for each in cells if not is_missing_category(each)}.difference(names):

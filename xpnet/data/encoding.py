@@ -13,7 +13,7 @@ from ..backends._errors import shown
 from ..common.checks import but_for_spaces, check_distinct, room_for
 from .categories import Categories, check_categories, check_codes, check_lists, listed
 from .features import DenseRows, Features, SparseRows, StoredRows, kind_of
-from .tables.gathering import Gathered, limit_of
+from .tables.gathering import RowCollector, feature_memory_limit
 
 _NUMBERS = 1 << 20
 """About how many numbers are encoded at a time: 8 MiB of float64."""
@@ -343,7 +343,8 @@ def _encode_stored(
 ) -> Features:
     """Encode stored features in pieces, in memory or, if that is too small, a temporary file."""
     n, buffer = shape[0], np.empty((min(step, shape[0]), features.n_features), features.dtype)
-    with Gathered(shape[1], features.dtype, limit_of()) as gathered, features.reader() as read:
+    limit = feature_memory_limit()
+    with RowCollector(shape[1], features.dtype, limit) as gathered, features.reader() as read:
         for start in range(0, n, step):
             rows = buffer[: min(step, n - start)]
             read(start, start + len(rows), rows)

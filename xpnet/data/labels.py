@@ -42,7 +42,7 @@ def one_hot(labels: Any, n_classes: int | None = None) -> Array:
     if xp.isdtype(labels.dtype, "real floating") and not backend.scalar(
         xp.all(xp.isfinite(labels) & (xp.floor(labels) == labels))
     ):
-        raise ValueError("labels has numbers that are not integers: expected 0, 1, ...")
+        raise ValueError("labels has numbers that are not whole: expected 0, 1, ...")
     codes = xp.astype(labels, xp.int64)
     if codes.shape[0]:
         least, most = (int(backend.scalar(f(codes))) for f in (xp.min, xp.max))
