@@ -22,7 +22,7 @@ from xpnet.data.tables.csv.blocks import Lines
 from xpnet.data.tables.csv.dialect import guess_delimiter
 from xpnet.data.tables.csv.engines import ENGINES, engine_class
 from xpnet.data.tables.csv.engines.base import Engine
-from xpnet.data.tables.texts import Texts
+from xpnet.data.tables.texts import StringCodes
 
 BY_LIBRARY = tuple(ENGINES)
 
@@ -676,7 +676,7 @@ def test_a_temporary_file_outlives_forked_processes(tmp_path):
 
 def test_columns_without_values_at_the_beginning_are_not_kept_as_text(table, monkeypatch):
     kept = []
-    monkeypatch.setattr(Texts, "codes", lambda self, texts: kept.append(texts))
+    monkeypatch.setattr(StringCodes, "codes", lambda self, texts: kept.append(texts))
     text = "a,b,y\n" + "1,,\n" * 120 + "1,0.5,3\n2,,4\n"
     data = table(text, "y", missing="keep")
     np.testing.assert_array_equal(data.X[-2:], [[1, 0.5], [2, np.nan]])

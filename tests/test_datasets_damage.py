@@ -215,7 +215,7 @@ def test_archives_that_decompress_to_far_too_much_are_refused(folder, max_bytes,
 )
 def test_every_limit_says_which_argument_raises_it(folder, monkeypatch, limit, words):
     monkeypatch.setattr(Limits, limit, 5)
-    said = rf"{words}.* or more, but max_bytes=1,073,741,824 allows 5: give a larger max_bytes="
+    said = rf"at least .*{words}.*, but max_bytes=1,073,741,824 allows 5: give a larger max_bytes="
     with pytest.raises(ValueError, match=said):
         _text._count(make_archive(folder / "limited.tar.gz"))
     if limit != "headers":

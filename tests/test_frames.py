@@ -444,7 +444,7 @@ def test_what_is_neither_number_nor_text_is_refused_by_column(read, kind):
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
-        ([1, "red"], "has the text 'red' in row 1 and the number 1 in row 0: give the column only one"),
+        ([1, "red"], "has the text 'red' in row 1 and the number 1 in row 0: give the column"),
         (["red", None, 2.5], "has the text 'red' in row 0 and the number 2.5 in row 2"),
         ([*["red"] * 150, 3], "has the text 'red' in row 0 and the number 3 in row 150"),
         ([1, [2]], r"has \[2\] \(list\) in row 1"),
@@ -840,7 +840,7 @@ def test_a_file_that_must_not_be_read_is_not_called_damaged(tmp_path, monkeypatc
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no such file"):
         Dataset.from_parquet(tmp_path / "a.parquet")
-    with pytest.raises(FileNotFoundError, match=r"folder without files \*\.parquet"):
+    with pytest.raises(FileNotFoundError, match=r"folder without \*\.parquet files"):
         Dataset.from_parquet(tmp_path)
     with pytest.raises(ValueError, match="path is an empty list"):
         Dataset.from_parquet([])

@@ -202,7 +202,7 @@ def test_many_empty_members_end_with_an_error_after_as_many_as_are_allowed(path,
     content = header(name, 0)
     path.write_bytes(gzip.compress(content * 5000 + END))
     with pytest.raises(
-        DamagedFileError, match="257 headers or more, but max_bytes=524,288 allows 256"
+        DamagedFileError, match="at least 257 headers, but max_bytes=524,288 allows 256"
     ):
         list(reviews(path, limits))
     assert len(seen) == 257
