@@ -273,14 +273,14 @@ class _Kinds:
             some = " and ".join(map(repr, times[:2]))
             found.append((
                 times[0],
-                f"cells such as {some} have become {kind}: if they are dates, times or durations, "
+                f"values such as {some} have become {kind}: if they are dates, times or durations, "
                 f"{advice_for_time(times[0])}",
             ))  # fmt: skip
         elif may_be_quantities(self.others):
             some = " and ".join(map(repr, self.others[:2]))
             found.append((
                 self.others[0],
-                f"cells such as {some} have become {kind}: if they are quantities, write the "
+                f"values such as {some} have become {kind}: if they are quantities, write the "
                 "numbers alone",
             ))  # fmt: skip
         perhaps = [
