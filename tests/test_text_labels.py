@@ -240,7 +240,7 @@ def test_a_regressor_converts_texts_that_are_numbers_as_scikit_learn_does():
     ("labels", "message"),
     [
         (["yes", "no", "NA", "yes"], r"y, row 2: 'NA' in 1 cell\(s\): such a text often stands"),
-        (["3.5k", "4.5k", "4.5k"], "y, row 0: values such as '3.5k' and '4.5k' have become classes"),
+        (["3.5k", "4.5k", "4.5k"], "y, row 0: values such as '3.5k' and '4.5k' have become"),
     ],
 )
 def test_doubtful_names_of_classes_are_warned_of(labels, message):
