@@ -241,7 +241,7 @@ class Dataset(FromTables, WithCategories, Selecting):
 
 
 def _are_from_strings(names: Any) -> bool:
-    """Whether class names were read from strings, other than those of booleans."""
+    """Whether class names were read from strings that are not booleans."""
     are_flags = isinstance(names, list) and [each.lower() for each in names] == ["false", "true"]
     return names is not None and not are_flags
 

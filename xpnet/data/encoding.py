@@ -145,7 +145,7 @@ def with_lost_columns(dataset: _T, categories: Mapping[str, Any]) -> _T:
     dataset : Dataset
     categories : dict of str to list
         The categories of other data. A column of numbers changes only if its name is a key and it
-        has no value: then None becomes its only category, and that of all its cells.
+        has no value: then all its cells get its only category, None.
 
     Examples
     --------
@@ -291,7 +291,7 @@ def _columns(names: Sequence[str], own: Categories, wanted: Categories) -> list[
 
 
 def _check_wanted(given: Any, own: Categories, feature_names: Sequence[str]) -> Categories:
-    """Return the categories to make columns for, or refuse those of other features."""
+    """Return the categories to make columns for, after checking that the features match."""
     if given is None:
         return own
     wanted = check_lists(given)

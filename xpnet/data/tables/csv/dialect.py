@@ -115,8 +115,8 @@ def is_blank(row: Sequence[str]) -> bool:
 def guess_delimiter(start: str, decimal: str = ".") -> str:
     r"""Return the delimiter that splits the header and the next lines into equal numbers of cells.
 
-    If several do, the one with the most cells is returned. If none does, the one with which the
-    most lines have as many cells as the header.
+    If several do, the result is the one that makes the most cells. If none does, it is the one with
+    which the most lines have the same number of cells as the header.
 
     Examples
     --------

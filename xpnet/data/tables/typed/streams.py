@@ -20,7 +20,7 @@ _BUFFER = 1 << 16
 _NUMBERS, _MIN_ROWS, _MAX_ROWS = 1 << 18, 1 << 12, 1 << 16
 """About how many numbers pyarrow decodes at a time, and the minimum and maximum of rows.
 
-Each column of a piece has a fixed cost, as high as that of a few thousand numbers.
+Each column of a piece has a fixed cost, which equals that of decoding a few thousand numbers.
 """
 
 _POLARS_NUMBERS, _POLARS_MIN_ROWS = 1 << 20, 1 << 14
