@@ -383,7 +383,7 @@ def test_zstandard_is_read_or_the_package_is_named(table, monkeypatch):
     for name, module in missing.items():
         monkeypatch.setitem(__import__("sys").modules, name, module)
     monkeypatch.setattr("xpnet.data.tables.csv.engines.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match="compressed by Zstandard"):
+    with pytest.raises(ImportError, match="compressed with Zstandard"):
         Dataset.from_csv(_written(content, table), "y", engine="csv")
 
 
@@ -590,7 +590,7 @@ def test_a_file_that_changes_while_it_is_read_is_named(table, monkeypatch):
         return found(path, *arguments)
 
     monkeypatch.setattr(csv_file, "_line_of", changed)
-    with pytest.raises(ValueError, match=r"t\.csv, column 'b': '12:30' .* the file has changed"):
+    with pytest.raises(ValueError, match=r"t\.csv, column 'b': '12:30' .* The file has changed"):
         table("a,b\n1,12:30\n")
 
 

@@ -478,7 +478,7 @@ def test_a_lazy_frame_is_to_be_collected():
 
 @pytest.mark.parametrize("data", [[[1, 2]], np.zeros((2, 2)), "table.parquet", 5, None])
 def test_what_is_no_frame_is_refused(data):
-    with pytest.raises(TypeError, match=r"frame is a .*expected a data frame of pandas or polars"):
+    with pytest.raises(TypeError, match=r"frame is a .*expected a pandas or polars data frame"):
         Dataset.from_frame(data)
     with pytest.raises(TypeError, match=r"data is a .*expected an Arrow table or stream"):
         Dataset.from_arrow(data)
@@ -566,7 +566,7 @@ def test_ids_keep_their_last_characters_and_take_little_room(read):
         ([1.0, 2.0], r"1.0 \(float\) in row 0: expected strings, or integers of at most 64"),
         ([1, 2**64], rf"{2**64} \(int\) in row 1: expected strings, or integers of at most 64"),
         ([-1, 2**63], "negative integers, and others above"),
-        (["x", 1], "text"),
+        (["x", 1], "(the text|strings and integers)"),
     ],
 )
 @pytest.mark.parametrize("make", [Dataset.from_frame, Dataset.from_arrow])
@@ -774,7 +774,7 @@ def test_a_column_that_the_schema_says_is_complete_stays_whole():
 def test_a_column_that_the_schema_wrongly_says_is_complete_is_refused(cells, label):
     schema = pa.schema([pa.field("a", pa.array(cells).type, nullable=False), ("b", pa.int8())])
     table = pa.Table.from_arrays([pa.array(cells), pa.array([1, 2], pa.int8())], schema=schema)
-    with pytest.raises(ValueError, match="column 'a' has a missing value in row 1, but its type"):
+    with pytest.raises(ValueError, match="column 'a' has a missing value in row 1, but its schema"):
         Dataset.from_arrow(table.to_reader(), label, missing="keep")
 
 
@@ -861,7 +861,7 @@ def test_engines(tmp_path, monkeypatch):
     monkeypatch.setattr(streams, "find_spec", lambda name: None)
     for read in (Dataset.from_parquet, Dataset.from_arrow):
         given = path if read == Dataset.from_parquet else reader(columns(a=[1]))
-        with pytest.raises(ImportError, match=r"pip install 'xpnet\[tables\]'"):
+        with pytest.raises(ImportError, match=r"pip install p(yarrow|olars)"):
             read(given)
 
 

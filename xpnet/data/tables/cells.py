@@ -135,7 +135,7 @@ def exceeds_float64(text: str, value: float) -> bool:
 def advice(text: str, decimal: str) -> str:
     """Return what to do about text that should be a number with this decimal sign."""
     if may_be_time(text):
-        names = "" if is_time(text) else "; if these are names, give the column a categorical type"
+        names = "" if is_time(text) else "; or, if these are names, give them a categorical type"
         return advice_for_time(text) + names
     if is_formatted_number(text):
         if decimal == ",":
