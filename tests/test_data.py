@@ -183,7 +183,7 @@ def test_samples_that_are_no_table_are_refused_with_the_way_out(X, hint):
         (np.zeros((2, 1), "M8[D]"), "dates"),
         (np.zeros((2, 1), "m8[s]"), "durations"),
         ([[datetime.date(2020, 1, 1)]], r"\(date\)"),
-        ({"a": 1}, r"X is a dict, which holds arrays by name: give one of them, X\['a'\] say"),
+        ({"a": 1}, r"X is a dict, which holds arrays by name: give one of them, e.g. X"),
         (None, "X is a NoneType"),
         (np.ma.masked_array(np.zeros((2, 1)), [[True], [False]]), "masked"),
     ],
