@@ -211,5 +211,5 @@ def test_outputs_elsewhere_are_refused_by_the_device():
     ]
     loss = LOSSES["mse"]()
     there = [backend.asarray(P) for backend in backends]
-    with pytest.raises(TypeError, match="expected both of one library and on one device"):
+    with pytest.raises(TypeError, match="expected arrays of the same library on the same device"):
         loss(*there)

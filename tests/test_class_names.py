@@ -474,7 +474,7 @@ def test_mini_batches_have_the_classes_of_the_training():
 
 
 def test_numbers_that_are_not_from_0_are_refused_with_what_to_do():
-    with pytest.raises(ValueError, match=r"class 3: expected 0 to 2, .* as text, e\.g\. y\.asty"):
+    with pytest.raises(ValueError, match=r"class 3: expected 0 to 2, .* as strings, e\.g\. y\.ast"):
         network().fit(X, CODES + 1)
     assert network().fit(X, (CODES + 1).astype(str)).class_names == ["1", "2", "3"]
 

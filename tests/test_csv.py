@@ -22,7 +22,7 @@ from xpnet.data.tables.csv.blocks import Lines
 from xpnet.data.tables.csv.dialect import guess_delimiter
 from xpnet.data.tables.csv.engines import ENGINES, engine_class
 from xpnet.data.tables.csv.engines.base import Engine
-from xpnet.data.tables.texts import Texts
+from xpnet.data.tables.texts import StringCodes
 
 BY_LIBRARY = tuple(ENGINES)
 
@@ -31,7 +31,7 @@ BY_LIBRARY = tuple(ENGINES)
 def engine(request, monkeypatch):
     if request.param != "csv":
         pytest.importorskip(request.param)
-        monkeypatch.setattr(Engine, "LEAST_ROWS", 1)  # small files go to the library, too
+        monkeypatch.setattr(Engine, "MIN_ROWS", 1)  # small files go to the library, too
     return request.param
 
 
@@ -203,7 +203,7 @@ REFUSED = {
     "text": ("a,y\n1,2\n\nred,2\n", "line 4, column 'a': 'red' is not a number"),
     "text late": ("a,y\n" + "1,2\n" * 300 + "red,2\n", "line 302, column 'a': 'red' is not a n"),
     "text first": ("a,y\nred,2\n1,2\n1,2\n", "line 2, column 'a': 'red' is not a number"),
-    "one number": ("a,y\nred,2\nblue,2\n1,2\n", "line 4, column 'a': '1' is a number among texts"),
+    "one number": ("a,y\nred,2\nblue,2\n1,2\n", "line 4, column 'a': '1' is a number among text"),
     "dates": ("a,y\n2026-01-31,2\n", "give dates and times as numbers"),
     "times": ("a,y\n12:30,2\n8:05,1\n", "give dates and times as numbers"),
     "decimal comma": ('a,y\n"1,5",2\n', "'1,5' is not a number: write numbers with a decimal"),
@@ -383,7 +383,7 @@ def test_zstandard_is_read_or_the_package_is_named(table, monkeypatch):
     for name, module in missing.items():
         monkeypatch.setitem(__import__("sys").modules, name, module)
     monkeypatch.setattr("xpnet.data.tables.csv.engines.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match="compressed by Zstandard"):
+    with pytest.raises(ImportError, match="compressed with Zstandard"):
         Dataset.from_csv(_written(content, table), "y", engine="csv")
 
 
@@ -590,7 +590,7 @@ def test_a_file_that_changes_while_it_is_read_is_named(table, monkeypatch):
         return found(path, *arguments)
 
     monkeypatch.setattr(csv_file, "_line_of", changed)
-    with pytest.raises(ValueError, match=r"t\.csv, column 'b': '12:30' .* the file has changed"):
+    with pytest.raises(ValueError, match=r"t\.csv, column 'b': '12:30' .* The file has changed"):
         table("a,b\n1,12:30\n")
 
 
@@ -617,7 +617,7 @@ def test_cells_are_as_long_as_they_need_to_be(table, monkeypatch):
         assert data.categories == {"b": [text, "y"]}
         assert table(f"a,b\n1,{cell}\n2,y\n", exclude=["b"]).X.tolist() == [[1], [2]]
     assert table(f"{text},b\n1,2\n", "b").feature_names == [text]
-    monkeypatch.setattr(rows, "MOST_CELL", limit)
+    monkeypatch.setattr(rows, "MAX_CELL", limit)
     with pytest.raises(ValueError, match=r"line 2: a cell has over 131,072 char.* a quote is not"):
         table(f'a,b\n1,"{text}\n2,y\n')
     with pytest.raises(
@@ -676,7 +676,7 @@ def test_a_temporary_file_outlives_forked_processes(tmp_path):
 
 def test_columns_without_values_at_the_beginning_are_not_kept_as_text(table, monkeypatch):
     kept = []
-    monkeypatch.setattr(Texts, "codes", lambda self, texts: kept.append(texts))
+    monkeypatch.setattr(StringCodes, "codes", lambda self, texts: kept.append(texts))
     text = "a,b,y\n" + "1,,\n" * 120 + "1,0.5,3\n2,,4\n"
     data = table(text, "y", missing="keep")
     np.testing.assert_array_equal(data.X[-2:], [[1, 0.5], [2, np.nan]])
@@ -694,7 +694,7 @@ def test_columns_without_values_at_the_beginning_may_still_be_text(table, cell):
 
 def test_files_of_very_many_columns_are_read_by_csv(tmp_path, monkeypatch):
     counts = by_libraries(monkeypatch)
-    monkeypatch.setattr(csv_file, "_MOST_COLUMNS", 3)
+    monkeypatch.setattr(csv_file, "_MAX_COLUMNS", 3)
     path = tmp_path / "t.csv"
     for columns, read in (("1,2,3\n", 1), ("1,2,3,4\n", 0)):
         path.write_text("a,b,c,d\n"[: len(columns) - 1] + "\n" + columns * 50)
@@ -706,7 +706,7 @@ def test_files_of_very_many_columns_are_read_by_csv(tmp_path, monkeypatch):
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no regular file, but a folder"):
+    with pytest.raises(FileNotFoundError, match="not a regular file, but a folder"):
         Dataset.from_csv(tmp_path)
 
 
@@ -780,5 +780,5 @@ def test_decimal_commas_with_separators_are_told_the_sign_that_is_asked_for(tabl
 def test_what_is_no_text_file_is_named(table, tmp_path):
     with pytest.raises(ValueError, match=r"is a Parquet file: read it with Dataset\.from_parquet"):
         table(b"PAR1\x15\0\x15\x80PAR1")
-    with pytest.raises(FileNotFoundError, match=r"is no regular file, but a folder"):
+    with pytest.raises(FileNotFoundError, match=r"is not a regular file, but a folder"):
         Dataset.from_csv(tmp_path)

@@ -86,7 +86,7 @@ def _contents(data):
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_all_engines_give_the_same_tables_and_the_same_errors(part, tmp_path, monkeypatch):
-    monkeypatch.setattr(Engine, "LEAST_ROWS", 1)
+    monkeypatch.setattr(Engine, "MIN_ROWS", 1)
     rng, path, read_well = random.Random(part), tmp_path / "t.csv", 0
     libraries = [name for name in ENGINES if pytest.importorskip(name)]
     for _ in range(FILES // PARTS):

@@ -183,7 +183,7 @@ def test_samples_that_are_no_table_are_refused_with_the_way_out(X, hint):
         (np.zeros((2, 1), "M8[D]"), "dates"),
         (np.zeros((2, 1), "m8[s]"), "durations"),
         ([[datetime.date(2020, 1, 1)]], r"\(date\)"),
-        ({"a": 1}, r"X is a dict, which holds arrays by name: give one of them, X\['a'\] say"),
+        ({"a": 1}, r"X is a dict, which holds arrays by name: give one of them, e.g. X"),
         (None, "X is a NoneType"),
         (np.ma.masked_array(np.zeros((2, 1)), [[True], [False]]), "masked"),
     ],
@@ -405,7 +405,7 @@ def test_a_test_size_that_is_no_number_is_refused(test_size):
     [
         (None, "needs a data set with labels"),
         ([0, 0, 0, 0, 0, 1], "class has only 1 sample"),
-        ([0, 0, 1, 1, 2, 2], "each of 3 classes"),
+        ([0, 0, 1, 1, 2, 2], "all 3 classes"),
     ],
 )
 def test_a_stratified_split_that_cannot_be_is_refused(y, words):

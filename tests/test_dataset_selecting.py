@@ -104,8 +104,8 @@ def test_pytorchs_loader_takes_it():
         ((slice(2), 0), TypeError, r"A column of features is dataset\.X"),
         ([0.5], TypeError, "expected integers"),
         ([[0]], ValueError, r"index has shape \(1, 1\)"),
-        (None, TypeError, "expected a number, a slice"),
-        (1.0, TypeError, "expected a number, a slice"),
+        (None, TypeError, "expected an integer, a slice"),
+        (1.0, TypeError, "expected an integer, a slice"),
     ],
 )
 def test_what_selects_nothing_is_refused(key, error, words):

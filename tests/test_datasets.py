@@ -127,9 +127,9 @@ def test_digits_are_whole_numbers_with_names():
     assert digits.class_names is None  # so that predicted classes are numbers, as y is
 
 
-def test_digits_without_scikit_learn_name_the_extra(monkeypatch):
+def test_digits_without_scikit_learn_name_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(ImportError, match=r"pip install 'xpnet\[sklearn\]'"):
+    with pytest.raises(ImportError, match="pip install scikit-learn"):
         load_digits()
 
 
@@ -296,9 +296,9 @@ def test_mnist_downloads_only_what_is_missing(mnist, cache, monkeypatch, known):
 
 @needs_scipy
 @pytest.mark.parametrize("load", [load_mnist, load_imdb])
-def test_a_download_without_pooch_names_the_extra(monkeypatch, load):
+def test_a_download_without_pooch_names_the_package(monkeypatch, load):
     without(monkeypatch, "pooch")
-    with pytest.raises(ImportError, match=r"needs pooch: pip install 'xpnet\[data\]'"):
+    with pytest.raises(ImportError, match="needs pooch: pip install pooch"):
         load()
 
 
@@ -501,9 +501,9 @@ def test_a_number_of_words_below_one_is_refused(tmp_path, num_words):
         load_imdb(tmp_path, num_words)
 
 
-def test_imdb_without_scipy_names_the_extra(monkeypatch, tmp_path):
+def test_imdb_without_scipy_names_the_package(monkeypatch, tmp_path):
     without(monkeypatch, "scipy")
-    with pytest.raises(ImportError, match=r"needs SciPy.*pip install 'xpnet\[data\]'"):
+    with pytest.raises(ImportError, match=r"needs SciPy.*pip install scipy"):
         load_imdb(tmp_path)
 
 

@@ -138,7 +138,7 @@ def test_a_split_without_a_folder_is_refused():
 
 def test_a_split_that_is_no_text_is_refused(tmp_path):
     for folder in (None, tmp_path):
-        with pytest.raises(TypeError, match="split=3: expected a text"):
+        with pytest.raises(TypeError, match="split=3: expected a string"):
             load_mnist(folder, split=3)
 
 

@@ -76,7 +76,7 @@ def test_unknown_categories_are_refused_by_name():
         (FRAME[["size", "hue"]], r"expected \['size', 'hue', 'age'\]"),
         (FRAME.assign(kind="x"), r"expected \['size', 'hue', 'age'\]"),
         (FRAME.assign(hue=[0, 1, 0, 1]), "'hue' is a column of numbers here"),
-        (FRAME.assign(size=list("abcd")), "none for 'size', unlike this data set"),
+        (FRAME.assign(size=list("abcd")), "lack 'size', which this data set has"),
         (FRAME[["size", "age"]], r"expected \['size', 'hue=blue'"),
     ],
 )
@@ -136,5 +136,5 @@ def test_codes_by_other_names(backend):
     assert xpnet.backends.to_host(coded.X).tolist() == [[2.0, 5.0], [1.0, 6.0], [2.0, 7.0]]
     with pytest.raises(ValueError, match="row 1, column 'hue': 'red' is not among"):
         data.with_codes_of({"hue": ["blue"]})
-    with pytest.raises(ValueError, match="have none for 'hue'"):
+    with pytest.raises(ValueError, match="categories lack 'hue'"):
         data.with_codes_of({})

@@ -58,7 +58,7 @@ def test_pieces_have_about_as_many_numbers_whatever_the_number_of_columns(
 ):
     pytest.importorskip(engine)
     name = "_NUMBERS" if engine == "pyarrow" else "_POLARS_NUMBERS"
-    least = "_LEAST_ROWS" if engine == "pyarrow" else "_POLARS_LEAST_ROWS"
+    least = "_MIN_ROWS" if engine == "pyarrow" else "_POLARS_MIN_ROWS"
     monkeypatch.setattr(streams, name, 2100)
     monkeypatch.setattr(streams, least, 40)
     sizes, inner = [], streams.read_batches

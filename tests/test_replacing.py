@@ -198,7 +198,7 @@ def test_a_path_that_ends_in_a_slash_names_a_folder(there, tmp_path):
             write(f"{tmp_path}/out/")
     assert os.listdir(tmp_path) == ["out"] * there
     for make in (NeuralNetwork().add(DenseLayer(1, (1,))).save, ModelCheckpoint, CSVLogger):
-        with pytest.raises(ValueError, match=r"path='.*out/' ends in a slash.*that of a file"):
+        with pytest.raises(ValueError, match=r"path='.*out/' ends in a slash.*the path of a file"):
             make(f"{tmp_path}/out/")
     assert os.listdir(tmp_path) == ["out"] * there
 

@@ -146,7 +146,7 @@ def test_a_view_of_stored_samples_as_rows(tmp_path):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(data)), rows)
     assert copy.deepcopy(data) is data
     assert repr(data).startswith("Flattened(<HDF5 dataset")
-    with pytest.raises(ValueError, match="so an array of them is a copy"):
+    with pytest.raises(ValueError, match="so copy=False is impossible"):
         np.asarray(data, copy=False)
 
 

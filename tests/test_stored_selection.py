@@ -113,7 +113,7 @@ def test_slices_of_a_selection(stored):
         np.testing.assert_array_equal(chosen[key], expected[key], strict=True)
         assert not isinstance(chosen[key], np.memmap)
     np.testing.assert_array_equal(np.asarray(chosen, "f8"), expected)
-    with pytest.raises(ValueError, match="an array of them is a copy"):
+    with pytest.raises(ValueError, match="so copy=False is impossible"):
         np.asarray(chosen, copy=False)
     for key in (6, np.array([0, 6]), np.array([[0]])):
         with pytest.raises(IndexError):
@@ -179,7 +179,7 @@ def test_a_split_that_stays_stored_trains_the_network_of_one_that_was_read(
 def test_a_split_larger_than_memory_is_streamed_and_learns(stored, monkeypatch):
     X, y = samples()
     # A selection may take 500 bytes, where the smallest part takes 1,440.
-    monkeypatch.setattr("xpnet.data.selected._SHARE", 500 / (1 << 30))
+    monkeypatch.setattr("xpnet.data.selected._FRACTION", 500 / (1 << 30))
     monkeypatch.setattr(NumpyBackend, "memory", lambda self: Memory(1 << 30, 1 << 40))
     train, test = train_test_split(
         Dataset(stored(X), y), test_size=0.3, stratify=True, random_state=3

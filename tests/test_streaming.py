@@ -389,9 +389,9 @@ class Answers(Sliced):
         (lambda rows: 1.0, None, "has shape"),
         (lambda rows: rows[:-1], None, "has shape"),
         (lambda rows: rows.astype(str), None, "has the type <U"),
-        (lambda rows: rows + 0.5, "uint8", "that X.dtype, uint8, cannot hold"),
-        (lambda rows: rows * np.nan, "int32", "that X.dtype, int32, cannot hold"),
-        (lambda rows: rows + 300, "uint8", "that X.dtype, uint8, cannot hold"),
+        (lambda rows: rows + 0.5, "uint8", "do not fit in X.dtype, uint8"),
+        (lambda rows: rows * np.nan, "int32", "do not fit in X.dtype, int32"),
+        (lambda rows: rows + 300, "uint8", "do not fit in X.dtype, uint8"),
     ],
 )
 def test_an_answer_that_is_not_what_was_asked_for_is_refused(answer, dtype, message):

@@ -65,17 +65,17 @@ def table(y, folder, form):
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (["2,500", "1,000", "3,000", "1,250"], r"'2,500' in row 0, among texts .* separators"),
-        (["$5", "$6", "$7"], r"'\$5' in row 0, among texts most of which are numbers"),
-        (["5 kg", "6 kg"], "'5 kg' in row 0, among texts most of which are numbers"),
+        (["2,500", "1,000", "3,000", "1,250"], r"'2,500' in row 0, among strings .* separators"),
+        (["$5", "$6", "$7"], r"'\$5' in row 0, among strings that are mostly numbers"),
+        (["5 kg", "6 kg"], "'5 kg' in row 0, among strings that are mostly numbers"),
         (["10%", "20%", "30%"], "'10%' in row 0"),
         (["2.5", "3.5", "4.5"], r"'2.5' in row 0, a number written as text: .*astype\(float\)"),
         (["1.0", "0.0", "1.0"], "'1.0' in row 0, a number written as text"),
         (["1e3", "2e3"], "'1e3' in row 0, a number written as text"),
         (["1", "2", "3", "4", "5", "NA"], "'NA' in row 5, which stands for a missing value"),
         (["1", "2", "3", "?"], r"'\?' in row 3, which stands for a missing value among numbers"),
-        (["1", "2", "3", "x"], "'x' in row 3, among texts most of which are numbers"),
-        (["1", "2", "3,000", "x"], "'3,000' in row 2, among texts"),
+        (["1", "2", "3", "x"], "'x' in row 3, among strings that are mostly numbers"),
+        (["1", "2", "3,000", "x"], "'3,000' in row 2, among strings"),
         (["12:30", "13:45"], "'12:30' in row 0, a date or a time: give dates as numbers"),
     ],
 )
@@ -240,7 +240,7 @@ def test_a_regressor_converts_texts_that_are_numbers_as_scikit_learn_does():
     ("labels", "message"),
     [
         (["yes", "no", "NA", "yes"], r"y, row 2: 'NA' in 1 cell\(s\): such a text often stands"),
-        (["3.5k", "4.5k", "4.5k"], "y, row 0: texts such as '3.5k' and '4.5k' have become classes"),
+        (["3.5k", "4.5k", "4.5k"], "y, row 0: values such as '3.5k' and '4.5k' have become"),
     ],
 )
 def test_doubtful_names_of_classes_are_warned_of(labels, message):

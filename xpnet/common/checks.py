@@ -1,4 +1,4 @@
-"""Checks of single arguments, and finding an object by instance, class or name."""
+"""Checks of single arguments, and conversion of an instance, class or name to an object."""
 
 import math
 import operator
@@ -62,14 +62,14 @@ def check_non_negative(name: str, value: float) -> float:
 
 
 def check_count(name: str, value: int, least: int = 1) -> int:
-    """Return ``value`` if it is a whole number, at least ``least``, else raise ``ValueError``."""
+    """Return ``value`` if it is an integer, at least ``least``, else raise ``ValueError``."""
     if (found := whole_number(value)) is None or found < least:
         raise ValueError(f"{name}={shown(value)}: expected a whole number, {least} or more")
     return found
 
 
 def check_integer(name: str, value: int) -> int:
-    """Return ``value`` if it is a whole number, else raise ``TypeError``."""
+    """Return ``value`` if it is an integer, else raise ``TypeError``."""
     if (found := whole_number(value)) is None:
         raise TypeError(f"{name}={shown(value)}: expected a whole number")
     return found
@@ -85,14 +85,14 @@ def check_flag(name: str, value: Any) -> bool:
 def check_text(name: str, value: Any) -> str:
     """Return ``value`` if it is a string, else raise ``TypeError``."""
     if not isinstance(value, str):
-        raise TypeError(f"{name}={shown(value)}: expected a text")
+        raise TypeError(f"{name}={shown(value)}: expected a string")
     return value
 
 
 def check_path(name: str, value: Any) -> Path:
     """Return ``value`` as a path if it names a file, else raise ``TypeError`` or ``ValueError``."""
     if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
-        raise TypeError(f"{name}={shown(value)}: expected the path of a file, as text or Path")
+        raise TypeError(f"{name}={shown(value)}: expected the path of a file, as a string or Path")
     if not os.fspath(value):
         raise ValueError(f"{name} is empty: expected the path of a file")
     if "\0" in os.fspath(value):
@@ -101,15 +101,15 @@ def check_path(name: str, value: Any) -> Path:
 
 
 def check_new_path(name: str, value: Any) -> Path:
-    """Return the path of a file to be written, as :func:`check_path`; refuse one like a folder's.
+    """Return the path of a file to be written; refuse strings that end in a slash.
 
-    A ``Path`` has lost the slash at its end, and would name a file.
+    A ``Path`` drops the slash, and would then name a file. See :func:`check_path` for other checks.
     """
     path = check_path(name, value)
     if os.fspath(value).endswith(("/", os.sep)):
         raise ValueError(
-            f"{name}={os.fspath(value)!r} ends in a slash, as the path of a folder: expected that "
-            "of a file"
+            f"{name}={os.fspath(value)!r} ends in a slash, like the path of a folder: expected the "
+            "path of a file"
         )
     return path
 
@@ -160,7 +160,7 @@ def alike(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def differ_only_in_spaces(first: str, second: str) -> str:
-    """Return what is wrong with two names, and what to do, as the end of a message."""
+    """Return the end of a message about two names: what is wrong, and what to do."""
     return (
         f"{first!r} and {second!r}, which differ only in spaces around them: if they mean "
         "the same, remove the spaces, in pandas with column.str.strip(); otherwise rename one"
@@ -168,7 +168,7 @@ def differ_only_in_spaces(first: str, second: str) -> str:
 
 
 def but_for_spaces(name: str, names: Iterable[str | None]) -> str:
-    """Return a hint for a name that is not among ``names``, but would be without its spaces.
+    """Return a hint if a name differs from one of ``names`` only in spaces around it, else "".
 
     Examples
     --------
@@ -197,13 +197,13 @@ def check_array(name: str, x: Any) -> Array:
 
 
 def _has_items(values: Any) -> bool:
-    """Whether an iterable has items, unlike a class or an array without dimensions."""
+    """Whether an object with ``__iter__`` can be iterated, unlike a class or a 0-d array."""
     return not isinstance(values, type) and getattr(values, "ndim", True) != 0
 
 
 @contextmanager
 def room_for(what: str, shape: tuple[int, ...]) -> Iterator[None]:
-    """Name the array in the error if there is no memory for it.
+    """Name the array in the error if the ``with`` block runs out of memory.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def room_for(what: str, shape: tuple[int, ...]) -> Iterator[None]:
     Raises
     ------
     MemoryError
-        The message has the shape, and the size of such an array in float64.
+        The message states the shape, and the size of such an array in float64.
     ValueError
         The array is too large for any computer, or for the file that is being read.
     """
@@ -250,14 +250,14 @@ def check_shape(name: str, value: Any) -> tuple[int, ...]:
 
 
 def check_batch(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
-    """Refuse arguments that are not a batch of outputs with its targets and weights.
+    """Refuse arguments that are not a batch of outputs with targets and weights.
 
     Values are not checked, because that would wait for a GPU.
 
     Parameters
     ----------
     y_true : array
-        Of any shape: losses and metrics check it themselves.
+        Any shape is accepted: losses and metrics check it themselves.
     y_pred : array of shape (n, n_outputs)
     sample_weight : array of shape (n,) or None
 
@@ -270,7 +270,7 @@ def check_batch(y_true: Array, y_pred: Array, sample_weight: Array | None) -> No
         The outputs are not two-dimensional, or there is not one weight for each sample.
     """
     given = (y_true, y_pred) if sample_weight is None else (y_true, y_pred, sample_weight)
-    # For NumPy arrays, comparing types is enough, and fast enough for every training step.
+    # For NumPy arrays, comparing types is sufficient, and fast enough for each training step.
     are_numpy = all(type(x) is np.ndarray and x.dtype.kind in "biuf" for x in given)
     if not are_numpy or y_pred.dtype.kind != "f":
         _check_arrays(*given)
@@ -287,7 +287,7 @@ def check_batch(y_true: Array, y_pred: Array, sample_weight: Array | None) -> No
 
 
 def _check_arrays(y_true: Array, y_pred: Array, *sample_weight: Array) -> None:
-    """Refuse arguments that are not arrays of numbers of one library on one device."""
+    """Refuse arguments that are not arrays of numbers, of one library and on one device."""
     names = ("y_true", "y_pred", "sample_weight")
     given = dict(zip(names, (y_true, y_pred, *sample_weight), strict=False))
     for name, x in given.items():
@@ -296,8 +296,8 @@ def _check_arrays(y_true: Array, y_pred: Array, *sample_weight: Array) -> None:
     for name, x in given.items():
         if x is not y_pred and (array_namespace(x) is not xp or device(x) != device(y_pred)):
             raise TypeError(
-                f"{name} is {_home(x)}, but y_pred is {_home(y_pred)}: expected both of one "
-                "library and on one device. To move arrays, use xpnet.backends.move"
+                f"{name} is {_home(x)}, but y_pred is {_home(y_pred)}: expected arrays of the same "
+                "library on the same device. To move arrays, use xpnet.backends.move"
             )
     if not xp.isdtype(y_pred.dtype, "real floating"):
         raise TypeError(f"y_pred has the type {y_pred.dtype}: expected floating-point numbers")
@@ -309,7 +309,7 @@ def is_at_hand(x: Array) -> bool:
 
 
 def class_indices(y: np.ndarray, n_classes: int, ignored: int | None = None) -> np.ndarray:
-    """Return labels as integers.
+    """Return labels as int64, after checking that they are class indices or ``ignored``.
 
     Raises
     ------
@@ -332,7 +332,7 @@ def class_indices(y: np.ndarray, n_classes: int, ignored: int | None = None) -> 
         begins_at_1 = (counted.min(), counted.max()) == (1, n_classes)
         raise ValueError(
             f"y has the class {outside[0]}: expected 0 to {n_classes - 1}, one class for each of "
-            f"{n_classes} outputs. To use other labels, give them as text, e.g. y.astype(str)"
+            f"{n_classes} outputs. To use other labels, give them as strings, e.g. y.astype(str)"
             + (", or begin at 0 with y - 1" if begins_at_1 else "")
         )
     return labels
@@ -358,18 +358,18 @@ def find(
     kind : str
         The name of the argument for the message, e.g. ``"loss"``.
     given : instance, class or str
-        The user's argument. Names are compared without case, spaces, ``_`` and ``-``. The name of
-        a class is accepted too.
+        The user's argument. Names are compared without case, spaces, ``_`` and ``-``. Names of
+        classes are accepted, too.
     base : type
         The class of the result.
     names : mapping of str to class
         The known names.
     make : function, optional
-        Returns an instance of a class; by default calls it without arguments.
+        Returns an instance of a class; by default, the class is called without arguments.
     of_function : function, optional
-        Returns an instance made of a plain function; by default functions are refused.
+        Returns an instance that wraps a plain function; by default functions are refused.
     elsewhere : mapping of str to str, optional
-        For names that other libraries use, what to write instead, as the message says it.
+        What the message suggests for names that other libraries use.
 
     Raises
     ------
@@ -402,9 +402,9 @@ def _plain(name: str) -> str:
 
 
 def number(value: Any) -> float:
-    """Return a number as a float; NaN if it is something else, or too large for a float.
+    """Return a number as a float, or NaN if it is not a number or too large for a float.
 
-    Booleans and arrays with dimensions are not numbers: they are likely to be mistakes.
+    Booleans, and arrays with dimensions, do not count as numbers: they are probably mistakes.
     """
     if isinstance(value, (np.ndarray, np.generic)):
         if value.dtype.kind not in "iuf" or isinstance(value, np.ma.MaskedArray):
@@ -420,7 +420,7 @@ def number(value: Any) -> float:
 
 
 def whole_number(value: Any) -> int | None:
-    """Return a whole number as an ``int``, or None if the value is something else."""
+    """Return an integer as an ``int``, or None if the value is not an integer."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Which way is better: whether a number should be large or small, and which of several is best."""
+"""Whether larger or smaller numbers are better, and the choice of the best."""
 
 import math
 from collections.abc import Iterable
@@ -15,12 +15,12 @@ def check_mode(mode: str) -> str:
 
 
 def direction_of(metric: Any) -> str | None:
-    """Return "max" if larger values of a metric or loss are better, "min" if smaller ones are.
+    """Return "max" if larger values of a metric or loss are better, "min" if smaller values are.
 
     Returns
     -------
     str or None
-        None for a metric or a function without ``greater_is_better``: only its author knows.
+        None for a metric or function without ``greater_is_better``, whose direction is unknown.
     """
     greater_is_better = getattr(metric, "greater_is_better", None)
     if not isinstance(greater_is_better, bool):
@@ -34,8 +34,8 @@ def best_of(values: Iterable[float], mode: str) -> int | None:
     Returns
     -------
     int or None
-        The first of several that are equal; None if no value is finite. NaN and the infinities
-        are never best: they mean that something went wrong.
+        The first position if several values are equal; None if no value is finite. NaN and the
+        infinities are never the best: they mean that something went wrong.
     """
     sign = 1.0 if mode == "max" else -1.0
     finite = [(sign * v, -k) for k, v in enumerate(values) if math.isfinite(v)]

@@ -1,4 +1,4 @@
-"""Hints for names of other libraries, which this one has elsewhere or not at all."""
+"""Hints for users of other libraries: names that this library has elsewhere or not at all."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -15,12 +15,12 @@ T = TypeVar("T")
 def with_hints(**hints: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Return a decorator that adds advice to Python's TypeError for an unknown keyword.
 
-    For a keyword without a hint, the advice is the argument with the most similar name, if any.
+    For a keyword without a hint, the advice is the argument with the most similar name.
 
     Parameters
     ----------
     **hints : str
-        What to write instead, by the name of a keyword that the function does not have.
+        What to write instead, by unknown keyword.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def with_hints(**hints: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
 def _hinted(
     hints_of: Callable[[type], Mapping[str, str]],
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Return a decorator; ``hints_of`` gets the class whose method is called, or NoneType."""
+    """Return a decorator; ``hints_of`` is called with the method's class, or NoneType."""
 
     def decorated(function: Callable[P, T]) -> Callable[P, T]:
         known = signature(function).parameters
@@ -69,7 +69,7 @@ def _unexpected(
     name = next(each for each in kwargs if each not in known)
     advice = hints_of(owner).get(name)
     if advice is not None and not {*_WRITE.findall(advice)} <= known.keys():
-        advice = None  # it is for another method
+        advice = None  # it names an argument of another method
     if advice is None:
         near = get_close_matches(name.lower(), [*known], n=1, cutoff=0.75)
         advice = f"did you mean {near[0]!r}?" if near else None
@@ -83,9 +83,9 @@ _WRITE = re.compile(r"^write (\w+)=")
 
 
 def hint_constructor(cls: type) -> None:
-    """Add the advice of :data:`CONSTRUCTORS` to a class that defines a constructor."""
+    """Add the hints of :data:`CONSTRUCTORS` to a class that defines a constructor."""
     own = vars(cls).get("__init__")
-    if own is not None and not hasattr(own, "__wrapped__"):  # without hints of its own
+    if own is not None and not hasattr(own, "__wrapped__"):  # it has no hints yet
         cls.__init__ = _hinted(_hints_of)(own)  # type: ignore[misc]
 
 
@@ -94,7 +94,7 @@ def _hints_of(cls: type) -> dict[str, str]:
 
 
 def of_bases(table: Mapping[str, dict[str, str]], cls: type) -> dict[str, str]:
-    """Return what a table has for a class and its bases, by name."""
+    """Return the entries of a table for a class and its bases, merged."""
     found: dict[str, str] = {}
     for each in reversed(cls.__mro__):
         found |= table.get(each.__name__, {})
@@ -102,9 +102,9 @@ def of_bases(table: Mapping[str, dict[str, str]], cls: type) -> dict[str, str]:
 
 
 class Elsewhere:
-    """A name that is an attribute of a class in other libraries, but not in this one.
+    """Descriptor of an attribute that only other libraries have; access raises with advice.
 
-    The class does not have it either: ``hasattr`` is False.
+    ``hasattr`` is False, since the error is an AttributeError.
 
     Examples
     --------
@@ -122,13 +122,13 @@ class Elsewhere:
         self.owner, self.name = owner, name
 
     def __get__(self, thing: Any, owner: type) -> Any:
-        with suppress(AttributeError):  # a user's class may have it from another base
+        with suppress(AttributeError):  # a user's class may inherit it from another base
             return getattr(super(self.owner, owner if thing is None else thing), self.name)
         raise AttributeError(f"{owner.__name__} has no attribute {self.name!r}: {self.advice}")
 
 
 class NoSuchMethods:
-    """Base of networks: methods of other libraries, and what to write instead."""
+    """Base of networks with advice for methods of other libraries."""
 
     load = Elsewhere("write xpnet.load(path)")
     compile = Elsewhere("give NeuralNetwork(...) the loss, the optimizer and the metric")
@@ -158,7 +158,7 @@ class NoSuchDataMethods:
     isnull = Elsewhere("write ~is_complete() for the rows with missing cells")
 
 
-_NO_WIDTH = "the layer takes the width of its input: leave it out"
+_NO_WIDTH = "the layer infers its width from its input: leave it out"
 _STOPPING = "EarlyStopping is a callback: fit(X, y, callbacks=EarlyStopping(...))"
 _LAYERS = "add them one by one, as in net.add(DenseLayer(10, input_shape=(4,)))"
 _CLIP = "it is an argument of optimizers, as in optimizer=Adam(clip_norm=1.0)"
@@ -194,7 +194,7 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
     "Embedding": {"weight": "write layer.weights"},
     "Optimizer": {"lr": "write optimizer.learning_rate"},
 }
-"""For attributes, as :data:`CONSTRUCTORS`. A user's own class may have attributes of any name."""
+"""The same as :data:`CONSTRUCTORS` for attributes. Users' classes may have any attributes."""
 
 CONSTRUCTORS: dict[str, dict[str, str]] = {
     "Optimizer": {
@@ -258,9 +258,9 @@ CONSTRUCTORS: dict[str, dict[str, str]] = {
     "BatchNormalization": _NORMALIZED,
     "PReLULayer": {"num_parameters": _NO_WIDTH, "init": "write initial="},
 }
-"""For constructors, by class: names of arguments in other libraries, and what to write instead.
+"""Hints for constructors by class: argument names of other libraries, and what to write instead.
 
-The advice of a class also holds for its subclasses.
+Subclasses inherit the hints of a class.
 """
 
 _HE, _GLOROT = "'he_normal' or 'he_uniform'", "'glorot_normal' or 'glorot_uniform'"
@@ -378,7 +378,7 @@ FRAME: dict[str, Any] = {
     **dict.fromkeys(
         ["dropna", "drop_missing"], "write missing='keep', and then drop_missing() of the data set"
     ),
-    "na_values": "empty cells and texts such as NA and NaN are missing cells; see missing=",
+    "na_values": "empty cells, and text such as NA and NaN, are missing cells; see missing=",
 }
 """For the constructors of ``Dataset`` that read tables, as :data:`MODEL`."""
 
@@ -431,4 +431,4 @@ PACKAGE: dict[str, str] = {
     "load_model": "network = xpnet.load(path)",
     "save": "network.save(path)",
 }
-"""For the package itself: names of other libraries, or of its modules, and what to write."""
+"""For the package itself: names in other libraries or in its modules, and what to write instead."""

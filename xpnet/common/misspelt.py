@@ -1,4 +1,4 @@
-"""Settings that are checked when they are set. A misspelt one is refused: it would do nothing."""
+"""Settings that are checked when they are set; a misspelt name, which does nothing, is refused."""
 
 from collections import ChainMap
 from collections.abc import Callable
@@ -10,24 +10,24 @@ from weakref import WeakKeyDictionary
 from .keywords import ATTRIBUTES, hint_constructor, of_bases
 
 Check = Callable[[str, Any], Any]
-"""A function of a setting's name and value that returns the checked value, or raises an error."""
+"""A function that takes the name and the value of a setting, and returns the checked value."""
 
 
 class ChecksSettings:
-    """Base of objects that check a setting, and the name of an attribute, when it is set.
+    """Base of objects that check the name and the value of a setting when it is set.
 
     The settings are the arguments of the constructor and ``_set_later``. For a user's own class,
-    only the latter count, because its other attributes may have any names.
+    only the latter are known, because its attributes may have any names.
     """
 
     _set_later: tuple[str, ...] = ()
     """Settings that are not arguments of the constructor."""
 
     _checks: ClassVar[dict[str, Check]] = {}
-    """The checks of settings that may be set later; they add to those of bases, or replace them."""
+    """Checks of settings that can be set later, in addition to those of base classes."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Join the checks of all bases, and hint at the names of other libraries' arguments."""
+        """Merge the checks of all base classes, and add hints for users of other libraries."""
         super().__init_subclass__(**kwargs)
         checks = dict(ChainMap(*(vars(each).get("_checks", {}) for each in cls.__mro__)))
         if checks != cls._checks:
@@ -41,8 +41,8 @@ class ChecksSettings:
         Raises
         ------
         AttributeError
-            There is no such attribute, and a setting has nearly the same name, or another library
-            has a setting of this name.
+            There is no such attribute, but a setting with a similar name, or a hint for this name
+            from another library.
         """
         if name in self._checks:
             value = self._checks[name](name, value)
@@ -57,11 +57,11 @@ def _check_name(kind: type, name: str) -> None:
 
 
 _KNOWN: WeakKeyDictionary[type, dict[str, str | None]] = WeakKeyDictionary()
-"""The results of :func:`_advice` by class. References are weak, because classes may be deleted."""
+"""The results of :func:`_advice` by class, with weak references because classes may be deleted."""
 
 
 def _advice(kind: Any, name: str) -> str | None:
-    """Return what to write instead of a name; None if it is known or similar to no setting."""
+    """Return what to write instead of a name, or None if it may be set."""
     found = _KNOWN.setdefault(kind, {})
     if name not in found:
         found[name] = _new_advice(kind, name)
@@ -80,9 +80,9 @@ def _new_advice(kind: Any, name: str) -> str | None:
     near = get_close_matches(name.lower(), known, n=1, cutoff=0.8)
     if not near:
         return None
-    return f"did you mean {near[0]!r}? An attribute of your own needs a name that is less similar"
+    return f"did you mean {near[0]!r}? Give an attribute of your own a less similar name"
 
 
 def is_of_this_package(cls: type) -> bool:
-    """Whether the package itself defines a class, and not a user."""
+    """Whether this package defines a class, rather than a user."""
     return cls.__module__.partition(".")[0] == __name__.partition(".")[0]

@@ -1,4 +1,4 @@
-"""Docstrings that list the names that arguments take, from the tables of these names."""
+"""Docstrings that list the names an argument accepts, taken from the tables of these names."""
 
 import textwrap
 from collections.abc import Callable, Mapping
@@ -7,16 +7,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PLACE = "{names}"
-"""The place in a docstring, on a line of its own, where the names go."""
+"""The line in a docstring that the list of names replaces."""
 
 
 def listing(**tables: Mapping[str, type]) -> Callable[[type[T]], type[T]]:
-    """Return a decorator that puts the names of each argument into the docstring of a class.
+    """Return a decorator that lists the accepted names of arguments in the docstring of a class.
 
     Parameters
     ----------
     **tables : mapping of str to type
-        The table of the names that an argument takes, by the argument's name.
+        For each argument, the table of the names that it accepts.
 
     Examples
     --------

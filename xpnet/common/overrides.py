@@ -1,12 +1,12 @@
-"""Finds methods of this package that a user has overridden.
+"""Detection of methods of this package that a user has overridden.
 
 Compiled and captured steps do the work of the package's methods without calling them, and some
 formulas do the work of two methods at once. Neither is correct for an object with an overridden
 method, whether it is in a subclass, on the object, or patched into the package's own class.
 
 The attributes of each class are recorded when the package is imported. An object's attributes are
-compared with the recorded ones by identity. Names of files, modules and functions prove nothing:
-they can agree by chance, and decorators copy them.
+compared with the recorded attributes by identity. Names of files, modules and functions prove
+nothing: they can agree by chance, and decorators copy them.
 
 Functions that are not methods, such as those of ``xpnet.backends.ops``, are not compared.
 """
@@ -22,7 +22,7 @@ _DEFINED: dict[type, dict[str, Any]] = {}
 _DECLARED = frozenset(
     ["accepts", "parameter_names", "passing_names", "state_names", "targets", "weight_names"]
 )
-"""Class attributes that are data, and that an object must not override."""
+"""Class attributes that are data; an object that has its own has overridden them."""
 
 
 def remember(*kinds: type) -> None:
@@ -33,13 +33,13 @@ def remember(*kinds: type) -> None:
 
 
 def is_defined_here(kind: type) -> bool:
-    """Whether a class is this package's own, and not a user's class of the same name."""
+    """Whether a class is one of this package, and not a user's class of the same name."""
     return kind in _DEFINED
 
 
 @cache
 def _original(base: type, name: str) -> Any:
-    """Return the recorded attribute of a class, or the one that it inherited."""
+    """Return the recorded attribute of a class, defined or inherited."""
     return next(_DEFINED[each][name] for each in base.__mro__ if name in _DEFINED[each])
 
 
@@ -56,7 +56,7 @@ def replaced(thing: object, names: Iterable[str] | None = None) -> str | None:
     ----------
     thing : object
     names : iterable of str, optional
-        The attributes to compare; by default all that the object's class has.
+        The attributes to compare; by default all attributes of the object's class.
     """
     classes = type(thing).__mro__
     own = getattr(thing, "__dict__", {})
@@ -84,10 +84,10 @@ def replaced_of(base: type, thing: object, allowed: Collection[str]) -> str | No
     Parameters
     ----------
     base : type
-        A class of the package, from which that of ``thing`` is derived.
+        A class of the package, and a base of the class of ``thing``.
     thing : object
     allowed : collection of str
-        Attributes that may differ. Attributes that the base does not have may be anything.
+        Attributes that may differ. Attributes that the base does not have are not compared.
     """
     kind, own = type(thing), getattr(thing, "__dict__", {})
     for name in _attributes(base):
@@ -132,7 +132,7 @@ def _is_untouched(kind: type) -> bool:
 def _set_by_python(name: str, value: Any) -> bool:
     """Whether Python itself may set an attribute of a class, e.g. when it copies an object.
 
-    Examples are ``__slotnames__`` and ``__annotations__``. Special methods are not among them.
+    Examples are ``__slotnames__`` and ``__annotations__``, but no special methods.
     """
     special = name == "_abc_impl" or (name.startswith("__") and name.endswith("__"))
     return special and (name.startswith("__annot") or not _is_method(value))

@@ -15,16 +15,16 @@ from .misspelt import ChecksSettings
 
 _MISSING = object()
 
-_MOST_NUMBERS = 16
+_MAX_NUMBERS = 16
 """Longer lists, and larger arrays, are abbreviated."""
 
 
 class Readable(ChecksSettings):
-    """Base of objects whose ``repr`` is the call that makes them, without defaults.
+    """Base of objects whose ``repr`` is the call that makes them, without default values.
 
-    An argument is shown if it is an attribute of the same name, with or without an underscore in
-    front; for ``*arguments``, the attribute is a list or a tuple. One or two arguments without
-    defaults are shown without their names.
+    An argument is shown if there is an attribute of the same name, with or without a leading
+    underscore; for ``*arguments``, the attribute is a list or a tuple. If only one or two arguments
+    have no defaults, they are shown without their names.
     """
 
     @recursive_repr("...")
@@ -32,11 +32,11 @@ class Readable(ChecksSettings):
         return call_text(type(self).__name__, arguments_of(self)) + self._further_call()
 
     def _further_call(self) -> str:
-        """Return the text of a method call on the new object, e.g. ``.named("f")``; "" for none."""
+        """Return a method call to append, e.g. ``.named("f")``; "" for none."""
         return ""
 
     def _argument(self, name: str) -> Any:
-        """Return an argument of the constructor from its attribute, or _MISSING without one."""
+        """Return the attribute that holds an argument of the constructor, or _MISSING."""
         kept = vars(self)
         return kept.get(name, kept.get(f"_{name}", _MISSING))
 
@@ -44,13 +44,13 @@ class Readable(ChecksSettings):
 def arguments_of(thing: Readable) -> list[tuple[str, Any]]:
     """Return the names and values of the constructor's arguments that are not defaults.
 
-    The name of an argument that may be given by its position is "".
+    The name of an argument that is shown by position is "".
     """
-    # Functions, since users' classes may have attributes of any name.
+    # A function and not a method, since users' classes may have attributes of any name.
     found: list[tuple[str, Any]] = []
     try:
         parameters = signature(type(thing)).parameters
-    except (TypeError, ValueError):  # the constructor has no signature that Python can read
+    except (TypeError, ValueError):  # Python cannot read the constructor's signature
         return found
     values = {name: _kept(thing, name) for name in parameters}
     required = [
@@ -75,12 +75,12 @@ def arguments_of(thing: Readable) -> list[tuple[str, Any]]:
 def _kept(thing: Readable, name: str) -> Any:
     try:
         return thing._argument(name)
-    except Exception:  # of an object whose constructor has not ended
+    except Exception:  # from an object whose constructor has not finished
         return _MISSING
 
 
 def call_text(name: str, arguments: Iterable[tuple[str, Any]]) -> str:
-    """Return the text of a call; an argument whose name is "" is given by its position."""
+    """Return a call as source text; arguments whose name is "" are positional."""
     texts = (f"{each}={text_of(value)}" if each else text_of(value) for each, value in arguments)
     return f"{name}({', '.join(texts)})"
 
@@ -88,7 +88,7 @@ def call_text(name: str, arguments: Iterable[tuple[str, Any]]) -> str:
 def text_of(value: Any) -> str:
     """Return a value as it is written in a call, or a description in ``<>`` if it is too long.
 
-    It never raises an error, though the ``repr`` of a user's object may.
+    This never raises an error, even if the ``repr`` of a user's object does.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def text_of(value: Any) -> str:
     """
     try:
         return _text_of(value)
-    except Exception:  # of a user's __repr__, or of an array that is gone
+    except Exception:  # from a user's __repr__, or from an array that was deleted
         return f"<{type(value).__name__}>"
 
 
@@ -110,12 +110,12 @@ def _text_of(value: Any) -> str:
     if isinstance(value, np.generic):
         return repr(value.item())
     if is_array(value):
-        if prod(value.shape) > _MOST_NUMBERS:
+        if prod(value.shape) > _MAX_NUMBERS:
             kind = str(value.dtype).rpartition(".")[2]  # torch.float32
             return f"<{kind} array of shape {tuple(value.shape)}>"
-        return repr(to_host(value).tolist())  # parts of networks take lists too
+        return repr(to_host(value).tolist())  # parts of networks accept lists
     if type(value) in (list, tuple):
-        shortens = len(value) > _MOST_NUMBERS
+        shortens = len(value) > _MAX_NUMBERS
         shortens &= not any(isinstance(each, Readable) for each in value)
         texts = [text_of(each) for each in (value[:3] if shortens else value)]
         texts += ["...", text_of(value[-1])] if shortens else []
@@ -125,7 +125,7 @@ def _text_of(value: Any) -> str:
     if type(value) is dict:
         return f"{{{', '.join(f'{text_of(k)}: {text_of(v)}' for k, v in value.items())}}}"
     cls: Any = type(value)
-    if cls.__repr__ is object.__repr__:  # whose text has an address
+    if cls.__repr__ is object.__repr__:  # it would show an address
         return f"<{cls.__name__}>"
     if callable(value) and isinstance(name := getattr(value, "__name__", None), str):
         return name
@@ -133,7 +133,7 @@ def _text_of(value: Any) -> str:
 
 
 def _is_same(value: Any, default: Any) -> bool:
-    """Whether an argument equals its default, or is an object that the default names."""
+    """Whether an argument equals its default, or is what a default name or class stands for."""
     if value is default:
         return True
     if isinstance(value, Readable):
@@ -143,10 +143,10 @@ def _is_same(value: Any, default: Any) -> bool:
             return type(value) is default and not arguments_of(value)
     try:
         return type(value) is type(default) and not is_array(value) and bool(value == default)
-    except Exception:  # of a user's __eq__
+    except Exception:  # from a user's __eq__
         return False
 
 
 def is_plain_function(given: Any) -> bool:
-    """Whether an argument is a function, and not a class or a part of a network."""
+    """Whether an argument is callable, but neither a class nor a part of a network."""
     return callable(given) and not isinstance(given, (type, Readable))

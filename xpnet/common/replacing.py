@@ -24,16 +24,16 @@ _PROBE = bytes(4096)
 
 
 class NotAPlainFileError(OSError):
-    """The path is that of a folder, a device, a pipe or a socket, which are not replaced."""
+    """The path belongs to a folder, a device, a pipe or a socket, which are not replaced."""
 
 
 class _FolderError(NotAPlainFileError, IsADirectoryError):
-    """The path is that of a folder."""
+    """The path belongs to a folder."""
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file for writing, which replaces ``path`` when the block ends.
+    """Open a new file for writing that replaces ``path`` when the block ends.
 
     Even if the process is killed or the power fails, ``path`` has either its old or its new
     content, complete. An exception in the block leaves the old file as it was. If several processes
@@ -56,13 +56,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises
     ------
     NotAPlainFileError
-        It is a folder (then also an ``IsADirectoryError``), a device, a pipe or a socket.
+        ``path`` is a folder (the error is an ``IsADirectoryError``, too), a device, a pipe or a
+        socket.
     PermissionError
-        The file there, or its folder, may not be written.
+        The existing file, or its folder, may not be written.
     FileNotFoundError
-        Its folder does not exist.
+        The folder does not exist.
     OSError
-        It cannot be written, or its disk is full. The message names ``path``.
+        The file cannot be written, or the disk is full. The message names ``path``.
 
     Examples
     --------
@@ -78,7 +79,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     target = _target(path)
     with _explained(path):
         old = _status(target)
-        # So that nobody can read it who cannot read the old file.
+        # Nobody who cannot read the old file may read the new one.
         temporary = TemporaryFile(target, 0o666 if old is None else 0o600)
     try:
         try:
@@ -90,7 +91,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         with _explained(path):
             old = _status(target) or old
             if old is not None:
-                temporary.resemble(old)
+                temporary.copy_permissions(old)
             temporary.sync()
             temporary.move_to(target)
     finally:
@@ -98,7 +99,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Refuse a path that :func:`replacing` would refuse, before there is anything to write.
+    """Raise the error that :func:`replacing` would raise, before there is anything to write.
 
     The file at ``path`` does not change. A small file is written to its folder and removed again,
     because permissions alone do not show full disks, quotas and read-only disks.
@@ -134,11 +135,11 @@ def _target(path: str | os.PathLike[str]) -> Path:
     """Return the path with links resolved; refuse what :func:`replacing` cannot replace."""
     with _explained(path):
         if os.fspath(path).endswith(("/", os.sep)):
-            raise _FolderError("it ends in a slash, as the path of a folder: give that of a file")
+            raise _FolderError("it ends in a slash, like the path of a folder: give a file")
         old = _status(Path(path))
         target = Path(os.path.realpath(path))
         if old is None and not target.parent.is_dir():
-            # As it was given, unless a link leads to another folder.
+            # As the user wrote it, unless a link leads to another folder.
             folder = target.parent if os.path.islink(path) else Path(path).parent
             raise FileNotFoundError(
                 f"there is no folder {folder}: make it first, or give another path"
@@ -149,7 +150,7 @@ def _target(path: str | os.PathLike[str]) -> Path:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """Return the status of the file behind a path, or None if nothing is there."""
+    """Return the status of the file at a path, or None if there is no file; refuse others."""
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -165,7 +166,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 @contextmanager
 def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Give an OSError a message that names the path and says what to do."""
+    """Replace an OSError by one whose message names the path and says what to do."""
     try:
         yield
     except OSError as error:
@@ -173,8 +174,8 @@ def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _explanation(path: str | os.PathLike[str], error: OSError) -> OSError:
-    reason, advice = error.strerror, "look for a fault of the disk, or give another path"
-    if error.errno is None:  # an error of this file's own, which says what to do
+    reason, advice = error.strerror, "check the disk for errors, or give another path"
+    if error.errno is None:  # raised in this module, with advice
         reason, advice = str(error), ""
     elif error.errno in _FULL:
         folder = os.path.dirname(os.path.realpath(path))

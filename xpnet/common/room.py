@@ -1,6 +1,6 @@
-"""A limit on the arrays that layers make while a network is read from a file.
+"""A limit on the arrays that layers allocate while a network is read from a file.
 
-A small file can describe layers of any size. So :func:`xpnet.load` does not let them make much
+A small file can describe layers of any size. So :func:`xpnet.load` does not let them allocate much
 larger arrays than the tensors in the file.
 """
 
@@ -11,11 +11,11 @@ from contextvars import ContextVar
 
 
 class TooLargeError(ValueError):
-    """A layer makes larger arrays than the file has."""
+    """A layer allocates larger arrays than the file has tensors."""
 
 
 class _Room:
-    """How many numbers may still be made, and whether initial weights are drawn."""
+    """How many numbers may still be allocated, and whether initial weights are drawn."""
 
     def __init__(self, numbers: int, draws: bool) -> None:
         self.numbers, self.draws = numbers, draws
@@ -26,14 +26,14 @@ _ROOM: ContextVar[_Room | None] = ContextVar("room", default=None)
 
 @contextmanager
 def limited_room(numbers: int, draws: bool) -> Iterator[None]:
-    """Limit the arrays that are made in a block of code, in this thread.
+    """Limit the arrays that are allocated in a ``with`` block, in this thread.
 
     Parameters
     ----------
     numbers : int
-        The most numbers in all arrays together.
+        The maximum number of elements of all arrays together.
     draws : bool
-        Whether initial weights are drawn. Otherwise they are 0, since those in the file replace
+        Whether initial weights are drawn. Otherwise they are 0, since weights from the file replace
         them.
     """
     token = _ROOM.set(_Room(numbers, draws))
@@ -49,7 +49,7 @@ def take_room(what: str, shape: tuple[int, ...]) -> None:
     Parameters
     ----------
     what : str
-        What the message calls the array.
+        The name of the array in the message.
     shape : tuple of int
 
     Raises
@@ -69,6 +69,6 @@ def take_room(what: str, shape: tuple[int, ...]) -> None:
 
 
 def draws() -> bool:
-    """Whether initial weights are to be drawn, as they are outside of :func:`limited_room`."""
+    """Whether initial weights are drawn; True outside of :func:`limited_room`."""
     room = _ROOM.get()
     return room is None or room.draws

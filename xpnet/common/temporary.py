@@ -1,7 +1,7 @@
-"""Temporary files that replace another file of the same folder.
+"""Temporary files that replace another file in the same folder.
 
-Each has a unique name, so that several may be written at the same time. A process that is killed
-leaves its temporary files behind; the next one that writes the same target removes them.
+Each has a unique name, so that several can be written at the same time. A process that is killed
+leaves its temporary files behind; the next process that writes the same target removes them.
 """
 
 import errno
@@ -28,7 +28,7 @@ OLD = 24 * 3600.0
 _FLAGS = (
     os.O_RDWR
     | os.O_CREAT
-    | os.O_EXCL  # fails at whatever has the name, a link too
+    | os.O_EXCL  # fails if the name exists, even as a link
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
@@ -37,15 +37,15 @@ _NAME = re.compile(r"\.xpnet-[0-9a-f]{16}-([0-9a-f]{8})-[0-9a-f]{16}\.part")
 
 
 class TemporaryFile:
-    """A new file that will replace another one of its folder.
+    """A new file that will replace another file in its folder.
 
     It is locked while it is open, to show that it is in use.
 
     Parameters
     ----------
     target : Path
-        The file to replace. Temporary files that killed processes left behind for the same target
-        are removed.
+        The file to replace. Temporary files for this target left behind by killed processes are
+        removed.
     mode : int
         The permissions of the new file, before the umask is applied.
 
@@ -68,7 +68,7 @@ class TemporaryFile:
 
     @property
     def failure(self) -> OSError | None:
-        """The error of the last failed write, even if the writing code has hidden it."""
+        """The error of the last failed write, even if the writing code has suppressed it."""
         return self._raw.failure
 
     def sync(self) -> None:
@@ -79,8 +79,8 @@ class TemporaryFile:
             raise self.failure
         _sync(self._handle)
 
-    def resemble(self, old: os.stat_result) -> None:
-        """Take the permissions of another file and, where the system allows it, its owner."""
+    def copy_permissions(self, old: os.stat_result) -> None:
+        """Copy the permissions of another file and, where the system allows it, its owner."""
         if not hasattr(os, "fchown"):  # Windows
             return
         mine, mode = os.fstat(self._handle), stat.S_IMODE(old.st_mode)
@@ -88,7 +88,7 @@ class TemporaryFile:
             try:
                 os.fchown(self._handle, old.st_uid, old.st_gid)
             except OSError:
-                mode &= 0o777  # setuid would now run it with another user's rights
+                mode &= 0o777  # setuid would run it with the rights of the wrong user
                 with suppress(OSError):
                     os.fchown(self._handle, -1, old.st_gid)
         with suppress(OSError):  # some file systems have no permissions
@@ -103,7 +103,7 @@ class TemporaryFile:
 
     def close(self) -> None:
         """Close the file; remove it unless it was moved."""
-        # Unlinked while it is locked: afterwards, another process may remove it as left over.
+        # Unlinked while it is locked: after that, another process may remove it as a leftover.
         if fcntl is None:
             self._close()
         with suppress(OSError):
@@ -113,7 +113,7 @@ class TemporaryFile:
     def _close(self) -> None:
         if self._handle >= 0:
             if hasattr(self, "file"):
-                with suppress(OSError):  # it may hold what could not be written
+                with suppress(OSError):  # its buffer may hold data that could not be written
                     self.file.close()
             handle, self._handle = self._handle, -1
             with suppress(OSError):
@@ -121,7 +121,7 @@ class TemporaryFile:
 
 
 class _Raw(io.FileIO):
-    """A file that remembers why a write failed."""
+    """A raw file that keeps the error of a failed write."""
 
     failure: OSError | None = None
 
@@ -134,10 +134,10 @@ class _Raw(io.FileIO):
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk, where the system can tell."""
+    """Wait until the names in a folder are on the disk, where the system supports it."""
     try:
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders; others may not let us read it
+    except OSError:  # Windows cannot open folders; elsewhere, reading it may be forbidden
         return
     try:
         _sync(handle)
@@ -154,14 +154,14 @@ def _sync(handle: int) -> None:
 
 
 def _opened(folder: Path, prefix: str, mode: int) -> tuple[int, Path]:
-    """Make a file that did not exist, and lock it."""
+    """Create a file with an unused name, and lock it."""
     for _ in range(_TRIES):
         path = folder / f"{prefix}{secrets.token_hex(8)}.part"
         try:
             handle = os.open(path, _FLAGS, mode)
         except FileExistsError:
             continue
-        # Before it was locked, another process may have removed it as left over.
+        # Before it was locked, another process may have removed it as a leftover.
         if _lock(handle) is not False and os.fstat(handle).st_nlink:
             return handle, path
         with suppress(OSError):
@@ -171,7 +171,7 @@ def _opened(folder: Path, prefix: str, mode: int) -> tuple[int, Path]:
 
 
 def _lock(handle: int) -> bool | None:
-    """Lock an open file: True if it worked, False if another has the lock, None without locks."""
+    """Lock an open file; return False if another process has the lock, None without locks."""
     if fcntl is None:
         return None
     try:
@@ -190,7 +190,7 @@ def _prefix(target: Path) -> str:
 
 @cache
 def _machine() -> str:
-    """Return a name for this boot of this machine: locks only work between its processes."""
+    """Return an id of this boot of this machine, since locks work only between its processes."""
     try:
         name = Path("/proc/sys/kernel/random/boot_id").read_bytes()
     except OSError:
@@ -199,7 +199,7 @@ def _machine() -> str:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes of this machine have left in a folder, whatever its target."""
+    """Remove the temporary files that killed processes of this machine left, for any target."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if (name := _NAME.fullmatch(entry.name)) is not None:
@@ -208,9 +208,9 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _remove_leftovers(folder: Path, prefix: str, now: float) -> None:
-    """Remove the temporary files of processes that have ended.
+    """Remove the temporary files that processes which have ended left for a target.
 
-    ``now`` is the time by the clock of the file system, which may be another machine's.
+    ``now`` is the time of the file system's clock, which may be that of another machine.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -220,7 +220,7 @@ def _remove_leftovers(folder: Path, prefix: str, now: float) -> None:
 
 
 def _remove_if_left(path: Path, machine: str, now: float) -> None:
-    # Others may have put a pipe or a link there: do not wait for it or follow it.
+    # The name may belong to a pipe or a link: do not wait for a pipe, or follow a link.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     if not stat.S_ISREG(os.lstat(path).st_mode):
         return

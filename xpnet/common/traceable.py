@@ -1,8 +1,7 @@
-"""Parts of a network whose mathematics is a formula of single numbers.
+"""Parts of a network that are elementwise formulas.
 
-Such a formula can be traced (:mod:`xpnet.backends.formula`): its derivative is derived from it, and
-the kernels of compiled and captured steps are written from it, for a user's own formula as for the
-library's.
+A formula is traced (:mod:`xpnet.backends.formula`). From the trace come its derivative and the
+kernels of compiled and captured steps, for a user's own formula as well as the library's.
 """
 
 from collections.abc import Callable, Hashable, Mapping
@@ -29,24 +28,25 @@ from .overrides import is_defined_here
 
 
 class Traceable(ChecksSettings):
-    """Base of parts that are formulas: each number of the result is of one number of each argument.
+    """Base of parts that are elementwise formulas.
 
-    A formula has operators and functions of ``xp = array_namespace(x)``, or NumPy's of the same
-    names: abs, exp, expm1, log, log1p, sqrt, square, reciprocal, sign, tanh, sinh, cosh, sin, cos,
-    maximum, minimum, clip, where, astype, zeros_like, ones_like, full_like, isfinite and the like.
-    :mod:`xpnet.backends.ops` has sigmoid, softplus and erf. It makes new arrays, and changes none.
+    A formula may use operators and functions of ``xp = array_namespace(x)``, or NumPy's functions
+    of the same names: abs, exp, expm1, log, log1p, sqrt, square, reciprocal, sign, tanh, sinh,
+    cosh, sin, cos, maximum, minimum, clip, where, astype, zeros_like, ones_like, full_like,
+    isfinite and the like. :mod:`xpnet.backends.ops` has sigmoid, softplus and erf. A formula
+    returns new arrays, and must not modify its arguments.
 
-    The method is called with arrays, and once with symbols. So it has no sum, shape, index, or
-    branch on an array's numbers, for which there is ``where``. An attribute of ``self`` is a number
-    or a flag; ``if`` may ask for it unless it is in ``numbers``.
+    The method is called with arrays, and once with symbols. So it cannot use sums, shapes, indices,
+    or branches on the values of an array; use ``where`` instead. Attributes of ``self`` must be
+    numbers or flags. An ``if`` may test them unless they are in ``numbers``.
 
     Attributes
     ----------
     numbers : tuple of str
-        Attributes that compiled steps take as numbers at run time, so that changing one compiles
-        nothing. All others that the formula uses are constants of the compiled code.
+        Attributes that are passed to compiled steps at run time, so that changing one does not
+        recompile. All other attributes in the formula are constants of the compiled code.
     formula_names : tuple of str
-        The method that is the formula, then those that follow from it.
+        The name of the method with the formula, then the methods that are derived from it.
     aliases : mapping of str to callable
         Attributes that change at every step; see :func:`xpnet.backends.formula.trace_part`.
     """
@@ -56,11 +56,11 @@ class Traceable(ChecksSettings):
     aliases: ClassVar[Mapping[str, Callable[[Graph], Expression]]] = MappingProxyType({})
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Replace inherited methods that belong to another formula than the class's own.
+        """Reset inherited methods that belong to another formula than that of the class.
 
-        Where a class gets a method of ``formula_names`` from nearer in its MRO than one that comes
-        later in ``formula_names``, it gets the default of the latter: the derivative of another
-        function would be wrong.
+        A class may define a formula and inherit, from farther up its MRO, the derivative of another
+        formula. That would be wrong, so each later method of ``formula_names`` is reset to the
+        default if an earlier one is defined nearer in the MRO.
         """
         super().__init_subclass__(**options)
         nearest = len(cls.__mro__)
@@ -78,14 +78,14 @@ _BRANCHES = ("truth value", "Boolean value of Tensor")
 
 
 def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
-    """Return the result of a user's function or method for arrays, or for symbols.
+    """Call a user's function or method with arrays or symbols, and return its checked result.
 
     Raises
     ------
     TypeError, ValueError
-        The result is not an array of their shape, but e.g. a mean.
+        The result is not an array of the same shape, but e.g. a mean.
     UntraceableError
-        The result for symbols is no expression of them, but e.g. a number.
+        The result for symbols is not an expression of them, but e.g. a number.
     """
     try:
         result = function(*arrays)
@@ -109,13 +109,13 @@ def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
     if result.shape != shape:
         raise ValueError(
             f"{name_of(function)} returned an array of shape {result.shape}: expected {shape}, a "
-            "value for each number, without a sum or a mean"
+            "value for each element, without a sum or a mean"
         )
     return result
 
 
 Outputs = Callable[..., Any]
-"""``outputs(part, *symbols, **arguments)`` returns expressions; it is given a copy of the part."""
+"""``outputs(part, *symbols, **arguments)`` returns expressions; ``part`` is a copy."""
 
 
 def formula_of(
@@ -127,7 +127,7 @@ def formula_of(
 ) -> Formula:
     """Return the formula of a part; see :func:`xpnet.backends.formula.trace_part`.
 
-    That of one of the library's own classes is kept, since it depends only on the part's settings.
+    Formulas of the library's own classes are cached, since they depend only on settings.
     """
     return _formula(_key(part), part, outputs, inputs, dtype, arguments)
 
@@ -148,24 +148,24 @@ def _formula(
             return kept
     found = trace_part(part, outputs, inputs, dtype, part.numbers, arguments, part.aliases)
     if key is not None:
-        if len(_kept) > _MOST_KEPT:
+        if len(_kept) > _MAX_KEPT:
             _kept.clear()
         _kept[key] = found
     return found
 
 
 _kept: dict[Hashable, Formula] = {}
-_MOST_KEPT = 1000
+_MAX_KEPT = 1000
 
 
 def _key(part: Traceable) -> Hashable | None:
-    """Return a key of all that a part's formula depends on, or None if that is not known."""
+    """Return a key of everything that a part's formula depends on, or None if it is unknown."""
     own = vars(part)
     kind: Any = type(part)
     if not is_defined_here(kind) or not own.keys().isdisjoint(kind.formula_names):
         return None
     methods, settings = _read_by(kind)
-    # Lists, not generators, which take twice as long: a step by formulas asks for several keys.
+    # Lists take half the time of generators, and each step by formulas needs several keys.
     key = kind, *[space.get(name) for space, name in methods], *[own.get(name) for name in settings]
     try:
         hash(key)
@@ -176,11 +176,11 @@ def _key(part: Traceable) -> Hashable | None:
 
 @cache
 def _read_by(kind: type[Traceable]) -> tuple[list[tuple[Mapping[str, Any], str]], list[str]]:
-    """Return what the formulas of one of the library's classes depend on.
+    """Return the methods and the settings that the formulas of a class of the library depend on.
 
-    First the methods, each as the ``vars`` of a class and a name; base classes are among them,
-    since ``rule`` may call ``super().rule``. Then the constructor's arguments that are not numbers
-    of the formula.
+    A method is given as the ``vars`` of a class and a name. Base classes are included, since
+    ``rule`` may call ``super().rule``. Settings are the constructor's arguments that are not
+    numbers of the formula.
     """
     base = next(each for each in kind.__mro__ if "formula_names" in vars(each))
     spaces: list[Mapping[str, Any]] = [
@@ -194,17 +194,17 @@ def _read_by(kind: type[Traceable]) -> tuple[list[tuple[Mapping[str, Any], str]]
 
 
 _NOT_READ = ("learning_rate", "clip_norm", "clip_value")
-"""Arguments of optimizers' constructors that no rule reads: it gets the rate as an argument."""
+"""Arguments of optimizers that no rule reads; rules get the learning rate as an argument."""
 
 
 def named(part: Any) -> str:
-    """Return the name of a part for messages: its class, or the function that it was made of."""
+    """Return the name of a part for messages: its class, or the function that it wraps."""
     function = getattr(part, "function", None) if hasattr(type(part), "instead") else None
     return type(part).__name__ if function is None else f"the function {name_of(function)}"
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """Return the name of a function, or of a method and its class, for messages."""
+    """Return the name of a function for messages, or ``Class.method`` for a method."""
     if ismethod(function):
         return f"{type(function.__self__).__name__}.{function.__name__}"
     return getattr(function, "__name__", repr(function))
@@ -222,7 +222,7 @@ def slope(part: Traceable, method: str, arguments: tuple[Array, ...], by: int) -
     ----------
     part : Traceable
     method : str
-        A method that takes arrays of one shape, and returns another.
+        A method that takes arrays of one shape, and returns an array of the same shape.
     arguments : tuple of array
         Arrays, or symbols.
     by : int
@@ -244,9 +244,9 @@ def slope(part: Traceable, method: str, arguments: tuple[Array, ...], by: int) -
 def slope_function(
     part: Traceable, method: str, n: int, by: int, like: Array
 ) -> Callable[..., Array]:
-    """Return :func:`slope` as a function of ``n`` arguments, which are arrays like ``like``.
+    """Return :func:`slope` as a function of ``n`` arrays, which have the dtype of ``like``.
 
-    The formula of a user's part is traced here, and not at each call of the function.
+    The formula is traced here, and not at each call of the function.
     """
     names = tuple(f"a{k}" for k in range(n))
     dtype = _name_of_type(like.dtype)
@@ -258,8 +258,8 @@ def slope_function(
         if instead is not None:
             what, way = "it", f"{instead} and {part.formula_names[1]}"
         raise UntraceableError(
-            f"{named(part)} has no derivative of its own, and none can be derived, because {what} "
-            f"has {error}. Or {way}"
+            f"{named(part)} defines no derivative, and none can be derived, because {what} has "
+            f"{error}. Or {way}"
         ) from error
     numbers = numbers_of(part)
 
@@ -278,8 +278,8 @@ def _slope_function(method: str, by: int) -> Outputs:
 
 
 def _name_of_type(dtype: Any) -> str:
-    """Return the type for which a formula is traced."""
-    letter = getattr(dtype, "char", None)  # NumPy takes several times as long to name its types
+    """Return the name of the dtype for which a formula is traced."""
+    letter = getattr(dtype, "char", None)  # several times as fast as the name of a NumPy dtype
     if letter is not None:
         return "float32" if letter == "f" else "float64"
     return "float32" if str(dtype).endswith("float32") else "float64"
@@ -287,7 +287,7 @@ def _name_of_type(dtype: Any) -> str:
 
 @lru_cache(maxsize=256)
 def listing_of(formula: Formula, *outputs: int) -> Listing:
-    """Return a formula, or some of its outputs, as a program for compilers."""
+    """Return a formula, or only some of its outputs, as a program for the compilers."""
     chosen = tuple(formula.outputs[k] for k in outputs) or formula.outputs
     return listing(Formula(formula.inputs, chosen))
 
@@ -300,16 +300,16 @@ def apply(
     outs: tuple[Array, ...] | None = None,
     overwrites: tuple[str | None, ...] = (),
 ) -> tuple[Array, ...]:
-    """Return the results of a part's formula for arrays.
+    """Evaluate a part's formula for arrays.
 
-    For the library's own parts, a fast version of :func:`xpnet.backends.formula.run` is used if
-    there is one. A user's formula is called with the arrays themselves.
+    For the library's own parts, a fast version of :func:`xpnet.backends.formula.run` is used if the
+    array library has one. Otherwise, ``outputs`` is called with the arrays.
 
     Parameters
     ----------
     part : Traceable
     outputs : callable
-        As for :func:`formula_of`; it also takes arrays.
+        As for :func:`formula_of`; it must accept arrays, too.
     arrays : dict of str to array
     arguments : dict of str to float
     outs, overwrites

@@ -1,4 +1,4 @@
-"""Pickles that name the version of xpnet that wrote them."""
+"""Pickles that contain the version of xpnet that wrote them."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from ..backends._warnings import warn
 from .version import VERSION
 
 KEY = "_pickled_by_xpnet"
-"""The name of the version in a pickled state."""
+"""The key of the version in a pickled state."""
 
 
 class Versioned:
-    """Base of objects whose pickles name the version of xpnet.
+    """Base of objects whose pickles contain the version of xpnet.
 
-    A pickle holds attributes and the names of modules, which may differ in another version. Files
-    written by ``save`` hold neither.
+    A pickle depends on attributes and module names, which may differ in another version. Files
+    written by ``save`` depend on neither.
     """
 
     def __getstate__(self) -> dict[str, Any]:
@@ -22,7 +22,7 @@ class Versioned:
         return {**state, KEY: VERSION}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Set the attributes; warn if another version of xpnet has pickled them.
+        """Set the attributes; warn if they were pickled by another version of xpnet.
 
         Warns
         -----
@@ -37,6 +37,6 @@ class Versioned:
             warn(
                 f"this {name} was pickled by xpnet {version}, and this is xpnet {VERSION}, which "
                 "may have other attributes and compute other results. To keep a network for later "
-                "versions, load the pickle with the version that wrote it, and write a file with "
-                "net.save(path)"
+                "versions, load the pickle with the version that wrote it, and save the network "
+                "with net.save(path)"
             )

@@ -1,4 +1,4 @@
-"""Sparse matrices in the one form that everything else works on: CSR without duplicates."""
+"""Conversion of sparse matrices to the form that all other code expects: CSR without duplicates."""
 
 import copy
 from typing import Any
@@ -11,10 +11,10 @@ from ..backends import Array, check_structure
 def canonical(X: Any) -> Any:
     """Return a sparse matrix as CSR without duplicate entries, with sorted column indices.
 
-    Several sparse formats allow duplicate entries, which stand for their sum. On such a matrix, a
-    kernel that sets values would give other results than one that adds them. The given matrix is
+    Several sparse formats allow duplicate entries, which stand for their sum. For such a matrix, a
+    kernel that sets values would compute other results than one that adds them. The given matrix is
     not changed: if it has duplicates, the result is a copy. Integers are summed in 64 bits, and
-    keep their type if the sums fit into it.
+    keep their dtype if the sums fit.
     """
     check_structure(X)
     dtype = X.dtype
@@ -23,7 +23,7 @@ def canonical(X: Any) -> Any:
     if X.format == "csr" and X.nnz < len(X.data):  # drop unused space behind the last entry
         rows = (X.data[: X.nnz], X.indices[: X.nnz], X.indptr)
         X = type(X)(rows, shape=X.shape)
-    # A new matrix on the same arrays: the flag cached in the given one may be out of date.
+    # A new matrix of the same arrays, since the flag cached in the given one may be out of date.
     if X.format == "csr" and _csr(X, X.data).has_canonical_format:
         return X
     wide = {"i": np.int64, "u": np.uint64}.get(dtype.kind, dtype.newbyteorder("="))
@@ -34,8 +34,8 @@ def canonical(X: Any) -> Any:
 
 
 def _summed(X: Any, dtype: Any) -> Any:
-    """Return a sparse matrix as CSR, with duplicate entries summed in the type ``dtype``."""
-    if X.format == "coo":  # its conversion sums duplicates, in the type of the data
+    """Return a sparse matrix as CSR, with duplicate entries summed in ``dtype``."""
+    if X.format == "coo":  # its conversion to CSR sums duplicates in the dtype of the data
         X = copy.copy(X)
         X.data = X.data.astype(dtype)
     rows = X.tocsr()
@@ -50,7 +50,7 @@ def _csr(rows: Any, values: Array, copy: bool = False) -> Any:
 
 
 def _fits(dtype: np.dtype, values: Array) -> bool:
-    """Whether values are integers of another type that ``dtype`` can hold as well."""
+    """Whether values are integers of another dtype, and ``dtype`` can hold them."""
     if dtype.kind not in "iu" or values.dtype.kind not in "iu" or values.dtype == dtype:
         return False
     limits = np.iinfo(dtype)

@@ -1,4 +1,4 @@
-"""Features whose numbers are codes of categories, and the names of these codes."""
+"""Features that hold codes of categories, and the names of the codes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,22 +11,22 @@ from ..common.checks import check_apart
 from .features import Features, SparseRows, StoredRows
 
 Categories = dict[str, list[str | None]]
-"""For some features, by name: the names of the codes 0, 1, ...; a last None is for missing."""
+"""The names of the codes 0, 1, ... by feature; a final None stands for missing cells."""
 
 
 def check_categories(
     given: Any, feature_names: Sequence[str] | None, features: Features
 ) -> Categories:
-    """Return the categories of features after checking them; {} for None.
+    """Check the categories of features and return them; {} for None.
 
     The codes of stored features are checked when they are read.
 
     Raises
     ------
     UnknownNameError
-        There is no feature of such a name.
+        There is no feature of that name.
     TypeError
-        They are not a dict of lists of text.
+        ``given`` is not a dict of lists of strings.
     ValueError
         The features are sparse or have no names, a name occurs twice, or a number is not a code.
     """
@@ -64,12 +64,12 @@ def check_categories(
 def with_names(
     found: Mapping[int, Sequence[str | None]], feature_names: Sequence[str] | None
 ) -> dict[str, Sequence[str | None]]:
-    """Return categories by feature name; they are given by the position of their column."""
+    """Return categories by feature name, from categories by the position of the column."""
     own = feature_names or []
     if found and len(own) <= max(found):
         raise ValueError(
-            f"X has texts or categories in column {max(found)}, and the features that it replaces "
-            "have no name for it: make a new Dataset"
+            f"X has strings or categories in column {max(found)}, which has no name in the "
+            "features that it replaces: make a new Dataset"
         )
     return {own[k]: names for k, names in found.items()}
 
@@ -80,24 +80,24 @@ def joined_categories(found: Mapping[str, Sequence[str | None]], given: Any) -> 
         return found or given
     if both := sorted(set(found).intersection(check_lists(given))):
         raise ValueError(
-            f"X has texts or categories in {listed(both)}, and categories= has names for them, "
+            f"X has strings or categories in {listed(both)}, and categories= has names for them, "
             "too: leave them out of categories="
         )
     return {**found, **given}
 
 
 def check_same_categories(found: Mapping[str, Any], own: Categories) -> None:
-    """Refuse a data frame whose categories are not those that the features had before."""
+    """Refuse a data frame whose categories differ from those of the features it replaces."""
     for name, names in found.items():
         if own.get(name) != names:
             raise ValueError(
-                f"X has categories in {name!r}, and they are not those of the features it "
-                "replaces: make a new Dataset"
+                f"X has categories in {name!r} that differ from those of the features it replaces: "
+                "make a new Dataset"
             )
 
 
 def check_lists(given: Any) -> Categories:
-    """Return a copy of categories, checked except against their features."""
+    """Return a copy of categories after checks that need no features."""
     if not isinstance(given, Mapping):
         raise TypeError(
             f"categories={shown(given)}: expected a dict of lists of category names, by feature "
@@ -118,8 +118,8 @@ def _check_list(feature: Any, names: Any) -> list[str | None]:
             continue
         if not isinstance(name, str):
             raise TypeError(
-                f"{what} has {shown(name)} as the name of code {place}: expected text; None, for "
-                "missing cells, only at the end"
+                f"{what} has {shown(name)} as the name of code {place}: expected a string; None, "
+                "for missing cells, is allowed only at the end"
             )
     check_apart(f"{what} has", [name for name in found if name is not None])
     return [None if name is None else str(name) for name in found]
@@ -139,7 +139,7 @@ def check_codes(
     names : list of str or None
         The names of the codes.
     first_row : int, default 0
-        The number of the first row, for the message.
+        The number of the first row in messages.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def check_codes(
 
 
 def refuse_numbers(feature: str, names: Sequence[str | None], where: str) -> None:
-    """Refuse a column of numbers where categories have names: the numbers may not be their codes.
+    """Refuse a column of numbers in place of named categories, which may not have these codes.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def refuse_numbers(feature: str, names: Sequence[str | None], where: str) -> Non
     names : list of str or None
         The names of the categories.
     where : str
-        The part of the message before the names, such as "in training it had".
+        The words before the names in the message, e.g. "in training it had".
 
     Raises
     ------
@@ -179,7 +179,7 @@ def refuse_numbers(feature: str, names: Sequence[str | None], where: str) -> Non
     """
     raise ValueError(
         f"X: {feature!r} is a column of numbers here, and {where} the categories "
-        f"{shown(list(names))}: give the names of categories. If the numbers are such names, "
+        f"{shown(list(names))}: give category names. If the numbers are such names, "
         f"convert the column, in pandas with astype({{{feature!r}: 'category'}}). If they are the "
         "codes of these categories, give Dataset(..., categories=...), or an array without column "
         "names"
@@ -187,17 +187,17 @@ def refuse_numbers(feature: str, names: Sequence[str | None], where: str) -> Non
 
 
 def refuse_categories(categories: Mapping[str, Any]) -> None:
-    """Refuse features with categories where only numbers make sense, since codes are not numbers.
+    """Refuse features with categories where a network would compute with their codes.
 
     Parameters
     ----------
     categories : dict
-        Those of a data set; empty if all its features are numbers.
+        The categories of a data set; empty if all features are numbers.
 
     Raises
     ------
     TypeError
-        There are some.
+        ``categories`` is not empty.
     """
     if categories:
         raise TypeError(

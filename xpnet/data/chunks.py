@@ -1,4 +1,4 @@
-"""Which rows of streamed data form a chunk."""
+"""Dividing streamed data into chunks of rows."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def chunk_sizes(n: int, chunk: int, batch_size: int) -> list[int]:
-    """Return how many samples each chunk of an epoch has, nearly the same in each.
+    """Return the number of samples in each chunk of an epoch; the chunks have similar sizes.
 
     Each chunk has whole batches, except that the last batch of the last chunk may be shorter. A
     chunk much shorter than the others would hold few blocks, so its batches would be alike.
@@ -15,9 +15,9 @@ def chunk_sizes(n: int, chunk: int, batch_size: int) -> list[int]:
     Parameters
     ----------
     n : int
-        How many samples the data have.
+        The number of samples.
     chunk : int
-        The most samples in a chunk; a multiple of the batch size.
+        The maximum number of samples in a chunk; a multiple of the batch size.
     batch_size : int
     """
     batches = -(-n // batch_size)
@@ -68,7 +68,7 @@ def mixed_chunks(sizes: list[int], block: int, rng: np.random.Generator) -> Iter
 
 
 def _split(ranges: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split the ranges after ``size`` rows, cutting one in two where that is needed."""
+    """Split the ranges after ``size`` rows, cutting one in two if necessary."""
     ends = np.cumsum(ranges[:, 1] - ranges[:, 0])
     k = int(np.searchsorted(ends, size))
     border = ranges[k, 1] - (ends[k] - size)
@@ -78,7 +78,7 @@ def _split(ranges: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _joined(ranges: np.ndarray) -> np.ndarray:
-    """Return the ranges in the order of the data, with those that touch joined into one."""
+    """Return the ranges in the order of the data, with adjacent ranges joined."""
     ranges = ranges[np.argsort(ranges[:, 0])]
     apart = ranges[1:, 0] != ranges[:-1, 1]
     first, last = np.concatenate([[True], apart]), np.concatenate([apart, [True]])
@@ -86,7 +86,7 @@ def _joined(ranges: np.ndarray) -> np.ndarray:
 
 
 def rows_of(ranges: np.ndarray) -> np.ndarray:
-    """Return the indices of all rows in the ranges, one range after another."""
+    """Return the indices of all rows in the ranges, range by range."""
     lengths = ranges[:, 1] - ranges[:, 0]
     before = np.cumsum(lengths) - lengths
     rows: np.ndarray = np.arange(int(np.sum(lengths)))

@@ -1,4 +1,4 @@
-"""Labels that are text: the names of classes, and the classes 0, 1, ... that they become."""
+"""Labels that are strings: class names, and the class indices 0, 1, ... that they become."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from ..common.checks import but_for_spaces, check_apart, check_distinct, check_t
 from .reading import read_numbers
 from .tables.cells import is_missing, is_missing_category
 from .tables.dates import may_be_time
-from .tables.texts import CellError, Texts, label_meaning
+from .tables.texts import CellError, StringCodes, label_meaning
 from .tables.typed.categories import categories_of, is_categorical
 from .tables.typed.frame_types import as_frame, as_series, column_names
-from .tables.typed.objects import HINTS, are_texts, missing_cells
+from .tables.typed.objects import HINTS, are_strings, missing_cells
 
 _MISSING = "fill them in or drop these rows"
 _NAMES = (
@@ -30,30 +30,31 @@ def read_labels(
 ) -> tuple[Any, list[str], list[str] | None]:
     """Return labels as numbers, the names of their columns, and the names of the classes.
 
-    Texts become the classes 0, 1, ... (``int64``) of the sorted names, or of ``class_names``. A
-    categorical type, also one of numbers, keeps the order of its categories. Names are kept as they
-    are; two that differ only in spaces around them are refused. Other labels are read as numbers.
+    Strings become the classes 0, 1, ... (``int64``), in sorted order or that of ``class_names``. A
+    categorical dtype, even one of numbers, keeps the order of its categories. Names are not
+    changed; two that differ only in spaces around them are refused. Other labels are read as
+    numbers.
 
     Parameters
     ----------
     y : array-like of shape (n,) or (n, ...)
     class_names : sequence of str, optional
     are_names : bool, default False
-        Whether texts are names even if they look like numbers, as with ``class_names``. Otherwise
-        texts most of which are numbers or times are refused, unless all are whole numbers.
+        Whether strings are names even if they look like numbers, as with ``class_names``. Otherwise
+        strings that are mostly numbers or times are refused, unless all are integers.
 
     Raises
     ------
     TypeError
-        Some labels are texts and others are not, or a label is bytes.
+        Some labels are strings and others are not, or a label is bytes.
     ValueError
-        A label is missing or is not among ``class_names``. Or labels that are texts have more than
-        one column, or are numbers or times. Or two names differ only in spaces around them.
+        A label is missing or is not among ``class_names``. Or labels that are strings have more
+        than one column, or are numbers or times. Or two names differ only in spaces around them.
     """
     given = check_class_names(class_names)
     column, names_of_columns = _only_column(as_series(y))
     found = _categories(column)
-    if found is None and (texts := _texts(column)) is not None:
+    if found is None and (texts := _as_strings(column)) is not None:
         found = _coded(texts, are_names or given is not None)
     if found is None:
         return *read_numbers("y", y), given
@@ -73,9 +74,9 @@ def check_class_names(given: Sequence[str] | None) -> list[str] | None:
 
 
 def targets_by_name(y: Any) -> dict[str, Any] | None:
-    """Return several targets by name, from a dict, or a data frame with texts or missing values.
+    """Return several targets by name, or None for labels that are read as one array.
 
-    All other labels give None, as they are read as one array.
+    Several targets are a dict, or a data frame with strings or missing values.
     """
     if isinstance(y, Mapping):
         check_distinct("y has targets", [str(name) for name in y])
@@ -89,7 +90,7 @@ def targets_by_name(y: Any) -> dict[str, Any] | None:
 
 
 def _are_numbers(column: Any) -> bool:
-    """Whether a column is one of numbers or booleans, none of which is missing."""
+    """Whether a column holds numbers or booleans, none of them missing."""
     kind = column.dtype
     if not (kind.is_numeric() or str(kind) == "Boolean") or column.null_count():
         return False
@@ -99,9 +100,9 @@ def _are_numbers(column: Any) -> bool:
 def read_y(
     y: Any, class_names: Sequence[str] | None = None
 ) -> tuple[Any, list[str], list[str] | dict[str, list[str]] | None]:
-    """Return the labels, or several targets, of a data set; as :func:`read_labels`.
+    """Return the labels, or several targets, of a data set, as :func:`read_labels` does.
 
-    With several targets, the class names are a dict of those of the targets that are text.
+    With several targets, the class names are a dict with a list for each target of strings.
     """
     if (targets := targets_by_name(y)) is None:
         return read_labels(y, class_names)
@@ -115,16 +116,15 @@ def read_y(
 
 
 def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list[str]]]:
-    """Return several targets as columns of float64, and the class names of those that are text.
+    """Return several targets as columns of float64, and the class names of targets of strings.
 
     Missing targets are NaN, which some heads of a network ignore.
 
     Raises
     ------
     TypeError, ValueError
-        A target is not one column of numbers or texts, or has whole numbers
-        that float64 cannot hold; the message begins with its name. Or targets have different
-        lengths.
+        A target is not one column of numbers or strings, or has integers that float64 cannot hold;
+        the message begins with its name. Or targets have different lengths.
     """
     if not targets:
         raise ValueError("y is an empty dict: expected an array for each target")
@@ -158,9 +158,9 @@ def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list
 
 
 def filled(given: Any) -> tuple[Any, np.ndarray]:
-    """Return targets with present ones in place of missing ones, and a mask of the rows filled in.
+    """Return targets with missing values replaced by present ones, and a mask of those rows.
 
-    The type is kept, and with it the order of its categories. So is the place of each row.
+    The rows stay in place. The type is kept, and with it the order of its categories.
     """
     column = _only_column(as_series(given))[0]
     is_list = isinstance(column, (list, tuple))
@@ -180,7 +180,7 @@ def filled(given: Any) -> tuple[Any, np.ndarray]:
     rows: np.ndarray = np.any(lost.reshape(len(host), -1), axis=1)
     if not rows.any():
         return given, rows
-    if rows.all():  # of a whole data set, this is refused later
+    if rows.all():  # refused later if they are all labels of a data set
         return np.zeros(lost.shape), rows
     index = np.where(rows, np.argmin(rows), np.arange(len(rows)))
     if hasattr(column, "to_native"):
@@ -194,10 +194,10 @@ def recoded(codes: np.ndarray, own: list[str], names: list[str], where: str) -> 
     Parameters
     ----------
     codes : int array of shape (n,) or (n, 1)
-        Indices into ``own``; others, such as a loss's ``ignore_index``, are left as they are.
+        Indices into ``own``; other numbers, such as a loss's ``ignore_index``, are not changed.
     own, names : list of str
     where : str
-        What ``names`` are called in the message.
+        How the message refers to ``names``.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def _unknown(name: str, row: int, where: str, names: list[str]) -> ValueError:
 
 
 def _only_column(y: Any) -> tuple[Any, list[str]]:
-    """Return the only column of a data frame, or what else is given, and its name."""
+    """Return the only column of a data frame, or the given object, and its name in a list."""
     names = column_names(y)
     if names is not None and len(names) == 1:
         frame = as_frame("y", y)
@@ -240,7 +240,7 @@ def _only_column(y: Any) -> tuple[Any, list[str]]:
 
 
 def _categories(column: Any) -> tuple[np.ndarray, list[str]] | None:
-    """Return the codes and the names of a column of a categorical type; None for another."""
+    """Return the codes and names of a categorical column; None for any other."""
     if not hasattr(column, "to_native") or not is_categorical(column.dtype):
         return None
     codes, names, is_ordered = categories_of("y", column, only_used=False)
@@ -250,8 +250,8 @@ def _categories(column: Any) -> tuple[np.ndarray, list[str]] | None:
     return (codes, names) if is_ordered else (np.argsort(np.argsort(names))[codes], sorted(names))
 
 
-def _texts(column: Any) -> np.ndarray | None:
-    """Return labels as an array of Python's texts, or None if they are not texts."""
+def _as_strings(column: Any) -> np.ndarray | None:
+    """Return labels as an array of Python strings, or None if they are not strings."""
     if hasattr(column, "to_native"):
         cells: Any = np.asarray(column.to_list(), dtype=object)
     elif is_array(column) and not isinstance(column, np.ndarray):
@@ -273,7 +273,7 @@ def _texts(column: Any) -> np.ndarray | None:
     first = next((cell for cell in flat if isinstance(cell, str)), None)
     if first is None:
         return None
-    are_texts("y", flat, 0)  # refuses what is neither text nor missing
+    are_strings("y", flat, 0)  # refuses cells that are neither strings nor missing
     _refuse_missing(missing_cells(flat))
     if cells.size != len(cells):
         raise ValueError(
@@ -285,12 +285,12 @@ def _texts(column: Any) -> np.ndarray | None:
 
 
 def _refuse_bytes(cells: list[Any]) -> None:
-    """Refuse bytes: which text they stand for depends on an encoding."""
+    """Refuse bytes, since their text depends on an encoding."""
     row = next((row for row, cell in enumerate(cells) if isinstance(cell, bytes)), None)
     if row is not None:
         raise TypeError(
-            f"y has {cells[row]!r} (bytes) in row {row}: to use them as the names of classes, give "
-            "texts, [label.decode() for label in y]"
+            f"y has {cells[row]!r} (bytes) in row {row}: to use bytes as class names, decode them, "
+            "e.g. [label.decode() for label in y]"
         )
 
 
@@ -303,7 +303,7 @@ def _refuse_missing(missing: np.ndarray) -> None:
 
 
 def _coded(texts: np.ndarray, are_names: bool) -> tuple[np.ndarray, list[str]]:
-    """Return the classes of texts, and the sorted names."""
+    """Return the class of each string, and the sorted names."""
     cells = list(map(str, texts.tolist()))
     names = sorted(set(cells))
     check_apart("y has the classes", names)
@@ -320,8 +320,8 @@ def _coded(texts: np.ndarray, are_names: bool) -> tuple[np.ndarray, list[str]]:
 
 
 def _refuse_numbers(cells: list[str]) -> None:
-    """Refuse texts that the label of a table may not have, or would be read as numbers from."""
-    texts = Texts()
+    """Refuse strings that a table's label may not have, or that a table would read as numbers."""
+    texts = StringCodes()
     texts.codes(cells)
     try:
         meaning = label_meaning(texts, ".", keeps_missing=False)
@@ -333,7 +333,7 @@ def _refuse_numbers(cells: list[str]) -> None:
     except CellError as error:
         text = error.text
         problem = (
-            "among texts most of which are numbers, or numbers with separators, currencies or "
+            "among strings that are mostly numbers, or numbers with separators, currencies or "
             "units: give y as numbers"
         )
         if is_missing(text):
@@ -344,7 +344,7 @@ def _refuse_numbers(cells: list[str]) -> None:
 
 
 def known_names(y: Any, names: Any) -> list[str] | None:
-    """Return ``names`` if ``y`` has texts, which may then look like numbers; None otherwise.
+    """Return ``names`` if ``y`` holds strings, which may then look like numbers; None otherwise.
 
     Parameters
     ----------
@@ -354,14 +354,14 @@ def known_names(y: Any, names: Any) -> list[str] | None:
     Raises
     ------
     ValueError
-        A text is not among the names.
+        A string is not among the names.
 
     Examples
     --------
     >>> known_names(["1", "2"], ["1", "2", "none"]), known_names([1, 2], ["1", "2", "none"])
     (['1', '2', 'none'], None)
     """
-    if not isinstance(names, list) or (texts := _texts(_only_column(as_series(y))[0])) is None:
+    if not isinstance(names, list) or (texts := _as_strings(_only_column(as_series(y))[0])) is None:
         return None
     cells = list(map(str, texts.tolist()))
     if other := {each for each in cells if not is_missing_category(each)}.difference(names):
@@ -371,20 +371,21 @@ def known_names(y: Any, names: Any) -> list[str] | None:
 
 
 def in_classes(y: Any, own: list[str] | None, names: list[str] | None) -> np.ndarray | None:
-    """Return targets as indices into other class names, on the host; None if nothing changes.
+    """Return targets as indices into other class names, on the host, or None if nothing changes.
 
     Parameters
     ----------
     y : array
     own : list of str or None
-        The names of the classes in ``y``; None if it has numbers, which are taken as they are.
+        The names of the classes in ``y``; None if it holds numbers, which do not change.
     names : list of str or None
         The class names of the training data.
 
     Raises
     ------
     ValueError
-        A class that occurs in ``y`` is not among ``names``, or other names belong to columns.
+        A class that occurs in ``y`` is not among ``names``, or ``y`` has a column for each class
+        and the names differ.
     """
     if own is None or names is None or own == names:
         return None

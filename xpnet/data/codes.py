@@ -1,4 +1,4 @@
-"""Columns that hold codes of categories, the whole numbers from 0 to n - 1, and their checks."""
+"""Checks of columns that hold codes of categories, the integers from 0 to n - 1."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,18 +12,18 @@ from .features import DenseRows, Rows, SparseRows
 
 
 class Codes(NamedTuple):
-    """What a layer takes in a column of codes.
+    """The codes that a layer accepts in a column.
 
     Attributes
     ----------
     layer : str
         The name of the layer, for messages.
     n : int
-        The number of categories: the codes are below it.
+        The number of categories; codes go up to n - 1.
     names : list of str or None, optional
         The names of the codes.
     takes_unknown : bool, default False
-        Whether the layer has a vector for all numbers that are not codes.
+        Whether the layer has a vector for numbers that are not codes.
     """
 
     layer: str
@@ -54,12 +54,12 @@ def check_codes(columns: Columns, dataset: Dataset) -> None:
 
 
 def check_read(columns: Columns, rows: np.ndarray, first: int, features: Rows) -> None:
-    """Refuse rows that were read from ``features``, where ``first`` is the position of the first.
+    """Refuse numbers that are not codes in rows read from ``features``, from position ``first``.
 
     Raises
     ------
     ValueError
-        As from :func:`check_codes`.
+        As for :func:`check_codes`.
     """
     _check_rows(columns, rows, first, features)
 
@@ -83,7 +83,7 @@ def _check_rows(
 def _check_sparse(
     columns: Columns, features: SparseRows, feature_names: Sequence[str] | None
 ) -> None:
-    """Refuse stored numbers of a sparse matrix that are not codes; the others are the code 0."""
+    """Refuse numbers in a sparse matrix that are not codes; entries that are not stored are 0."""
     data, indices, indptr = map(to_host, features.parts)
     n_codes = np.zeros(features.n_features, np.int64)
     for column, codes in columns.items():
@@ -116,12 +116,12 @@ def _not_a_code(
 
 
 def check_names(codes: Codes, feature: str, found: Sequence[str | None]) -> None:
-    """Refuse a feature whose categories are not those that a layer has vectors for.
+    """Refuse a feature whose categories differ from those that a layer has vectors for.
 
     Raises
     ------
     ValueError
-        The names or their number differ.
+        The names differ, or there are more than the layer has vectors.
     """
     if codes.names is None and len(found) > codes.n:
         raise ValueError(

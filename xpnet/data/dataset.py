@@ -1,4 +1,4 @@
-"""Data sets: samples and labels with their names, in any library, checked when they are made."""
+"""Data sets: samples, labels and their names, in any array library, checked on construction."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,49 +33,50 @@ __all__ = ["Dataset", "as_dataset", "take_rows"]
 class Dataset(FromTables, WithMissing):
     """Samples in rows, with their labels, weights and names.
 
-    Arrays are not copied, and keep their library, device and type. ``dataset[:100]`` and other
-    slices, index arrays and masks select samples. A single index, and iteration, give samples as
-    PyTorch's data sets do: tuples ``(x, y)``, see :meth:`__getitem__`.
+    Arrays are not copied, and keep their library, device and dtype. Slices such as
+    ``dataset[:100]``, index arrays and masks return data sets. A single index, and iteration,
+    return tuples ``(x, y)``, as PyTorch's data sets do; see :meth:`__getitem__`.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
         An array of any library that follows the array API, a SciPy sparse matrix (kept sparse,
         as CSR; duplicate entries are summed), or nested lists, of booleans, integers or floats. Or
-        a data frame, whose texts become categories; see `from_frame`. Samples of more dimensions,
-        such as images, become rows in C order.
-        A ``numpy.memmap``, an HDF5 or Zarr data set, a Dask array, or another object with a shape,
-        a type and slices of rows stays where it is stored, in any byte order. Training reads it
-        into memory once if it fits and the network has no ``memory_limit``. Otherwise it reads
-        chunks, each made of blocks of rows from all over the data. Prediction always reads chunks.
+        a data frame, whose strings become categories; see `from_frame`. Samples with more than one
+        dimension, such as images, are flattened to rows in C order.
+        A ``numpy.memmap``, an HDF5 or Zarr data set, a Dask array, or another object with a
+        ``shape``, a ``dtype`` and row slices stays where it is stored, in any byte order. Training
+        reads it into memory once if it fits and the network has no ``memory_limit``. Otherwise it
+        reads chunks, each made of blocks of rows from all over the data. Prediction always reads
+        chunks.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), or dict, optional
-        Labels. Texts, one for each sample, become the classes 0, 1, ... (``int64``) of the sorted
-        names, or of ``class_names``; a categorical type, also one of numbers, keeps the order of
-        its categories. Names are kept as they are; two that differ only in spaces around them are
-        refused. Texts most of which are numbers or times are refused, unless all are whole numbers
-        or ``class_names`` is given. Several targets, e.g. for the heads of a network, are a data
-        frame, or a dict with an array of shape (n_samples,) for each. A dict, or a data frame with
-        texts or missing values, becomes columns of ``float64``, with NaN for missing values, which
-        ``Heads(ignore_missing=True)`` leaves out. Labels are moved to the device of ``X``, or to
+        Labels. Strings, one per sample, become the classes 0, 1, ... (``int64``), numbered in
+        sorted order or in that of ``class_names``. A categorical dtype, even one of numbers, keeps
+        the order of its categories. Class names are not changed; two that differ only in spaces
+        around them are refused. Strings that are mostly numbers or times are refused, unless all
+        are integers or ``class_names`` is given. Several targets, e.g. for the heads of a network,
+        are given as a data frame or a dict of arrays of shape (n_samples,). A dict, or a data frame
+        with strings or missing values, becomes columns of ``float64``, with NaN for missing values,
+        which ``Heads(ignore_missing=True)`` ignores. Labels are moved to the device of ``X``, or to
         the host if ``X`` is sparse. On a device without float64 they become float32, with a warning
         if float32 cannot tell them apart.
     feature_names : sequence of str, optional
-        A name for each column; by default the column names of a DataFrame.
+        A name for each column; by default the column names of a data frame.
     label_name : str or sequence of str, optional
         The name of the labels, or a name for each column of ``y``; by default the name of a Series,
-        or those of the columns of a data frame.
+        or the column names of a data frame.
     sample_weight : array-like of shape (n_samples,), optional
         The weight of each sample: finite, 0 or more, not all 0. Moved like ``y``.
     class_names : sequence of str, optional
-        The names of the classes 0, 1, ... in ``y``; by default those in ``y``, if it has texts.
-        Only for one target.
+        The names of the classes 0, 1, ... in ``y``; by default those in ``y``, if it holds strings.
+        Only for a single target.
     categories : dict of str to list of str, optional
         For each feature that holds codes of categories, the names of the codes 0, 1, ... If the
         last one is None, it stands for missing cells. Networks refuse such features, unless they
         begin with a layer for them: see :class:`~xpnet.CategoricalEmbeddings` and :meth:`one_hot`.
     ids : array-like of shape (n_samples,), optional
-        What identifies each sample: texts or integers. They stay with their samples, and have no
-        other use.
+        An identifier for each sample, a string or an integer. Ids are selected and split together
+        with the samples, and have no other use.
     missing : {"error", "keep"}, default "error"
         Whether missing cells of a data frame with features are refused or kept, as by `from_frame`.
 
@@ -85,24 +86,24 @@ class Dataset(FromTables, WithMissing):
         As above; None if not given, or {} for ``categories``. ``ids`` is a NumPy array. With
         several targets, ``label_name`` is a list, and ``class_names`` a dict by target.
     has_text_labels : bool
-        Whether ``y`` was text and ``class_names`` was not given, so that the classes were numbered
-        here, in sorted order. False for booleans, also as text: their order is known.
+        Whether ``y`` held strings and ``class_names`` was not given, so that the classes were
+        numbered in sorted order. False for booleans, even written as strings: their order is known.
     encoded : dict of str to list of str
-        The categories that :meth:`one_hot` has turned into columns, by the name of the feature
-        that the columns replace; {} if there are none.
+        The categories that :meth:`one_hot` has turned into columns, by the name of the original
+        feature; {} if there are none.
     fill_values : dict of str to float or str
-        What :meth:`fill_missing` has put, or would put, in place of missing cells, by feature; by
-        position, without ``feature_names``. {} if it was not called.
+        The values that :meth:`fill_missing` puts into missing cells, by the name of the feature, or
+        by its position without ``feature_names``; {} if it was not called.
     drops_missing : bool
         Whether :meth:`drop_missing` made this data set.
     features : DenseRows, SparseRows or StoredRows
-        ``X`` as rows of its kind.
+        The rows of ``X``, in memory, sparse or stored.
 
     Raises
     ------
     TypeError
-        The features are not real numbers, but e.g. text, dates, objects or complex numbers; or the
-        labels are neither numbers nor text.
+        The features are not real numbers, but e.g. strings, dates, objects or complex numbers; or
+        the labels are neither numbers nor strings.
     ValueError
         Shapes do not fit each other, a frame or the only label has missing values, names or weights
         are invalid, a label is not among ``class_names``, or a feature with categories has a number
@@ -146,7 +147,7 @@ class Dataset(FromTables, WithMissing):
         names: Any = check_class_names(class_names)
         if y is not None:
             y, label, names = read_y(y, class_names)
-            self.has_text_labels = class_names is None and _are_texts(names)
+            self.has_text_labels = class_names is None and _are_from_strings(names)
             self.y = reading.move_beside("y", y, self._features, (1, 2))
         self.sample_weight = None
         if sample_weight is not None:
@@ -170,15 +171,15 @@ class Dataset(FromTables, WithMissing):
     def _from_table(cls, table: Table) -> "Dataset":
         """Return a data set with the content of a table."""
         dataset = cls(**vars(table))
-        dataset.has_text_labels = _are_texts(dataset.class_names)
+        dataset.has_text_labels = _are_from_strings(dataset.class_names)
         return dataset
 
     @property
     def X(self) -> Any:
         """The features as an array, a CSR matrix or stored data.
 
-        They can be set to others. A feature with categories must then hold codes of the same ones.
-        The columns of a data frame must be in the order of ``feature_names``.
+        They can be replaced by assignment. A feature with categories must then hold codes of the
+        same categories, and a data frame must have its columns in the order of ``feature_names``.
         """
         return self._features.X
 
@@ -192,14 +193,14 @@ class Dataset(FromTables, WithMissing):
 
     @property
     def features(self) -> Features:
-        """The features as rows of their kind."""
+        """The rows of ``X``, in memory, sparse or stored."""
         return self._features
 
     def __len__(self) -> int:
         return len(self._features)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """Refuse to be features of NumPy or scikit-learn, which would lose names and labels."""
+        """Refuse conversion to an array, which would lose the names and the labels."""
         features = "dataset.one_hot().X" if self.categories else "dataset.X"
         raise TypeError(
             f"a Dataset is not an array: give its features as {features}, its labels as dataset.y"
@@ -234,28 +235,28 @@ class Dataset(FromTables, WithMissing):
         return self._features.n_features
 
     def check_finite(self) -> None:
-        """Refuse NaN and infinity in ``X`` and ``y``; this waits for the device.
+        """Raise an error for NaN or infinity in ``X`` or ``y``; this waits for the device.
 
-        Stored features are not checked here, but when they are read.
+        Stored features are checked only when they are read.
 
         Raises
         ------
         ValueError
-            The message has the number of such values, and the row and column of the first.
+            The message states how many values are not finite, and the place of the first.
         """
         self._features.check_finite(self.feature_names)
         if self.y is not None:
             check_finite("y", self.y)
 
 
-def _are_texts(names: Any) -> bool:
-    """Whether class names that were read from labels are texts, other than those of booleans."""
+def _are_from_strings(names: Any) -> bool:
+    """Whether class names were read from strings that are not booleans."""
     are_flags = isinstance(names, list) and [each.lower() for each in names] == ["false", "true"]
     return names is not None and not are_flags
 
 
 def as_dataset(data: Any, missing: str = "error") -> Dataset:
-    """Return a data set from one, or from a tuple ``(X, y)`` or ``(X, y, sample_weight)``.
+    """Return ``data`` as a data set; it may be a tuple ``(X, y)`` or ``(X, y, sample_weight)``.
 
     ``missing`` is that of the data set which is made from a tuple.
 
@@ -280,9 +281,9 @@ def as_dataset(data: Any, missing: str = "error") -> Dataset:
     elif column_names(data) is not None:
         advice = "give features and targets as (X, y), or Dataset.from_frame(frame, label=...)"
     elif _are_batches(data):
-        advice = "to train on batches that are made as training goes on, give fit(batches=...)"
+        advice = "to train on batches that are made during training, give fit(batches=...)"
     elif isinstance(data, list) and not data:
-        advice = "it has no rows: give features and targets of one sample or more"
+        advice = "it has no rows: give features and targets of at least one sample"
     elif isinstance(data, list) and len(data) in (2, 3) and _is_table(data[0]):
         advice = "write the list as a tuple, (X, y)"
     elif any(each.__module__.startswith("torch.utils.data") for each in type(data).__mro__):

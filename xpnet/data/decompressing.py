@@ -1,6 +1,6 @@
-"""Reading decompressed content with a limit on its size, and opening files by gzip or plain ones.
+"""Reading compressed files with a limit on the decompressed size.
 
-The limit is needed since a file of 2 MB may decompress to 2 GB.
+The limit is needed because a file of 2 MB may decompress to 2 GB.
 """
 
 import gzip
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO, cast
 
 MAX_BYTES = 1 << 30
-"""The most bytes that a compressed file may have when decompressed, unless more are asked for."""
+"""The default limit on the decompressed size of a file."""
 
 DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
-"""What Python's modules raise for damaged files, besides an OSError without a number."""
+"""What Python's modules raise for damaged files, apart from an OSError without an errno."""
 
 _CHUNK = 1 << 20
 
@@ -28,16 +28,16 @@ class DamagedFileError(ValueError):
 
 
 class Decompressed(io.BufferedIOBase):
-    """The decompressed content of a file, as a binary file object that is read once from its start.
+    """The decompressed content of a file, as a binary file object without seeking.
 
     Parameters
     ----------
     path : Path
         The file's path, for messages.
     stream : binary file
-        It stays open when this one is closed.
+        It stays open when this object is closed.
     max_bytes : int, optional
-        The most bytes that the content may have. By default there is no limit.
+        The maximum size of the content. By default there is no limit.
     """
 
     def __init__(self, path: Path, stream: IO[bytes], max_bytes: int | None = None) -> None:
@@ -61,7 +61,7 @@ class Decompressed(io.BufferedIOBase):
         return bytes(self.read_all(size))
 
     def read1(self, size: int = -1) -> bytes:
-        """Return some bytes, ``size`` at most; none at the end of the content only."""
+        """Return at most ``size`` bytes; b"" only at the end of the content."""
         return self._read_piece(min(size, _CHUNK) if size >= 0 else io.DEFAULT_BUFFER_SIZE)
 
     def read_all(self, size: int | None = None) -> bytearray:
@@ -76,7 +76,7 @@ class Decompressed(io.BufferedIOBase):
         try:
             content = self._stream.read(size)
         except (*DAMAGED, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:  # the disk's
+            if isinstance(error, OSError) and error.errno is not None:  # from the disk
                 raise
             raise DamagedFileError(f"{self._path} is damaged ({error}): get it again") from error
         self._total += len(content)
@@ -90,14 +90,14 @@ class Decompressed(io.BufferedIOBase):
 
 @contextmanager
 def decompressed(path: Path, max_bytes: int | None = MAX_BYTES) -> Iterator[Decompressed]:
-    """Open a file that may be compressed by gzip, whatever its name is.
+    """Open a file that may be compressed with gzip, regardless of its name.
 
     Parameters
     ----------
     path : Path
     max_bytes : int or None, default 1,073,741,824
-        The most bytes that a compressed file may have when decompressed; None for no limit. A file
-        that is not compressed has no limit.
+        The maximum decompressed size of a compressed file; None for no limit. An uncompressed file
+        has no limit.
     """
     with path.open("rb") as file:
         if file.peek(2)[:2] != b"\x1f\x8b":

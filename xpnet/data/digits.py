@@ -1,4 +1,4 @@
-"""How many digits a floating-point type has for numbers that are far from 0."""
+"""Whether a floating-point type has enough digits for numbers that are far from 0."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from ..backends import Array, to_host
 
 _NUMBERS_PER_DEVIATION = 100.0
-"""The least number of values that a type must have within one standard deviation of targets."""
+"""How many values of a type there must be within one standard deviation of the targets."""
 
 
 def lost_digits(y: Array, dtype: str) -> str | None:
@@ -22,7 +22,7 @@ def lost_digits(y: Array, dtype: str) -> str | None:
     Returns
     -------
     str or None
-        It describes the first column that loses digits. None means that the type has enough.
+        A description of the first column that loses digits; None if the type has enough.
     """
     host = to_host(y)
     if host.dtype.kind == "b" or not host.size:
@@ -35,10 +35,11 @@ def lost_digits(y: Array, dtype: str) -> str | None:
         suspect = low < high
         if host.dtype.kind == "f":
             suspect &= ~differ_by_rounding(low, high, host.dtype)
-        # The smallest possible deviation for this range; the exact one is computed only below it.
+        # The smallest standard deviation possible for this range; if it is large enough, the exact
+        # one is not computed.
         suspect &= (high - low) / math.sqrt(2 * len(host)) < _NUMBERS_PER_DEVIATION * spacing
     for k in np.flatnonzero(suspect):
-        # Relative to the largest number, so that squares neither overflow nor underflow.
+        # Scaled by the largest number, so that squares neither overflow nor underflow.
         deviation = float(np.std(columns[:, k] / largest[k]) * largest[k])
         if deviation < _NUMBERS_PER_DEVIATION * spacing[k]:
             return (

@@ -13,10 +13,10 @@ from ..backends._errors import shown
 from ..common.checks import but_for_spaces, check_distinct, room_for
 from .categories import Categories, check_categories, check_codes, check_lists, listed
 from .features import DenseRows, Features, SparseRows, StoredRows, kind_of
-from .tables.gathering import Gathered, limit_of
+from .tables.gathering import RowCollector, feature_memory_limit
 
 _NUMBERS = 1 << 20
-"""About how many numbers are made at a time: 8 MiB of float64."""
+"""About how many numbers are encoded at a time: 8 MiB of float64."""
 
 
 class WithCategories:
@@ -33,9 +33,9 @@ class WithCategories:
         Parameters
         ----------
         categories : dict of str to list of str, optional
-            The categories for which to make columns: those of the training data, so that test data
-            get the same columns (``test.one_hot(train.categories)``). They are matched by name. By
-            default, the data set's own.
+            The categories to make columns for, matched by name; by default the data set's own. Give
+            those of the training data so that test data get the same columns:
+            ``test.one_hot(train.categories)``.
 
         Returns
         -------
@@ -48,7 +48,7 @@ class WithCategories:
         Raises
         ------
         TypeError
-            ``categories`` is not a dict of lists of text.
+            ``categories`` is not a dict of lists of strings.
         ValueError
             A sample's category is not among ``categories``; the message has its row, column and
             name. Or ``categories`` has other features, or two columns would have the same name.
@@ -76,10 +76,10 @@ class WithCategories:
         return encoded
 
     def with_codes_of(self, categories: Mapping[str, Sequence[str | None]]) -> Self:
-        """Return the data set with the codes that its categories have in other data.
+        """Return the data set with its categories recoded as in other data.
 
-        A network with embeddings knows the codes of its training data. In data that were read
-        separately, the same names may have other codes.
+        A network with embeddings knows the codes of its training data. In data read separately, the
+        same names may have other codes.
 
         Parameters
         ----------
@@ -96,10 +96,10 @@ class WithCategories:
         Raises
         ------
         TypeError
-            ``categories`` is not a dict of lists of text.
+            ``categories`` is not a dict of lists of strings.
         ValueError
             A sample's category is not among ``categories``; the message has its row, column and
-            name. Or ``categories`` has other features, or more categories than the features' type
+            name. Or ``categories`` has other features, or more categories than the features' dtype
             can hold.
 
         Examples
@@ -135,17 +135,17 @@ _T = TypeVar("_T", bound=WithCategories)
 
 
 def with_lost_columns(dataset: _T, categories: Mapping[str, Any]) -> _T:
-    """Return a data set in which columns without any value have categories.
+    """Return a data set whose columns without any value are categorical if ``categories`` has them.
 
-    A table cannot show that a column without values, or without rows, is one of text. Such a column
-    is read as numbers that are all NaN.
+    A table does not show whether a column without any value is one of text. Such a column is read
+    as numbers that are all NaN.
 
     Parameters
     ----------
     dataset : Dataset
     categories : dict of str to list
-        The categories of other data. A column of numbers changes only if its name is among these
-        and it has no value: all its cells become the category None, its only one.
+        The categories of other data. A column of numbers changes only if its name is a key and it
+        has no value: then all its cells get its only category, None.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def with_lost_columns(dataset: _T, categories: Mapping[str, Any]) -> _T:
     ([[0.0, 3.0]], {'hue': [None]})
     """
     features = dataset._features
-    if isinstance(features, SparseRows):  # which have no categories
+    if isinstance(features, SparseRows):  # they have no categories
         return dataset
     lost = {
         name: k
@@ -201,7 +201,7 @@ def _encode(
     categories: Categories,
     wanted: Mapping[str, Any] | None,
 ) -> tuple[Features, list[str] | None]:
-    """Return features with 0 and 1 in place of codes, and their names.
+    """Return features with columns of 0 and 1 in place of codes, and the column names.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def _encode(
     categories : dict
         The names of the codes of some features.
     wanted : dict or None
-        The names of the categories for which columns are made; by default ``categories``.
+        The categories to make columns for; by default ``categories``.
     """
     check_categories(categories, feature_names, features)  # attributes may have been changed
     known = feature_names or []
@@ -243,7 +243,7 @@ def _encode(
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of codes or of numbers, and the columns that it becomes.
+    """A column of codes or of numbers, and the columns that replace it.
 
     Attributes
     ----------
@@ -251,7 +251,7 @@ class _Column:
     names : list of str or None, or None
         The names of its codes; None for a column of numbers.
     wanted : list of str or None, or None
-        The names for which columns are made.
+        The categories to make columns for.
     """
 
     name: str
@@ -266,7 +266,7 @@ class _Column:
         return [f"{self.name}={name}" for name in self.wanted]
 
     def places(self, values: Array, first_row: int) -> np.ndarray:
-        """Return, for each row, which of the new columns is 1."""
+        """Return for each row the index of the new column that is 1."""
         assert self.names is not None
         assert self.wanted is not None
         codes = check_codes(values, self.name, self.names, first_row)
@@ -291,13 +291,13 @@ def _columns(names: Sequence[str], own: Categories, wanted: Categories) -> list[
 
 
 def _check_wanted(given: Any, own: Categories, feature_names: Sequence[str]) -> Categories:
-    """Return the categories for which columns are made, which are those of the same features."""
+    """Return the categories to make columns for, after checking that the features match."""
     if given is None:
         return own
     wanted = check_lists(given)
     if lacking := [name for name in own if name not in wanted]:
         raise ValueError(
-            f"the given categories have none for {listed(lacking)}, unlike this data set: give the "
+            f"the given categories lack {listed(lacking)}, which this data set has: give the "
             "attribute categories of the training data, read in the same way"
         )
     if others := [name for name in wanted if name not in own]:
@@ -311,7 +311,7 @@ def _check_wanted(given: Any, own: Categories, feature_names: Sequence[str]) -> 
 
 
 def _encode_rows(rows: Array, columns: list[_Column], first_row: int) -> Array:
-    """Return some rows with the new columns, in their type and on their device."""
+    """Return rows with the new columns, in the same dtype and on the same device."""
     xp, backend = array_namespace(rows), backend_of(rows)
     parts: list[Array] = []
     for first, last in _runs(columns):
@@ -326,7 +326,7 @@ def _encode_rows(rows: Array, columns: list[_Column], first_row: int) -> Array:
 
 
 def _runs(columns: list[_Column]) -> Iterator[tuple[int, int]]:
-    """Yield where each column of codes, and each run of columns of numbers, begins and ends."""
+    """Yield the start and stop of each column of codes and of each run of columns of numbers."""
     first = 0
     for k, column in enumerate(columns):
         if column.wanted is not None:
@@ -341,9 +341,10 @@ def _runs(columns: list[_Column]) -> Iterator[tuple[int, int]]:
 def _encode_stored(
     features: StoredRows, columns: list[_Column], shape: tuple[int, int], step: int
 ) -> Features:
-    """Read stored features in pieces, into memory or, if that is too small, a temporary file."""
+    """Encode stored features in pieces, in memory or, if that is too small, a temporary file."""
     n, buffer = shape[0], np.empty((min(step, shape[0]), features.n_features), features.dtype)
-    with Gathered(shape[1], features.dtype, limit_of()) as gathered, features.reader() as read:
+    limit = feature_memory_limit()
+    with RowCollector(shape[1], features.dtype, limit) as gathered, features.reader() as read:
         for start in range(0, n, step):
             rows = buffer[: min(step, n - start)]
             read(start, start + len(rows), rows)
@@ -353,14 +354,14 @@ def _encode_stored(
 
 
 def raw_names(feature_names: Sequence[str] | None, encoded: Categories) -> list[str] | None:
-    """Return the names that features had before their categories became columns.
+    """Return the names that features had before :meth:`WithCategories.one_hot`.
 
     Parameters
     ----------
     feature_names : list of str or None
         With names such as ``colour=red``.
     encoded : dict
-        The categories that have become columns, by the name of the feature that had them.
+        The categories that have become columns, by the name of the original feature.
 
     Examples
     --------

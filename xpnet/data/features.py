@@ -1,6 +1,6 @@
 """The kinds of features: rows of an array, of a sparse matrix, or of data stored in a file.
 
-What kind they are is decided once, when a data set is made. Everything else asks their methods.
+The kind is chosen once, when a data set is made. All other code calls the methods of the kind.
 """
 
 import math
@@ -29,7 +29,7 @@ from .mapped import Read
 from .selected import Selected, fits_in_memory
 
 _HOST_NUMBERS, _DEVICE_NUMBERS = 1 << 15, 1 << 22
-"""Numbers per piece: 256 KiB on the host, to fit in its cache; enough to keep a device busy."""
+"""Numbers per piece: on the host 256 KiB, which fit in its cache; enough to keep a device busy."""
 
 
 class Rows(ABC):
@@ -44,9 +44,9 @@ class Rows(ABC):
     X
         As above.
     decoded_rows : int
-        The fewest rows that are decoded together, even if only one is read.
+        How many rows are decoded at once, even if only one is read.
     numbers : int array of shape (n,) or None
-        The numbers of the rows in messages, if these are not their positions.
+        The row numbers for messages, if they differ from the positions.
     """
 
     decoded_rows: int = 1
@@ -59,7 +59,7 @@ class Rows(ABC):
         return int(self.X.shape[0])
 
     def number(self, row: int) -> int:
-        """Return the number, in messages, of the row at a position."""
+        """Return the number that messages give to the row at a position."""
         return row if self.numbers is None else int(self.numbers[row])
 
     @property
@@ -74,17 +74,17 @@ class Rows(ABC):
 
     @property
     def dtype(self) -> np.dtype:
-        """The NumPy type of the numbers, in native byte order."""
+        """The NumPy dtype of the rows, in native byte order."""
         return stored.numpy_type(self.X)
 
     @property
     @abstractmethod
     def where(self) -> str:
-        """Where or how the rows are kept, in words for a data set's ``repr``."""
+        """Where or how the rows are kept, for a data set's ``repr``."""
 
     @property
     def home(self) -> Backend | None:
-        """The backend whose device holds the rows; None if no array library does."""
+        """The backend whose device holds the rows; None for sparse or stored rows."""
         return None
 
     @abstractmethod
@@ -93,11 +93,11 @@ class Rows(ABC):
 
     @abstractmethod
     def check_finite(self, columns: Sequence[str] | None = None) -> None:
-        """Refuse NaN and infinity with a ValueError; ``columns`` are names for the message."""
+        """Raise a ValueError for NaN or infinity; ``columns`` are names for the message."""
 
     @abstractmethod
     def limits(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the smallest and the largest number of each column; n is above 0.
+        """Return the smallest and the largest number of each column; there must be rows.
 
         Returns
         -------
@@ -110,7 +110,7 @@ class Rows(ABC):
         """
 
     def some(self) -> "Rows":
-        """Return rows that stand for all of them and are quickly read; here, all."""
+        """Return a sample of the rows that is fast to read; here, all of them."""
         return self
 
     @abstractmethod
@@ -120,19 +120,19 @@ class Rows(ABC):
         Parameters
         ----------
         item : int
-            Bytes per number of the type that floating-point numbers take there.
+            Bytes per floating-point number on the device.
         wide : bool, default False
-            Whether floating-point numbers are kept in 8 bytes.
+            Whether floating-point numbers take 8 bytes instead.
         """
 
     @property
     @abstractmethod
     def streamed_row_bytes(self) -> int:
-        """Bytes of a row in its own type, in which rows are streamed; 0 if they cannot be."""
+        """Bytes of a row in its own dtype, in which rows are streamed; 0 if they cannot be."""
 
 
 class SlicedRows(Rows):
-    """Dense rows, in memory or not, of which slices are taken."""
+    """Dense rows, in memory or stored, which are read by slices."""
 
     @abstractmethod
     def pieces(self) -> Generator[Array, None, None]:
@@ -150,7 +150,7 @@ class SlicedRows(Rows):
         return moments.mean_and_scale(self.pieces, self.shape, self.dtype, per_feature)
 
     def reader(self) -> AbstractContextManager[Read]:
-        """Return a context whose function ``read(start, stop, out)`` reads rows into ``out``."""
+        """Return a context manager that yields a function ``read(start, stop, out)``."""
         return stored.stored_rows(self.X)
 
     def row_bytes(self, item: int, wide: bool = False) -> int:
@@ -159,7 +159,7 @@ class SlicedRows(Rows):
 
     @property
     def streamed_row_bytes(self) -> int:
-        """Bytes of a row in its own type."""
+        """Bytes of a row in its own dtype."""
         return self.n_features * self.dtype.itemsize
 
 
@@ -198,28 +198,28 @@ class DenseRows(SlicedRows):
 
 
 class StoredRows(SlicedRows):
-    """Rows outside memory that are read by slices: of a memory map, of an HDF5 or Zarr file."""
+    """Rows outside memory that are read by slices, e.g. of a memory map, an HDF5 or a Zarr file."""
 
     where: ClassVar[str] = "stored"
 
     @property
     def decoded_rows(self) -> int:  # type: ignore[override]
-        """The rows of a chunk of the file, or 1."""
+        """How many rows a chunk of the file has; 1 without chunks."""
         return stored.rows_decoded_together(self.X)
 
     @property
     def nbytes(self) -> int:
-        """Bytes that all rows take in memory, in their own type."""
+        """Bytes that all rows take in memory, in their own dtype."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def rows(self, index: np.ndarray) -> "DenseRows | StoredRows":
-        """Read some of the rows, or leave them stored if they take much of the memory."""
+        """Read some of the rows, or leave them stored if they would take much of the memory."""
         if fits_in_memory(len(index) * self.streamed_row_bytes):
             return DenseRows(stored.read_rows(self.X, index))
         return self.selected(index)
 
     def selected(self, index: np.ndarray) -> "StoredRows":
-        """Return some of the rows, which stay stored."""
+        """Return some of the rows without reading them."""
         return StoredRows(Selected(self.X, index))
 
     def read(self) -> DenseRows:
@@ -236,10 +236,10 @@ class StoredRows(SlicedRows):
         return DenseRows(stored.read_rows(self.X, index[index < len(self)]))
 
     def pieces(self) -> Generator[Array, None, None]:
-        """Yield the rows in pieces of float64, of whole chunks of the file."""
+        """Yield the rows as float64, in pieces that hold whole chunks of the file."""
         n, n_features = self.shape
         step = max(_HOST_NUMBERS // n_features, 1)
-        step = -(-step // self.decoded_rows) * self.decoded_rows  # so that each is decoded once
+        step = -(-step // self.decoded_rows) * self.decoded_rows  # decodes each chunk once
         buffer = np.empty((min(step, n), n_features), self.X.dtype)
         with self.reader() as read:
             for start in range(0, n, step):
@@ -249,7 +249,7 @@ class StoredRows(SlicedRows):
 
 
 _BLOCKS, _BLOCK = 16, 64
-"""How many blocks of a file are read to judge its columns, and how many rows each has."""
+"""How many blocks :meth:`StoredRows.some` reads, and how many rows each has."""
 
 
 class SparseRows(Rows):
@@ -265,7 +265,7 @@ class SparseRows(Rows):
 
     @property
     def filled(self) -> float:
-        """The share of the numbers that are stored."""
+        """The fraction of the numbers that are stored."""
         return float(self.X.nnz / max(math.prod(self.shape), 1))
 
     def rows(self, index: np.ndarray) -> "SparseRows":
@@ -274,7 +274,7 @@ class SparseRows(Rows):
         return SparseRows(self.X[index])
 
     def check_finite(self, columns: Sequence[str] | None = None) -> None:
-        """Refuse NaN and infinity, and a structure damaged since the matrix was read."""
+        """Refuse NaN and infinity, and a structure damaged after the data set was made."""
         check_structure(self.X)
         finite = np.isfinite(self.X.data)
         if finite.all():
@@ -285,7 +285,7 @@ class SparseRows(Rows):
         raise not_finite("X", int(np.sum(~finite)), self.X.data[place], where)
 
     def limits(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the limits of each column, which include the zeros that are not stored."""
+        """Return the smallest and the largest number of each column, with zeros not stored."""
         both = (to_host(each(axis=0).toarray()).ravel() for each in (self.X.min, self.X.max))
         low, high = (each.astype(np.float64) for each in both)
         return low, high
@@ -300,9 +300,9 @@ Features = DenseRows | SparseRows | StoredRows
 
 
 def kind_of(X: Any) -> type[Features]:
-    """Return the kind of features that X is; lists and tables become dense rows.
+    """Return the class of rows for X; lists and tables become dense rows.
 
-    This is the only place that decides it.
+    No other code makes this choice.
     """
     if is_sparse(X):
         return SparseRows
@@ -320,14 +320,14 @@ def take_dense(values: Array, index: np.ndarray) -> Array:
 
 
 def itemsize_of(dtype: np.dtype, item: int) -> int:
-    """Return the bytes per number once data are in memory, where floats have the network's type.
+    """Return the bytes per number in memory, where floats are converted to the network's dtype.
 
     Parameters
     ----------
     dtype : numpy.dtype
-        The type of the data.
+        The dtype of the data.
     item : int
-        Bytes per number of the network's type.
+        Bytes per number of the network's dtype.
     """
     return item if dtype.kind == "f" else dtype.itemsize
 

@@ -1,4 +1,4 @@
-"""Refusing numbers that are NaN or infinite."""
+"""Checks for numbers that are NaN or infinite."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from ..backends import Array, array_namespace, backend_of, ops
 
 
 def check_finite(name: str, values: Array, columns: Sequence[str] | None = None) -> None:
-    """Refuse NaN and infinity in an array; this waits for its device.
+    """Raise an error for NaN or infinity in an array; this waits for its device.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def check_finite(name: str, values: Array, columns: Sequence[str] | None = None)
     Raises
     ------
     ValueError
-        The message has the number of such values, and the row and column of the first.
+        The message states how many values are not finite, and the place of the first.
     """
     xp, backend = array_namespace(values), backend_of(values)
     if not xp.isdtype(values.dtype, "real floating"):
@@ -30,7 +30,7 @@ def check_finite(name: str, values: Array, columns: Sequence[str] | None = None)
     if backend.scalar(ops.all_finite(values)):
         return
     finite = xp.isfinite(values)
-    # Copies from the device one flag for each row, then the first bad row.
+    # Copy from the device one flag per row, then the first bad row.
     table = xp.reshape(finite, (values.shape[0], -1))
     row = int(np.argmin(backend.to_numpy(xp.all(table, axis=1))))
     cells = np.atleast_1d(backend.to_numpy(values[row, ...]))

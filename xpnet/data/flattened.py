@@ -1,4 +1,4 @@
-"""Stored samples of several dimensions as rows."""
+"""Stored samples with more than one dimension, as rows."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from .stored import RowsOnDemand, numpy_type, read_rows, rows_decoded_together, 
 def flattened(X: Any) -> Any:
     """Return stored data of shape (n, ...) with each sample as a row in C order, without a copy.
 
-    A memory map stays one where its layout allows; everything else is `Flattened`.
+    The result is a memory map for a memory map whose layout allows it, otherwise a `Flattened`.
     """
     n_features = math.prod(X.shape[1:])
     if isinstance(X, np.memmap) and len(X) and X[0].flags.c_contiguous:
@@ -20,7 +20,7 @@ def flattened(X: Any) -> Any:
 
 
 class Flattened(RowsOnDemand):
-    """Stored samples of several dimensions, which are read as rows.
+    """Stored samples with more than one dimension, which are read as rows.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Flattened(RowsOnDemand):
         return (rows_decoded_together(self.stored),)
 
     def read_direct(self, out: np.ndarray, rows: slice) -> None:
-        """Read rows, a slice with a start and a stop, into an array, as h5py does."""
+        """Read a slice of rows into an array, as h5py does; it needs a start and a stop."""
         whole = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
         with stored_rows(self.stored) as read:
             read(rows.start, rows.stop, whole.reshape(len(out), *self.stored.shape[1:]))

@@ -13,12 +13,12 @@ from .tables.typed.streams import read_arrow, read_parquet
 
 
 class FromFrames:
-    """The constructors that read tables whose columns have types."""
+    """Constructors of :class:`xpnet.Dataset` that read tables whose columns have types."""
 
     @classmethod
     @abstractmethod
     def _from_table(cls, table: Table) -> Self:
-        """Return the data set of a table."""
+        """Return a data set with the content of a table."""
 
     @classmethod
     @with_hints(**FRAME)
@@ -34,54 +34,54 @@ class FromFrames:
     ) -> Self:
         """Make a data set from a data frame.
 
-        Features of text and of categorical types become categories: codes 0, 1, ... in ``X``, with
-        their names in ``categories``. Names are the texts as they are; two that differ only in
-        spaces around them are refused. Texts are sorted. Categorical types keep their order, unless
-        they have none (polars's Categorical, and Arrow dictionaries that change within a column):
-        then the names are sorted.
+        Features of strings and of categorical types become categories: codes 0, 1, ... in ``X``,
+        with their names in ``categories``. The names are the unchanged strings; two that differ
+        only in spaces around them are refused. Names of string features are sorted. Categorical
+        types keep their order, unless they have none (polars's Categorical, and Arrow dictionaries
+        that change within a column): then the names are sorted.
 
         Parameters
         ----------
         frame : data frame
-            A data frame of pandas or polars, a table or record batch of pyarrow, or another frame
-            in memory that Narwhals knows, with columns of numbers, booleans, texts or categories.
-            The index of pandas is not read.
+            A pandas or polars data frame, a pyarrow table or record batch, or another frame in
+            memory that Narwhals supports, with columns of numbers, booleans, strings or categories.
+            The index of a pandas frame is not read.
         label : str, optional
-            The column that becomes ``y``. Whole numbers become ``int64``, other numbers
-            ``float64``. Texts, categories and booleans become the classes 0, 1, ... (``int64``),
-            and their names are kept in ``class_names``.
+            The column that becomes ``y``. Integers become ``int64``, and so do floats if all are
+            whole; other numbers become ``float64``. Strings, categories and booleans become the
+            classes 0, 1, ... (``int64``), with their names in ``class_names``.
         columns : sequence of str, optional
             The features, in this order. By default all columns that are not named by ``label``,
             ``exclude`` or ``id``.
         exclude : sequence of str, default ()
             Columns to leave out.
         id : str, optional
-            The column, of texts or integers, that identifies each row. It is kept in ``ids``, and
+            The column of strings or integers that identifies each row. It is kept in ``ids``, and
             is not a feature.
         missing : {"error", "keep"}, default "error"
             Whether missing cells are refused or kept. With "keep", a missing number or label is
-            NaN, and a missing category has the last code, whose name is None. None, NaN, and texts
-            such as "" and "null" count as missing, also in categorical types. Texts such as "NA"
-            are names; in columns of text, there is a warning. See :meth:`fill_missing` and
+            NaN, and a missing category has the last code, whose name is None. None, NaN, and
+            strings such as "" and "null" count as missing, even in categorical types. Strings such
+            as "NA" are names; in string columns, they cause a warning. See :meth:`fill_missing` and
             :meth:`drop_missing`.
 
         Returns
         -------
         Dataset
-            The type of ``X`` holds all features: it is an integer type if all of them are integers
-            or categories. With ``missing="keep"`` it is ``float64`` if integers or booleans have
-            missing cells, or if any feature is text.
+            ``X`` has the common dtype of all features, which is an integer type if all of them are
+            integers or categories. With ``missing="keep"`` it is ``float64`` if integers or
+            booleans have missing cells, or if any feature is a string column.
 
         Raises
         ------
         UnknownNameError
-            The frame does not have a column.
+            The frame lacks a column that an argument names.
         TypeError
             ``frame`` is a lazy frame, or not a frame. Or a column has dates, durations, complex
-            numbers, lists or other objects, both numbers and texts, or numbers written as text.
+            numbers, lists or other objects, both numbers and strings, or numbers written as text.
         ValueError
-            A cell is missing, or an integer has more digits than the type of ``X`` can hold. Or the
-            frame has no rows, or two columns of one name.
+            A cell is missing, or an integer has more digits than the dtype of ``X`` can hold. Or
+            the frame has no rows, or two columns of the same name.
 
         Examples
         --------
@@ -114,15 +114,16 @@ class FromFrames:
         Parameters
         ----------
         data : object with the method ``__arrow_c_stream__``
-            E.g. a reader of record batches, a result of DuckDB or a data frame. A data set or a
-            scanner of pyarrow is taken, too. The data are read once.
+            E.g. a reader of record batches, a DuckDB result or a data frame. A pyarrow dataset or
+            scanner is accepted, too. The data are read once.
         label, columns, exclude, id, missing
-            See `from_frame`; but the names of all categories are sorted, without those that no row
-            has. With ``missing="keep"``, integers and booleans become ``float64`` unless the schema
-            says that none is missing, since a later batch may lack some.
+            See `from_frame`; but all category names are sorted, and names that occur in no row are
+            left out. With ``missing="keep"``, integers and booleans become ``float64`` unless the
+            schema says that none is missing, since a later batch may have missing values.
         memory_limit : int, optional
-            The most bytes that the features may take in memory; by default, half of the free
-            memory. Larger features are written to a temporary file, of which ``X`` is a memory map.
+            The maximum size of the features in memory, in bytes; by default, half of the free
+            memory. Larger features are written to a temporary file, and ``X`` is a memory map of
+            it.
 
         Returns
         -------
@@ -166,16 +167,16 @@ class FromFrames:
         Parameters
         ----------
         path : str, Path or list of them
-            A file; or a folder, whose files ``*.parquet`` are read in the order of their names. The
+            A file; or a folder, whose ``*.parquet`` files are read in the order of their names. The
             columns that are read must have the same types in all files.
         label, columns, exclude, id, missing
-            See `from_frame`; but the names of all categories are sorted, without those that no row
-            has. With ``missing="keep"``, integers and booleans become ``float64``, since later rows
-            may lack some. An index of pandas without a name is a feature only if ``columns`` has
-            it.
+            See `from_frame`; but all category names are sorted, and names that occur in no row are
+            left out. With ``missing="keep"``, integers and booleans become ``float64``, since later
+            rows may have missing values. A pandas index without a name is a feature only if
+            ``columns`` has it.
         engine : {"auto", "pyarrow", "polars"}, default "auto"
-            The library that decodes the files; by default, pyarrow if it is installed. Both give
-            the same result. Polars decodes more rows at a time, which takes more memory.
+            The library that decodes the files; by default, pyarrow if it is installed. The result
+            is the same. Polars decodes more rows at a time, which takes more memory.
         memory_limit : int, optional
             See `from_arrow`.
 
@@ -186,12 +187,12 @@ class FromFrames:
         Raises
         ------
         FileNotFoundError
-            There is no such file, or no file in the folder.
+            There is no such file, or the folder has no ``*.parquet`` file.
         UnknownNameError
             There is no such column or engine.
         TypeError, ValueError
-            As for `from_frame`; or a file is damaged, is not a Parquet file, or has other types
-            than the first.
+            As for `from_frame`; or a file is damaged, is not a Parquet file, or has columns of
+            other types than the first file.
         ImportError
             The engine is not installed.
 

@@ -1,4 +1,4 @@
-"""Data sets from tables: CSV files, and those of :mod:`xpnet.data.from_frames`."""
+"""Data sets from tables: CSV files, and the tables of :mod:`xpnet.data.from_frames`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from .tables.selection import Request, keeps_missing
 
 
 class FromTables(FromFrames):
-    """The constructors that read tables; a base of :class:`xpnet.Dataset`."""
+    """Constructors that read tables; a base of :class:`xpnet.Dataset`."""
 
     @classmethod
     @with_hints(**FRAME)
@@ -38,11 +38,11 @@ class FromTables(FromFrames):
         r"""Read a CSV file.
 
         A feature is numeric if all its cells are numbers, such as ``1``, ``-1.5``, ``1e-3`` or
-        ``inf``. ``true`` and ``false`` become 1 and 0. Other texts become categories: integer codes
-        in ``X``, with their names in ``categories``. Spaces around cells do not count. Columns that
-        mix numbers and texts, and those of dates, times, or numbers with thousands separators,
-        currencies, units, words or signs such as ``<`` are refused. There is a warning if all texts
-        are numbers with one suffix, such as ``3.5k``.
+        ``inf``. ``true`` and ``false`` become 1 and 0. Other text becomes categories: integer codes
+        in ``X``, with their names in ``categories``. Spaces around cells are ignored. Columns that
+        mix numbers and other text are refused, and so are columns of dates, times, or numbers with
+        thousands separators, currencies, units, words or signs such as ``<``. A column in which
+        every cell is a number with the same suffix, such as ``3.5k``, causes a warning.
 
         Parameters
         ----------
@@ -50,55 +50,56 @@ class FromTables(FromFrames):
             A text file. Blank lines are skipped.
         label : str, optional
             The column that becomes ``y``. Numbers become ``int64`` if all are whole, otherwise
-            ``float64``. Texts, also ``true`` and ``false``, become the classes 0, 1, ...
-            (``int64``) in alphabetical order, with their names in ``class_names``. In a column that
-            is mostly numbers, other texts are refused.
+            ``float64``. Other text, including ``true`` and ``false``, becomes the classes 0, 1, ...
+            (``int64``) in sorted order, with their names in ``class_names``. In a column that
+            is mostly numbers, other text is refused.
         columns : sequence of str, optional
             The features, in this order. By default all columns that are not named by ``label``,
             ``exclude`` or ``id``.
         exclude : sequence of str, default ()
-            Columns to leave out. Cells of columns that are not used are not checked.
+            Columns to leave out. Cells of unused columns are not checked.
         id : str, optional
-            The column that identifies each row. It is kept as text in ``ids``, and is not a
+            The column that identifies each row. It is kept in ``ids`` as strings, and is not a
             feature.
         header : bool, optional
             Whether the first line has the names of the columns. With False, the names are ``"0"``,
-            ``"1"`` and so on. By default it has names, but a line that may be the first row is
+            ``"1"`` and so on. By default it has names, but a line that looks like a row of data is
             refused: one of numbers only (other than 0, 1, 2, ...), or with a number above a column
             of numbers, unless ``label``, ``columns``, ``exclude`` or ``id`` names that column.
         delimiter : str, optional
-            One character. By default, a tab if the file's name ends in ``.tsv``; otherwise the one
-            among ``, ; | tab`` that splits the first lines into equally many cells.
+            One character. By default, a tab if the file's name ends in ``.tsv``; otherwise the
+            character among ``, ; | tab`` that splits each of the first lines into the same number
+            of cells.
         decimal : {".", ",", "infer"}, default "."
-            The decimal sign. With "infer", it is the one in the first rows of the columns that are
-            used: a comma if there are numbers such as ``1,5``, none such as ``1.5``, and the
-            delimiter is not a comma. Where it is not clear, the file is refused: if there are both,
-            or if all commas may separate thousands, as in ``1,234``.
+            The decimal sign. With "infer", it is a comma if the delimiter is not a comma and the
+            first rows of the columns in use have numbers such as ``1,5`` and none such as ``1.5``.
+            Where this is not clear, the file is refused: if there are both, or if all commas may
+            separate thousands, as in ``1,234``.
         missing : {"error", "keep"}, default "error"
             Whether missing cells are refused or kept. With "keep", a missing number or label is
             NaN, and a missing category has the last code, whose name is None. In a column of
-            numbers, empty cells and the texts ``NA``, ``N/A``, ``NaN``, ``null``, ``None``, ``?``,
-            ``-`` and ``.`` count as missing, in upper or lower case. In a column of text, only
-            empty cells, ``NaN``, ``null``, ``<NA>`` and ``#N/A`` do, since ``NA`` may be a name;
-            there is a warning that the others have become categories.
+            numbers, empty cells and ``NA``, ``N/A``, ``NaN``, ``null``, ``None``, ``?``, ``-`` and
+            ``.`` count as missing, in upper or lower case. In a column of text, only empty cells,
+            ``NaN``, ``null``, ``<NA>`` and ``#N/A`` do, since ``NA`` may be a name; the others
+            become categories, with a warning.
             Networks refuse NaN: see :meth:`fill_missing` and :meth:`drop_missing`.
         encoding : str, default "utf-8"
             The file's encoding. A byte order mark of UTF-16 or UTF-32 overrides "utf-8".
         compression : {"infer", "gzip", "bz2", "xz", "zip", "zstd"} or None, default "infer"
-            How the file is compressed; by default, its first bytes tell.
+            How the file is compressed; by default, this is detected from its first bytes.
         engine : {"auto", "pyarrow", "polars", "pandas", "csv"}, default "auto"
-            The library that reads the file; by default, the first of these that is installed. All
-            give the same result. "csv" is Python's own module, which is about ten times slower, but
-            as fast as the others on few rows of many columns.
+            The library that reads the file; by default, the first of these that is installed. The
+            result is the same. "csv" is Python's own module, which is about ten times slower, but
+            as fast as the others for few rows of many columns.
         memory_limit : int, optional
-            The most bytes that the features may take in memory; by default, half of the free
+            The maximum size of the features in memory, in bytes; by default, half of the free
             memory. Larger features are written to a temporary file, in the folder that the
             environment variable ``TMPDIR`` names. ``X`` is then a memory map of that file, from
-            which training, scores and predictions are streamed. Labels and ids stay in memory.
-            It does not limit what :meth:`rows` and :meth:`one_hot` make.
+            which training, scoring and prediction are streamed. Labels and ids stay in memory.
+            The limit does not apply to the results of :meth:`rows` and :meth:`one_hot`.
         max_bytes : int, optional
-            The most bytes that a compressed file may have when decompressed; by default 1 GiB, or
-            a hundred times its size if that is more.
+            The maximum decompressed size of a compressed file; by default 1 GiB, or a hundred times
+            the size of the file if that is more.
 
         Returns
         -------
@@ -110,15 +111,15 @@ class FromTables(FromFrames):
         FileNotFoundError
             There is no such file, or it is a folder, a pipe or a device.
         UnknownNameError
-            The file does not have a column that is named, or the engine is not known.
+            The file lacks a column that an argument names, or the engine is not known.
         ImportError
-            The engine, or what decompresses Zstandard, is not installed.
+            The engine, or a library that decompresses Zstandard, is not installed.
         TypeError
             An argument has the wrong type.
         ValueError
             The file is empty, damaged or too large, has no header, or is not in the encoding. Or a
-            row has the wrong number of cells, or a cell that its column cannot have; the message
-            has the line, the column and the cell. Or an argument has an invalid value.
+            row has the wrong number of cells, or a cell is not valid in its column; the message
+            states the line, the column and the cell. Or an argument has an invalid value.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Checking ids, which identify samples."""
+"""Checks of sample ids."""
 
 from numbers import Integral
 from typing import Any
@@ -10,15 +10,15 @@ from ..backends._errors import shown
 
 
 def check_ids(given: Any, n: int) -> np.ndarray | None:
-    """Return the ids of ``n`` samples as an array of text or integers; None for None.
+    """Return the ids of ``n`` samples as an array of strings or integers; None for None.
 
-    Arrays keep their type. Python's strings stay objects: in an array of text, each would take as
-    much memory as the longest.
+    Arrays keep their dtype. Python strings stay objects: in a NumPy string array, each would take
+    as much memory as the longest.
 
     Raises
     ------
     TypeError
-        An id is neither text nor an integer.
+        An id is neither a string nor an integer.
     ValueError
         There are not ``n`` ids.
     """
@@ -37,19 +37,19 @@ def check_ids(given: Any, n: int) -> np.ndarray | None:
     if ids.dtype.kind in "iuUT":
         return ids
     if ids.dtype.kind != "O":
-        raise TypeError(f"ids has the type {ids.dtype}: expected text or integers")
+        raise TypeError(f"ids has the type {ids.dtype}: expected strings or integers")
     return _check_objects(ids)
 
 
 def _check_objects(ids: np.ndarray) -> np.ndarray:
-    """Return Python objects that are all text, or all integers."""
+    """Return the ids if they are all strings, or all integers; refuse other Python objects."""
     cells: list[Any] = ids.tolist()
     kind: type = str if cells and isinstance(cells[0], str) else Integral
     for row, cell in enumerate(cells):
         if not isinstance(cell, kind) or isinstance(cell, bool):
             raise TypeError(
-                f"ids has {shown(cell)} ({type(cell).__name__}) in row {row}: expected only text, "
-                "or only integers, and none missing"
+                f"ids has {shown(cell)} ({type(cell).__name__}) in row {row}: expected only "
+                "strings, or only integers, and none missing"
             )
     numbers = np.array(cells) if kind is Integral else ids
-    return numbers if numbers.dtype.kind in "iu" else ids  # some exceed every integer type
+    return numbers if numbers.dtype.kind in "iu" else ids  # some may exceed 64 bits

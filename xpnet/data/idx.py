@@ -1,4 +1,4 @@
-"""Arrays in files of the IDX format, in which MNIST and similar data sets are stored."""
+"""Arrays in the IDX file format of MNIST and similar data sets."""
 
 import math
 import sys
@@ -18,27 +18,25 @@ _TYPES: dict[int, np.dtype[Any]] = {
     0x0D: np.dtype(">f4"),
     0x0E: np.dtype(">f8"),
 }
-_MOST_DIMENSIONS = 64
-"""The most dimensions of NumPy's arrays."""
+_MAX_DIMENSIONS = 64
+"""NumPy's limit on the dimensions of an array."""
 
 
 def read_idx(path: str | Path, *, max_bytes: int = MAX_BYTES) -> np.ndarray:
-    """Read an array from a file in the IDX format, compressed by gzip or not.
+    """Read an array from a file in the IDX format, compressed with gzip or not.
 
     Parameters
     ----------
     path : str or Path
-        Whether the file is compressed is seen from its content, not from its name.
+        Compression is detected from the file's content, not from its name.
     max_bytes : int, default 1,073,741,824
-        The most bytes that a compressed file may have when decompressed. A file that is not
-        compressed has no limit.
+        The maximum decompressed size of a compressed file. An uncompressed file has no limit.
 
     Returns
     -------
     array
-        Of the shape in the file, of one dimension or more, and in native byte order: ``uint8``
-        (type code 08), ``int8`` (09), ``int16`` (0B), ``int32`` (0C), ``float32`` (0D) or
-        ``float64`` (0E). It may be written to.
+        A writable array of one or more dimensions, in native byte order: ``uint8`` (type code 08),
+        ``int8`` (09), ``int16`` (0B), ``int32`` (0C), ``float32`` (0D) or ``float64`` (0E).
 
     Raises
     ------
@@ -49,7 +47,7 @@ def read_idx(path: str | Path, *, max_bytes: int = MAX_BYTES) -> np.ndarray:
     ValueError
         The file is not in the IDX format, is damaged, has fewer or more bytes than its header says,
         or is larger than ``max_bytes`` when decompressed. No memory is allocated for bytes that the
-        file does not have. Or ``max_bytes`` is not a whole number above 0.
+        file does not have. Or ``max_bytes`` is not an integer above 0.
 
     References
     ----------
@@ -91,10 +89,10 @@ def _read_header(path: Path, file: Decompressed) -> tuple[np.dtype[Any], tuple[i
             f"type ({types}) and the number of dimensions"
         )
     dtype, n_dimensions = _TYPES[start[2]], start[3]
-    if not 1 <= n_dimensions <= _MOST_DIMENSIONS:
+    if not 1 <= n_dimensions <= _MAX_DIMENSIONS:
         raise DamagedFileError(
             f"{path} has a header that says {n_dimensions} dimensions: expected 1 to "
-            f"{_MOST_DIMENSIONS}, the most that NumPy has"
+            f"{_MAX_DIMENSIONS}, NumPy's limit"
         )
     sizes = file.read(4 * n_dimensions)
     if len(sizes) < 4 * n_dimensions:
@@ -103,7 +101,7 @@ def _read_header(path: Path, file: Decompressed) -> tuple[np.dtype[Any], tuple[i
             f"{4 + 4 * n_dimensions} bytes for {n_dimensions} dimension(s)"
         )
     shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
-    # NumPy multiplies the sizes other than 0, even where the array is empty.
+    # NumPy limits the product of the nonzero sizes, even for an empty array.
     if math.prod(size for size in shape if size) * dtype.itemsize > sys.maxsize:
         raise DamagedFileError(
             f"{path} has a header that says {shape} of {dtype.name}: it is damaged, since no "

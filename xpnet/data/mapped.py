@@ -13,32 +13,32 @@ Read = Callable[[int, int, np.ndarray], None]
 """``read(start, stop, out)`` reads rows into ``out``, an array in native byte order."""
 
 _PIECE_BYTES = 1 << 20
-"""Bytes read at a time if the rows cannot be read straight into the output array."""
+"""Bytes read at a time if the rows cannot be read directly into the output array."""
 
-_MOST_WASTE = 4
-"""The most bytes read from the file per byte wanted; beyond it, rows are copied from the map."""
+_MAX_READ_RATIO = 4
+"""Maximum bytes read from the file per byte needed; beyond it, rows are copied from the map."""
 
 
 @contextmanager
 def mapped_rows(X: np.memmap) -> Iterator[Read]:
     """Yield a function that reads rows of a memory map, or of a view of one.
 
-    The rows are read from the file if the map shows the file's content and the file still has its
-    name. That takes half the time of copying from the map, which faults in one page after another.
+    The rows are read from the file if the map has the same content and the file still has its name.
+    That takes half the time of copying from the map, which faults in one page after another.
     Otherwise they are copied from the map. Touching a page that the file no longer has would kill
     the process, so the size of the file is checked before each piece is copied.
 
     Raises
     ------
     OSError
-        On entry or from the function: the mapped file has become shorter.
+        On entry or from the function, if the mapped file has become shorter.
     """
     rows = _MappedRows(X)
     with ExitStack() as opened:
         file = _open(X)
         if file is not None:
             opened.enter_context(file)
-        if file is not None and not rows.are_in(file):
+        if file is not None and not rows.match(file):
             file = None
         yield lambda start, stop, out: rows.read(start, stop, out, file)
 
@@ -58,9 +58,9 @@ class _MappedRows:
 
     def __init__(self, X: np.memmap) -> None:
         self._map: Any = cast(Any, X)._mmap
-        self._values = np.asarray(X)  # not a memmap, whose slices take several times as long
+        self._values = np.asarray(X)  # slicing a memmap takes several times as long
         begin = np.frombuffer(self._map, np.uint8).ctypes.data
-        # Turns an address into a position in the file.
+        # Added to an address, gives the position in the file.
         self._shift = X.offset - X.offset % ALLOCATIONGRANULARITY - begin
         self._first = X.ctypes.data + self._shift
         self._stride = self._values.strides[0]
@@ -79,7 +79,7 @@ class _MappedRows:
 
     def _read_piece(self, part: np.ndarray, out: np.ndarray, file: BinaryIO | None) -> None:
         begin, end = self._position(part)
-        if file is None or end - begin > _MOST_WASTE * part.nbytes:
+        if file is None or end - begin > _MAX_READ_RATIO * part.nbytes:
             self._check_size(end)
             out[...] = part
             return
@@ -98,10 +98,10 @@ class _MappedRows:
         if missing > 0:
             raise _shorter("the file of the memory map", missing)
 
-    def are_in(self, file: BinaryIO) -> bool:
+    def match(self, file: BinaryIO) -> bool:
         """Whether a file is the mapped one, judged by its size and two rows.
 
-        The name may belong to another file by now.
+        Another file may have taken its name.
 
         Raises
         ------

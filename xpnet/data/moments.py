@@ -12,7 +12,7 @@ from ..backends._errors import shown
 from .finite import not_finite
 
 Pieces = Callable[[], Generator[Array, None, None]]
-"""Returns the rows of a table in pieces of float64, on any device."""
+"""A function that yields the rows of a table in pieces of float64, on any device."""
 
 
 def limits(pieces: Pieces, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -21,9 +21,9 @@ def limits(pieces: Pieces, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarr
     Parameters
     ----------
     pieces : function
-        Returns the rows in pieces of float64.
+        Yields the rows in pieces of float64.
     shape : tuple of int
-        Of all the rows together: (n, k), n above 0.
+        The shape of all rows together: (n, k), n above 0.
 
     Raises
     ------
@@ -48,21 +48,21 @@ def mean_and_scale(
 
     A column of integers is constant if all its numbers are equal. In a column of floats, the
     numbers may differ by rounding alone, e.g. if each is a sum of fractions. So the column counts
-    as constant if its deviation does not exceed the bound on its rounding error,
+    as constant if its standard deviation does not exceed the bound on its rounding error,
     :math:`n \epsilon |m|` with the ε of float64. For float32 and float16, the bound is at least
-    :math:`4 \epsilon |m|` with the ε of that type, which covers the rounding error of sums of a few
-    hundred terms.
+    :math:`4 \epsilon |m|` with the ε of that dtype, which covers the rounding error of sums of a
+    few hundred terms.
 
     Parameters
     ----------
     pieces : function
-        Returns the rows in pieces of float64; called twice.
+        Yields the rows in pieces of float64; called twice.
     shape : tuple of int
-        Of all the rows together: (n, k), n above 0.
+        The shape of all rows together: (n, k), n above 0.
     dtype : numpy.dtype
-        The type that the numbers have where they come from.
+        The dtype of the numbers before they were converted to float64.
     per_feature : bool, default True
-        False computes one mean and one scale of all numbers together.
+        With False, one mean and one scale of all numbers are computed.
 
     Returns
     -------
@@ -141,13 +141,13 @@ def check_moment(
     shape : tuple of int or None
         The shape of one sample, if known.
     dtype : {"float64", "float32"}, default "float64"
-        The type of the returned array.
+        The dtype of the returned array.
 
     Raises
     ------
     ValueError
         A number is not finite, a scale is not above 0, the shape is neither () nor ``shape``, or
-        ``dtype`` cannot hold a number.
+        a number is too large or too small for ``dtype``.
     """
     is_scale = name == "scale"
     try:

@@ -1,4 +1,4 @@
-"""Reading arrays, lists, tables and sparse matrices as real numbers, or refusing them."""
+"""Reading real numbers from arrays, lists, tables and sparse matrices; other data are refused."""
 
 import math
 from collections.abc import Mapping
@@ -30,16 +30,15 @@ _KEEP = (
 def read_features(
     X: Any, keeps_missing: bool = False
 ) -> tuple[Features, list[str], dict[int, list[str | None]]]:
-    """Return features as rows of one kind, the names of their columns, and their categories.
+    """Return features as rows, their column names, and their categories by column position.
 
-    The categories are the names of the codes in some columns, by position. There are names and
-    categories only of data frames; otherwise both are empty. Stored data are not read. Missing
-    cells of a data frame are refused unless ``keeps_missing``.
+    Only data frames have names and categories; otherwise both are empty. Stored data are not read.
+    Missing cells of a data frame are refused unless ``keeps_missing``.
 
     Raises
     ------
     TypeError, ValueError
-        They are not a table of real numbers, or have missing values.
+        The features are not a table of real numbers, or have missing values.
     """
     kind, names = kind_of(X), cast(list[str], [])
     categories: dict[int, list[str | None]] = {}
@@ -51,7 +50,7 @@ def read_features(
     elif isinstance(X, Mapping):  # such as an HDF5 or a .npz file
         raise TypeError(
             f"X is a {type(X).__name__}, which holds arrays by name: give one of them, "
-            f"X[{next(iter(X), 'name')!r}] say, or a table with all of them as its columns"
+            f"e.g. X[{next(iter(X), 'name')!r}], or a table with all of them as its columns"
         )
     elif kind is StoredRows:
         if np.dtype(X.dtype).kind not in "biuf":
@@ -81,7 +80,7 @@ def check_label_name(given: Any, found: list[str], y: Array | None) -> str | lis
     Parameters
     ----------
     given : str, sequence of str or None
-        By default, the names that were found are taken.
+        By default, the names in ``found``.
     found : list of str
     y : array or None
 
@@ -111,7 +110,7 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
     Raises
     ------
     TypeError
-        They are a sparse matrix, or not real numbers.
+        The values are a sparse matrix, or not real numbers.
     ValueError
         Values are missing, or rows have different lengths.
     """
@@ -120,10 +119,10 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
     if kind is SparseRows:
         flat = ".ravel()" if name == "sample_weight" else ""
         raise TypeError(f"{name} is sparse: give {name}.toarray(){flat}")
-    if kind is StoredRows:  # labels and weights are small, and in memory
+    if kind is StoredRows:  # labels and weights are small enough for memory
         mapped = isinstance(values, np.memmap) and values.ndim
         values = read_all(values) if mapped else np.array(values[:])
-    elif isinstance(values, np.memmap):  # a copy of a map, or computed from one
+    elif isinstance(values, np.memmap):  # a copy of a memory map, or a result computed from one
         values = np.asarray(values)
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill it in first, with {name}.filled(...)")
@@ -144,9 +143,9 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
 
 
 def _as_array(name: str, values: Any) -> np.ndarray:
-    """Return lists as an array; refuse those of bytes, and of scalars of pyarrow.
+    """Return lists as an array; refuse lists of byte arrays or pyarrow scalars.
 
-    NumPy makes numbers of these: a text of pyarrow becomes a row with the codes of its letters.
+    NumPy would convert them to numbers: a pyarrow string becomes a row of character codes.
     """
     try:
         array = np.asarray(values)
@@ -163,15 +162,15 @@ def _refuse_buffers(name: str, values: Any) -> None:
         if isinstance(each, bytearray) or hasattr(each, "as_py"):
             call = "list(each)" if isinstance(each, bytearray) else "each.as_py()"
             raise TypeError(
-                f"{name} has {each!r} ({type(each).__name__}) in a list: give Python's numbers "
-                f"or texts, such as {call}"
+                f"{name} has {each!r} ({type(each).__name__}) in a list: give Python numbers or "
+                f"strings, such as {call}"
             )
         if isinstance(each, (list, tuple)):
             _refuse_buffers(name, each)
 
 
 def _read_frame(name: str, frame: Any) -> tuple[np.ndarray, list[str]]:
-    """Return a DataFrame or a Series as an array; refuse missing values, with their column."""
+    """Return a data frame or a Series as an array, and its names; refuse missing values."""
     names = column_names(frame)
     if names is None:
         own = getattr(frame, "name", None)
@@ -192,7 +191,7 @@ def _read_frame(name: str, frame: Any) -> tuple[np.ndarray, list[str]]:
 
 def _read_objects(name: str, values: np.ndarray) -> np.ndarray:
     """Return an array of Python objects as an array of numbers, or refuse it."""
-    if values.ndim == 0:  # NumPy wraps an object of a type that it does not know
+    if values.ndim == 0:  # NumPy has wrapped an object of an unknown type
         raise TypeError(f"{name} is a {type(values.item()).__name__}: expected arrays or lists")
     if values.ndim != 2:
         return _read_column(name, values)
@@ -201,7 +200,7 @@ def _read_objects(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def _read_column(what: str, values: np.ndarray) -> np.ndarray:
-    """Return one column as numbers, or refuse it; ``what`` is its name in the message."""
+    """Return one column as numbers, or refuse it; ``what`` is its name in messages."""
     cells = values.ravel().tolist() if values.dtype.kind == "O" else []
     missing = np.isnan(values) if values.dtype.kind == "f" else missing_cells(cells)
     if missing.any():
@@ -233,9 +232,9 @@ def refuse_times(name: str, values: Any) -> None:
     TypeError
         The values are dates or durations; the message says how to convert them to numbers.
     """
-    # By column, because NumPy may convert a whole table of several types to floats.
+    # By column, because NumPy may convert a table of mixed types to floats as a whole.
     if hasattr(values, "columns"):
-        # The columns of pyarrow's tables are arrays.
+        # The ``columns`` of a pyarrow table are arrays, not names.
         for column in getattr(values, "column_names", values.columns):
             refuse_times(f"{name}, column {str(column)!r},", np.asarray(values[column]))
         return
@@ -254,7 +253,7 @@ def refuse_times(name: str, values: Any) -> None:
 
 
 def _not_numbers(what: str, dtype: Any, values: Any = None) -> TypeError:
-    # Types of other libraries have no kind; the only ones that get here are complex.
+    # The dtypes of other libraries have no kind; here, they can only be complex.
     kind = getattr(dtype, "kind", "c")
     if kind in "UST" and isinstance(values, np.ndarray) and values.size:
         kind = kind_of_time(values.flat[0])
@@ -272,9 +271,9 @@ def _text(name: str, text: Any) -> TypeError:
 
 
 def _check_table(X: Array, given: Any) -> None:
-    """Refuse features that are not a table; the advice depends on the type of ``given``.
+    """Refuse features that are not a table.
 
-    ``given`` is the object from which ``X`` was read.
+    ``given`` is the object from which ``X`` was read; the advice depends on its type.
     """
     shape = tuple(X.shape)
     call = "X.reshape(" if hasattr(given, "reshape") else "np.reshape(X, "
@@ -305,7 +304,7 @@ def check_weights(weights: Array) -> None:
 
 
 def check_names(given: Any, columns: list[str], n_features: int) -> list[str] | None:
-    """Return the names of the features: those given, or else those of the columns, or None."""
+    """Return the given names of the features, or else the names of the columns, or None."""
     if given is None:
         return columns or None
     names = check_texts("feature_names", given)
@@ -317,7 +316,7 @@ def check_names(given: Any, columns: list[str], n_features: int) -> list[str] | 
 
 
 def check_order(columns: list[str], names: list[str] | None) -> None:
-    """Refuse the columns of a data frame that are those of the features in another order."""
+    """Refuse a data frame that has the features' columns in another order."""
     if names is not None and columns != names and sorted(columns) == sorted(names):
         raise ValueError(
             f"X has the columns {shown(columns)}: expected the order of feature_names, "
@@ -326,14 +325,14 @@ def check_order(columns: list[str], names: list[str] | None) -> None:
 
 
 def move_beside(name: str, values: Array, features: Features, dimensions: tuple[int, ...]) -> Array:
-    """Move labels or weights to the device of the features; to the host if those have none."""
+    """Return labels or weights on the device of the features, or on the host if they have none."""
     if values.ndim not in dimensions:
         raise ValueError(
             f"{name} has shape {tuple(values.shape)}: give one row for each sample of X"
         )
     if values.shape[0] != len(features):
         raise ValueError(
-            f"X has {len(features)} rows but {name} has {values.shape[0]}: expected the same"
+            f"X has {len(features)} rows but {name} has {values.shape[0]}: expected the same number"
         )
     backend = features.home
     if backend is None:
@@ -352,7 +351,7 @@ def move_beside(name: str, values: Array, features: Features, dimensions: tuple[
 
 
 def is_wide(dtype: np.dtype, item: int) -> bool:
-    """Whether a type has more digits than the floating-point type of ``item`` bytes.
+    """Whether a dtype has more digits than the floating-point type of ``item`` bytes.
 
     float32 holds all integers of 16 bits, but not all of 32 bits.
     """
@@ -360,7 +359,7 @@ def is_wide(dtype: np.dtype, item: int) -> bool:
 
 
 def check_index(index: Any, n: int) -> np.ndarray:
-    """Return row numbers as an array, or refuse those that are none of ``n`` rows."""
+    """Return row numbers as an integer array, or refuse those that are not below ``n``."""
     try:
         places = to_host(index)
     except ValueError as error:

@@ -8,27 +8,27 @@ import numpy as np
 from ..backends import resolve
 from .stored import RowsOnDemand, numpy_type, read_rows, rows_decoded_together
 
-_SHARE = 0.1
-"""The share of the free memory that chosen rows may take.
+_FRACTION = 0.1
+"""The fraction of the free memory that chosen rows may take.
 
-It is small, because they stay in memory beside what training needs, and there may be several such
-choices: a split makes two, and cross-validation more.
+It is small because training needs memory as well, and because there may be several selections at
+once: a split makes two, and cross-validation more.
 """
 
 
 def fits_in_memory(n_bytes: int) -> bool:
-    """Whether chosen rows of this size should be read into memory at once."""
+    """Whether chosen rows of this size should be read into memory rather than stay stored."""
     memory = resolve("cpu").memory()
-    return n_bytes <= (math.inf if memory is None else _SHARE * memory.free)
+    return n_bytes <= (math.inf if memory is None else _FRACTION * memory.free)
 
 
 class Selected(RowsOnDemand):
-    """Chosen rows of stored data, which are read only when a slice of them is taken.
+    """Chosen rows of stored data, which are read only when they are sliced.
 
     Parameters
     ----------
     stored : memory map, HDF5 or Zarr data set, or other stored data of shape (n, ...)
-        Of another selection, the data behind it are taken.
+        If this is a selection itself, the new one refers to the data behind it.
     index : int array of shape (k,)
         The row numbers, in any order. A slice is read in the order of the file, so slices of
         sorted numbers are read fastest.

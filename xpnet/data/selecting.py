@@ -1,4 +1,4 @@
-"""Selecting samples of a data set by position, and going through them one by one."""
+"""Selecting samples of a data set by position, and iterating over them."""
 
 import copy
 from abc import abstractmethod
@@ -14,7 +14,7 @@ from .features import Features, SparseRows, StoredRows, kind_of, take_dense
 from .reading import check_index
 
 _PIECE = 1024
-"""How many samples are read at a time in an iteration."""
+"""How many samples an iteration reads at a time."""
 
 
 class Selecting:
@@ -41,7 +41,7 @@ class Selecting:
         index : sequence of int, or integer array of shape (k,)
             Row numbers from 0 to ``len(self) - 1``; they may be repeated.
         keep_stored : bool, default False
-            Whether stored features stay stored in any case.
+            Whether stored features always stay stored.
 
         Returns
         -------
@@ -77,9 +77,9 @@ class Selecting:
         Returns
         -------
         Dataset or tuple
-            For an integer a tuple ``(x, y)``: the features of one sample, of shape (n_features,)
+            For an integer, a tuple ``(x, y)``: the features of one sample, of shape (n_features,)
             or a CSR matrix of one row, and its label; ``(x, y, sample_weight)`` if samples have
-            weights, and ``(x,)`` without labels. Otherwise a data set; see :meth:`rows`.
+            weights, and ``(x,)`` without labels. Otherwise a data set, as by :meth:`rows`.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class Selecting:
             if not -n <= place < n:
                 raise IndexError(f"there is no sample {place}: the data set has {n} samples")
             return next(iter(self.rows([place % n])))
-        return self.rows(_places(key, n))
+        return self.rows(_row_numbers(key, n))
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """Yield each sample as a tuple; see :meth:`__getitem__`."""
@@ -115,13 +115,13 @@ def _item(values: Any, k: int) -> Any:
     return values[k] if values.ndim == 1 else values[k, ...]
 
 
-def _places(key: Any, n: int) -> np.ndarray:
-    """Return the row numbers, from 0, that a sequence or an array stands for."""
+def _row_numbers(key: Any, n: int) -> np.ndarray:
+    """Return the rows that a sequence or an array selects, as numbers from 0 to n - 1."""
     if isinstance(key, (str, tuple)) or not (is_array(key) or hasattr(key, "__len__")):
         hint = ". A column of features is dataset.X[:, k]" if isinstance(key, (str, tuple)) else ""
         raise TypeError(
-            f"dataset[{shown(key)}]: expected a number, a slice, or a list or an array of numbers "
-            f"or of booleans{hint}"
+            f"dataset[{shown(key)}]: expected an integer, a slice, or a list or array of integers "
+            f"or booleans{hint}"
         )
     places = np.asarray(key)
     if places.dtype.kind == "b":

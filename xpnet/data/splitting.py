@@ -10,21 +10,21 @@ from ..common.checks import number, whole_number
 
 
 def count_test(name: str, test_size: Any, n: int) -> int:
-    """Return how many of n samples go into the test part; ``name`` is that of the argument.
+    """Return how many of n samples go into the test part; ``name`` is the argument's name.
 
     Raises
     ------
     ValueError, TypeError
-        ``test_size`` is neither a share between 0 and 1 nor a whole number, or a part is empty.
+        ``test_size`` is neither a fraction between 0 and 1 nor an integer, or a part is empty.
     """
     if (whole := whole_number(test_size)) is not None:
         n_test = whole
-    elif 0 < (share := number(test_size)) < 1:
-        n_test = math.floor(share * n + 0.5)
+    elif 0 < (fraction := number(test_size)) < 1:
+        n_test = math.floor(fraction * n + 0.5)
     else:
         kind = ValueError if isinstance(test_size, (float, np.floating)) else TypeError
         raise kind(
-            f"{name}={shown(test_size)}: expected a share between 0 and 1, or a whole number of "
+            f"{name}={shown(test_size)}: expected a fraction between 0 and 1, or a whole number of "
             "samples"
         )
     if not 0 < n_test < n:
@@ -43,7 +43,7 @@ def stratified(labels: np.ndarray, order: np.ndarray, n_test: int) -> np.ndarray
     labels : array of shape (n,) or (n, k)
         In two dimensions, e.g. one-hot, each distinct row is a class.
     order : int array of shape (n,)
-        A shuffled order of the samples; the first samples of each class are taken.
+        A shuffled order of the samples. The first samples of each class are returned.
     n_test : int
 
     Returns
@@ -53,7 +53,7 @@ def stratified(labels: np.ndarray, order: np.ndarray, n_test: int) -> np.ndarray
     Raises
     ------
     ValueError
-        Not every class can be in both parts.
+        A class cannot be in both parts.
     """
     _, codes, counts = _classes(labels)
     if counts.min() < 2:
@@ -63,7 +63,7 @@ def stratified(labels: np.ndarray, order: np.ndarray, n_test: int) -> np.ndarray
     k, n = len(counts), len(order)
     if not k <= n_test <= n - k:
         raise ValueError(
-            f"stratify: {n - n_test} and {n_test} samples cannot both hold each of {k} "
+            f"stratify: parts of {n - n_test} and {n_test} samples cannot both hold all {k} "
             "classes: give another test_size"
         )
     return _first_of_each(codes, counts, order, _shares(counts, n_test))
@@ -74,8 +74,8 @@ def stratified_where_possible(
 ) -> tuple[np.ndarray, list[Any]]:
     """Return the indices of ``n_test`` samples, and the classes that do not occur among them.
 
-    Each class keeps at least one sample in the other part. As :func:`stratified`, but classes may
-    be too rare to be in both parts.
+    Like :func:`stratified`, but a class that is too rare for both parts is only in the other part.
+    That part has at least one sample of each class.
 
     Raises
     ------
@@ -85,13 +85,13 @@ def stratified_where_possible(
     classes, codes, counts = _classes(labels)
     k, n = len(counts), len(order)
     if n_test > n - k:
-        raise ValueError(f"{n - n_test} samples to train on cannot hold each of {k} classes")
+        raise ValueError(f"{n - n_test} samples to train on cannot hold all {k} classes")
     shares = _shares(counts, n_test, least=0)
     return _first_of_each(codes, counts, order, shares), classes[shares == 0].tolist()
 
 
 def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the classes, the position of each label's among them, and how often each occurs."""
+    """Return the classes, the index of each label's class, and how often each class occurs."""
     axis = 0 if labels.ndim == 2 else None
     found = np.unique(labels, axis=axis, return_inverse=True, return_counts=True)
     return found[0], found[1].ravel(), found[2]
@@ -100,19 +100,19 @@ def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _first_of_each(
     codes: np.ndarray, counts: np.ndarray, order: np.ndarray, shares: np.ndarray
 ) -> np.ndarray:
-    """Return the first samples of each class in an order, as many as its share."""
+    """Return the first samples of each class in ``order``, as many as ``shares`` says."""
     by_class = order[np.argsort(codes[order], kind="stable")]
     groups = np.split(by_class, np.cumsum(counts)[:-1])
     return np.concatenate([group[:m] for group, m in zip(groups, shares, strict=True)])
 
 
 def _shares(counts: np.ndarray, total: int, least: int = 1) -> np.ndarray:
-    """Split ``total`` in proportion to ``counts`` by largest remainder.
+    """Split ``total`` in proportion to ``counts`` by the largest remainder method.
 
     Each class gets from ``least`` (0 or 1) to count - 1.
 
-    The remainders are multiplied by ``sum(counts)``, which makes them whole numbers, so that they
-    are compared without rounding.
+    The remainders are multiplied by ``sum(counts)``, which makes them integers, so that they are
+    compared without rounding.
     """
     n = int(counts.sum())
     shares: np.ndarray = np.maximum(counts * total // n, least)

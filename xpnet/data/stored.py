@@ -1,4 +1,4 @@
-"""Reading data outside memory: memory maps, HDF5, Zarr, Dask, anything that can be sliced."""
+"""Reading data outside memory: memory maps, HDF5, Zarr, Dask and other objects with row slices."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +11,9 @@ from .mapped import Read, mapped_rows
 
 
 def is_stored(X: Any) -> bool:
-    """Whether X is outside memory and is read by slices: a memory map, HDF5, Zarr or Dask.
+    """Whether X, which is not sparse, is outside memory and read by slices, e.g. a memory map.
 
-    X is not a sparse matrix. Copies of a memory map, and results computed from it, have the same
-    class but are in memory.
+    Copies of a memory map, and results computed from it, have the same class but are in memory.
     """
     if isinstance(X, np.memmap):
         return X._mmap is not None  # type: ignore[attr-defined]
@@ -25,30 +24,30 @@ def is_stored(X: Any) -> bool:
 
 
 def type_name(values: Array) -> str:
-    """Return the name of an array's type, in any library, e.g. ``"float32"``."""
+    """Return the name of an array's dtype, in any library, e.g. ``"float32"``."""
     return str(values.dtype).rpartition(".")[2]
 
 
 def numpy_type(values: Any) -> np.dtype:
-    """Return the NumPy type, in native byte order, of an array of any library or stored data."""
+    """Return the dtype of an array of any library, or of stored data, as NumPy's native dtype."""
     try:
         dtype: np.dtype = np.dtype(values.dtype).newbyteorder("=")
         return dtype
-    except TypeError:  # a type object of another library
+    except TypeError:  # a dtype of another library
         return np.dtype(type_name(values))
 
 
 def rows_decoded_together(X: Any) -> int:
     """Return how many rows are decoded, or computed, even if only one is read."""
     rows = (getattr(X, "chunks", None) or [1])[0]
-    if isinstance(rows, tuple):  # Dask's chunks have sizes of their own
+    if isinstance(rows, tuple):  # the chunks of a Dask array may have different sizes
         rows = max(rows, default=1)
     return rows if isinstance(rows, int) else 1
 
 
 @contextmanager
 def stored_rows(X: Any) -> Iterator[Read]:
-    """Yield a function that reads rows of ``X`` and needs little memory besides its output."""
+    """Yield a function that reads rows of ``X`` with little memory apart from its output."""
     if isinstance(X, np.memmap) and X._mmap is not None:  # type: ignore[attr-defined]
         with mapped_rows(X) as read:
             yield read
@@ -74,8 +73,8 @@ def read_rows(X: Any, index: np.ndarray) -> np.ndarray:
     if not len(index):
         return rows
     order = np.argsort(index, kind="stable")
-    # One slice reads rows that are close together, and the rows between them as well. It holds
-    # whole chunks of the file, so that each is decoded once, and about _PIECE_BYTES at most.
+    # Rows that are close together are read in one slice, with the rows between them. Slices do not
+    # share chunks of the file, so that each is decoded once, and have about _PIECE_BYTES at most.
     unit = rows_decoded_together(X)
     pieces = index[order] // _piece_rows(rows, unit)
     far = np.diff(index[order]) > max(_NEAR, unit)
@@ -89,7 +88,7 @@ def read_rows(X: Any, index: np.ndarray) -> np.ndarray:
 
 
 class RowsOnDemand:
-    """Base of stored rows that are read only when a slice of them is taken.
+    """Base of stored rows that are read only when they are sliced.
 
     Attributes
     ----------
@@ -100,11 +99,11 @@ class RowsOnDemand:
     shape: tuple[int, ...]
 
     def _places(self, rows: Any) -> np.ndarray:
-        """Return the positions for :meth:`_read` of the rows that a NumPy index selects."""
+        """Return the positions of the rows that a NumPy index selects, for :meth:`_read`."""
         raise NotImplementedError
 
     def _read(self, places: np.ndarray) -> np.ndarray:
-        """Return rows as an array in memory."""
+        """Return the rows at some positions as an array in memory."""
         raise NotImplementedError
 
     @property
@@ -127,25 +126,25 @@ class RowsOnDemand:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Read all rows into memory."""
         if copy is False:
-            raise ValueError("the rows are stored, so an array of them is a copy: give copy=None")
+            raise ValueError("the rows are not in memory, so copy=False is impossible: omit copy=")
         rows: np.ndarray = self[:]
         return rows if dtype is None else rows.astype(dtype, copy=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the rows alone, as an array in memory."""
+        """Pickle the selected rows as an array in memory."""
         return np.asarray, (self[:],)
 
     def __deepcopy__(self, memo: Any) -> Self:
-        """Return the object itself, which cannot be changed."""
+        """Return the object itself, which is immutable."""
         return self
 
 
 _PIECE_BYTES = 1 << 20
-"""About how many bytes are read at a time; each piece is in memory twice while it is copied."""
+"""About how many bytes are read at a time; a piece is in memory twice while it is copied."""
 
 
 def _read_slices(X: Any, start: int, stop: int, out: np.ndarray) -> None:
-    """Read rows by slices that hold whole chunks of the file, so that each is decoded once."""
+    """Read rows in slices of whole chunks of the file, so that each chunk is decoded once."""
     if hasattr(X, "read_direct") and start < stop:  # h5py; it converts the byte order as well
         X.read_direct(out, np.s_[start:stop])
         return
@@ -163,17 +162,17 @@ def _piece_rows(rows: np.ndarray, unit: int) -> int:
 
 
 def _read_slice(X: Any, first: int, last: int, out: np.ndarray) -> None:
-    """Read one slice, and refuse rows of another shape or type than X says it has."""
+    """Read one slice, and refuse rows that do not match the shape and dtype of X."""
     rows = np.asarray(to_host(X[first:last, ...] if is_array(X) else X[first:last]))
     if rows.shape != out.shape:
         raise ValueError(f"X[{first}:{last}] has shape {rows.shape}: expected {out.shape}")
     if rows.dtype.kind not in "biuf":
         raise TypeError(f"X[{first}:{last}] has the type {rows.dtype}: expected numbers")
-    with np.errstate(invalid="ignore", over="ignore"):  # later checks report it clearly
+    with np.errstate(invalid="ignore", over="ignore"):  # later checks have clearer messages
         out[...] = rows
     same = rows.dtype.newbyteorder("=") == out.dtype
     if out.dtype.kind != "f" and not same and not np.array_equal(out, rows):
         raise ValueError(
-            f"X[{first}:{last}] has numbers of type {rows.dtype} that X.dtype, {out.dtype}, "
-            "cannot hold"
+            f"X[{first}:{last}] has numbers of type {rows.dtype} that do not fit in X.dtype, "
+            f"{out.dtype}"
         )

@@ -28,17 +28,17 @@ def train_test_split(
     """Shuffle the samples and split them into a training part and a test part.
 
     A data set is split into two; arrays are split as by scikit-learn's function of this name. The
-    parts of stored data are not shuffled: they keep the order of the file, in which they are read
-    fastest. Training shuffles them anyway, unless the network has ``shuffle=False``. A part that is
-    too large for memory stays stored; see :meth:`Dataset.rows`.
+    two parts of stored data keep the order of the file, in which they are read fastest. Training
+    shuffles them anyway, unless the network has ``shuffle=False``. A part that is too large for
+    memory stays stored; see :meth:`Dataset.rows`.
 
     Parameters
     ----------
     *data : Dataset, tuple (X, y), or arrays with a row for each sample
-        A data set; or one or more arrays, sparse matrices, lists, data frames or Series. Or dicts
-        of these, such as the targets of several heads by name.
+        A data set; or one or more arrays, sparse matrices, lists, data frames or Series, or dicts
+        of them, such as the targets of several heads by name.
     test_size : float or int, default 0.25
-        The size of the test part: a proportion of the samples in (0, 1), or their number.
+        The size of the test part: a fraction of the samples in (0, 1), or their number.
     random_state : int, numpy.random.Generator or numpy.random.RandomState, optional
         An integer fixes the order, which is then the same on every backend. Without it, each call
         shuffles differently.
@@ -53,7 +53,7 @@ def train_test_split(
     train, test : Dataset
         If a data set or a tuple is given.
     X_train, X_test, y_train, y_test, ... : list
-        If arrays are given: two parts of each, in its library. Those of a dict are dicts.
+        If arrays are given: the two parts of each, in its own library. A dict is split into dicts.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def train_test_split(
 
 
 def _generator(random_state: Any) -> Any:
-    """Return what draws the order."""
+    """Return the random generator that shuffles the samples."""
     if hasattr(random_state, "permutation"):
         return random_state
     if random_state is not None:
@@ -150,7 +150,7 @@ def _labels(stratify: Any, own: Any, n: int) -> np.ndarray | None:
 
 
 def _is_dict(values: Any) -> bool:
-    """Whether these are arrays by name, and not a sparse matrix that is a dict."""
+    """Whether ``values`` is a dict of arrays; some sparse matrices are dicts, too."""
     return isinstance(values, Mapping) and not hasattr(values, "shape")
 
 
@@ -163,7 +163,7 @@ def _in_file(values: Any) -> bool:
 
 
 def _rows(values: Any, index: np.ndarray) -> Any:
-    """Return the rows of any data at ``index``, as data of the same kind."""
+    """Return the rows at ``index`` as an object of the same kind as ``values``."""
     if isinstance(values, Dataset):
         return values.rows(index)
     if _is_dict(values):
@@ -180,7 +180,7 @@ def _rows(values: Any, index: np.ndarray) -> Any:
         return values[index]
     if is_array(values):
         return take_rows(values, index)
-    if hasattr(values, "take"):  # an array or an index of pandas, or anything of pyarrow
+    if hasattr(values, "take"):  # a pandas array or index, or any pyarrow object
         return values.take(index)
     if column_names(values) is not None or hasattr(values, "to_numpy"):
         import narwhals.stable.v2 as nw

@@ -1,4 +1,4 @@
-"""Well-known data sets: scikit-learn's digits, MNIST, and film reviews of IMDB."""
+"""Well-known data sets: scikit-learn's digits, MNIST, and IMDB film reviews."""
 
 from .digits import load_digits
 from .imdb import load_imdb

@@ -27,7 +27,7 @@ def load_digits() -> Dataset:
         from sklearn import datasets
     except ImportError as error:
         raise ImportError(
-            "load_digits needs scikit-learn, which brings the data: pip install 'xpnet[sklearn]'"
+            "load_digits needs scikit-learn, which contains the data: pip install scikit-learn"
         ) from error
     digits = datasets.load_digits()
     X, y = digits.data.astype(np.uint8), digits.target.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Where the files of data sets are: a folder that the user names, a cache, the web."""
+"""Finding the files of data sets: in a folder that the user names, in a cache, or on the web."""
 
 import os
 from importlib.util import find_spec
@@ -6,12 +6,9 @@ from pathlib import Path
 
 from ..data.decompressing import DamagedFileError
 
-EXTRA = "pip install 'xpnet[data]'"
-"""How to install the libraries that data sets need."""
-
 
 def named_folder(folder: str | Path | None, name: str) -> Path | None:
-    """Return the folder that the user named, by argument or by ``XPNET_DATA``."""
+    """Return the given folder, or else the folder ``name`` in ``XPNET_DATA``; None without both."""
     if folder is not None:
         return Path(folder)
     data = os.environ.get("XPNET_DATA")
@@ -19,10 +16,10 @@ def named_folder(folder: str | Path | None, name: str) -> Path | None:
 
 
 def download(url: str, file: str, sha256: str, folder: Path) -> Path:
-    """Download a file into a folder and check it; errors say how to get it by hand."""
+    """Download a file into a folder and check it; errors say how to download it by hand."""
     by_hand = f"put {file} from {url} into {folder} by hand"
     if find_spec("pooch") is None:
-        raise ImportError(f"downloading {file} needs pooch: {EXTRA}, or {by_hand}")
+        raise ImportError(f"downloading {file} needs pooch: pip install pooch, or {by_hand}")
     import pooch
 
     try:
@@ -37,12 +34,12 @@ def download(url: str, file: str, sha256: str, folder: Path) -> Path:
 def download_again(
     damage: DamagedFileError, url: str, file: str, sha256: str, folder: Path
 ) -> Path:
-    """Download a file whose copy in the cache is damaged, unless its checksum is right after all.
+    """Download a file again if the checksum of its copy in the cache is wrong.
 
     Parameters
     ----------
     damage : DamagedFileError
-        What is wrong with the copy; part of the message if the download fails.
+        The error about the copy, for the message if the download fails.
     url, file, sha256, folder
         As for `download`.
     """

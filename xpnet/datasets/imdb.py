@@ -1,4 +1,4 @@
-"""Film reviews of IMDB, as bags of words."""
+"""IMDB film reviews as bags of words."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +10,7 @@ from ..backends._cache_folder import cache_folder
 from ..common.checks import check_count
 from ..data import Dataset
 from ..data.decompressing import MAX_BYTES, DamagedFileError
-from .files import EXTRA, download, download_again, named_folder
+from .files import download, download_again, named_folder
 from .text import Bags, load_bags
 
 _URL = "https://ai.stanford.edu/~amaas/data/sentiment/"
@@ -39,22 +39,22 @@ def load_imdb(
         user's cache, or the folder that ``XPNET_CACHE`` names. If its checksum is wrong there, it
         is downloaded again.
     num_words : int, default 10000
-        How many words to keep: the most frequent ones in the training part, in order of frequency.
+        How many words to keep: the most frequent words of the training part, in order of frequency.
         Equally frequent words are in alphabetical order.
     cache : bool, default True
-        Whether to keep the counted words in the user's cache, so that the reviews are read only
-        once. If they are damaged there, the words are counted again.
+        Whether to keep the word counts in the user's cache, so that the reviews are read only once.
+        If the cached counts are damaged, the words are counted again.
     max_bytes : int, default 1,073,741,824
-        The most bytes that the archive may have when decompressed; the original has some 350
-        million. Other limits follow from it: a quarter of it for the bytes of all reviews, a
-        1,024th for those of one review, and a 256th for the number of different words.
+        The maximum decompressed size of the archive; the original has about 350 million bytes.
+        Other limits follow from it: a quarter for the bytes of all reviews, a 1,024th for the bytes
+        of one review, and a 256th for the number of different words.
 
     Returns
     -------
     train, test : Dataset
         ``X`` of shape (25000, num_words), a SciPy CSR array of ``uint8``: 1 if the review has the
         word. It has fewer columns if there are fewer words. ``y`` is ``int64``: 0 is negative, 1 is
-        positive. The negative reviews come first; both are sorted by file name.
+        positive. The negative reviews come first; both kinds are sorted by file name.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def load_imdb(
     num_words = check_count("num_words", num_words)
     max_bytes = check_count("max_bytes", max_bytes)
     if find_spec("scipy") is None:
-        raise ImportError(f"load_imdb needs SciPy for its sparse matrices: {EXTRA}")
+        raise ImportError("load_imdb needs SciPy for its sparse matrices: pip install scipy")
     named = Path(path) if path is not None else named_folder(None, "imdb")
     counts = cache_folder() / "imdb" if cache else None
     if named:

@@ -1,4 +1,4 @@
-"""Where the four files of MNIST, and of data sets that are stored like it, lie in a folder."""
+"""Finding the four files of MNIST, or of a data set that is stored like it, in a folder."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ NAMES = [
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 ]
-"""MNIST's names of the files of images and labels, for training and test."""
+"""MNIST's names for the files of training images and labels, then test images and labels."""
 
 _FOLDERS = ["mnist", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw"]
 _EMNIST_FOLDERS = ["", "gzip", "raw", "EMNIST/raw"]
@@ -21,12 +21,12 @@ _emnist_split = re.compile(
 
 
 class _Found(NamedTuple):
-    """Files of a data set, some of which may be missing, in a folder."""
+    """The files of a data set that were found in a folder; some may be missing."""
 
     folder: Path
     split: str | None
     files: dict[str, Path]
-    """The path of each file that is there, by MNIST's name."""
+    """The paths of the files that exist, by MNIST's name."""
 
     def __str__(self) -> str:
         return str(self.folder) + (f" (split={self.split!r})" if self.split else "")
@@ -39,16 +39,16 @@ def find_files(folder: Path, split: str | None, url: str) -> dict[str, Path]:
     ----------
     folder : Path
     split : str, optional
-        The name of one of EMNIST's splits; others are not looked at then.
+        The name of one of EMNIST's splits. All other data sets are then ignored.
     url : str
-        Where MNIST's files are, for messages.
+        The address of MNIST's files, for messages.
 
     Raises
     ------
     FileNotFoundError
         A file is missing.
     ValueError
-        There are several data sets.
+        The folder holds several data sets.
     """
     found = list(_data_sets(folder))
     if split is not None:
@@ -75,7 +75,7 @@ def spellings(folder: Path, name: str) -> list[Path]:
 
 
 def _data_sets(folder: Path) -> Iterator[_Found]:
-    """Yield each data set of which there is a file; MNIST's names in the folder itself first."""
+    """Yield each data set with at least one file; MNIST's names in the folder itself come first."""
     for place in [folder, *(folder / name for name in _FOLDERS)]:
         if files := _files(place, NAMES):
             yield _Found(place, None, files)
@@ -91,7 +91,7 @@ def _split_names(split: str) -> list[str]:
 
 
 def _files(folder: Path, names: list[str]) -> dict[str, Path]:
-    """Return those of the four files that are in a folder, whatever they are called there."""
+    """Return the files that exist in a folder under some spelling of ``names``, by MNIST's name."""
     found = {}
     for name, spelled in zip(NAMES, names, strict=True):
         path = next((path for path in spellings(folder, spelled) if path.is_file()), None)
@@ -104,10 +104,10 @@ def _find_split(folder: Path, split: str, found: list[_Found]) -> dict[str, Path
     chosen = [each for each in found if each.split == split]
     if not chosen:
         others = sorted({each.split for each in found if each.split})
-        there = f"the splits there are {', '.join(map(repr, others))}"
+        known = f"it has the splits {', '.join(map(repr, others))}"
         raise FileNotFoundError(
             f"{folder} has no files emnist-{split}-*: "
-            + (there if others else "give the folder of EMNIST's files, from its gzip.zip")
+            + (known if others else "give the folder of EMNIST's files, from its gzip.zip")
         )
     if len(chosen) > 1:
         raise ValueError(
@@ -118,7 +118,7 @@ def _find_split(folder: Path, split: str, found: list[_Found]) -> dict[str, Path
 
 
 def _complete(found: _Found, url: str | None) -> dict[str, Path]:
-    """Return the four files, none of which may be missing."""
+    """Return the four files, or raise an error if one is missing."""
     names = NAMES if found.split is None else _split_names(found.split)
     missing = [
         spelled for name, spelled in zip(NAMES, names, strict=True) if name not in found.files
@@ -145,4 +145,4 @@ def _listed(found: list[_Found]) -> str:
 
 def _how_to_split(found: list[_Found]) -> str:
     split = next((each.split for each in found if each.split), None)
-    return f", or choose by an argument, e.g. split={split!r}" if split else ""
+    return f", or choose a split, e.g. split={split!r}" if split else ""

@@ -52,26 +52,27 @@ def load_mnist(
     Parameters
     ----------
     folder : str or Path, optional
-        The folder of the four IDX files, compressed or not. They may also be in its folders
-        ``mnist`` or ``raw``, in ``MNIST/raw``, ``FashionMNIST/raw`` or ``KMNIST/raw``, as
-        torchvision stores them, or be EMNIST's, there or in ``gzip`` or ``EMNIST/raw``. Files with
-        MNIST's names in the folder itself come first; otherwise there must be only one data set. By
-        default it is the folder ``mnist`` in the folder that the environment variable
-        ``XPNET_DATA`` names. Without that variable, the files are downloaded once into the user's
-        cache, or the folder that ``XPNET_CACHE`` names. Files in the cache are compared with their
-        checksums each time they are read; a damaged one is downloaded again.
+        The folder of the four IDX files, compressed or not. They may also be in its subfolders
+        ``mnist``, ``raw``, ``MNIST/raw``, ``FashionMNIST/raw`` or ``KMNIST/raw``, where torchvision
+        stores them. EMNIST's files may be in the folder itself, or in ``gzip``, ``raw`` or
+        ``EMNIST/raw``. Files with MNIST's names in the folder itself take precedence; otherwise
+        there must be only one data set. By default it is the folder ``mnist`` in the folder that
+        the environment variable ``XPNET_DATA`` names. Without that variable, the files are
+        downloaded once into the user's cache, or the folder that ``XPNET_CACHE`` names. The
+        checksums of files in the cache are compared each time they are read; a damaged file is
+        downloaded again.
     split : str, optional
         Which part of EMNIST to read, e.g. ``"letters"``; needed if there are several.
     max_bytes : int, default 1,073,741,824
-        The most bytes that a compressed file may have when decompressed.
+        The maximum decompressed size of a compressed file.
 
     Returns
     -------
     train, test : Dataset
-        ``X`` of shape (60000, 784) or (10000, 784), ``uint8``; ``y`` ``int64``, 0 to 9. In other
-        data sets, the numbers of images, pixels and classes differ: EMNIST's letters are 1 to 26,
-        for which a network needs 27 outputs. EMNIST's images are transposed relative to MNIST's,
-        and are left as they are stored.
+        ``X`` of shape (60000, 784) or (10000, 784), ``uint8``; ``y`` ``int64``, 0 to 9. Other data
+        sets have other numbers of images, pixels and classes: EMNIST's letters are 1 to 26, for
+        which a network needs 27 outputs. EMNIST's images are transposed relative to MNIST's, and
+        are returned as they are stored.
 
     Raises
     ------
@@ -82,7 +83,7 @@ def load_mnist(
     ImportError
         A download is needed, but pooch is not installed.
     ValueError
-        A file is damaged, is not one of images or labels, or exceeds ``max_bytes``. Or the folder
+        A file is damaged, does not hold images or labels, or exceeds ``max_bytes``. Or the folder
         holds several data sets; the message names them. Or ``max_bytes`` is below 1, or ``split``
         is given without a folder: EMNIST is not downloaded.
 
@@ -147,7 +148,7 @@ def load_mnist(
 
 
 def _read_cached(folder: Path, max_bytes: int) -> list[np.ndarray]:
-    """Read the four files from the cache; download those that are missing, before any is read."""
+    """Download the files that the cache lacks, then read all four."""
     found = {
         name: [path for path in spellings(folder, name) if path.is_file()]
         or [_download(name, folder)]
@@ -174,9 +175,9 @@ def _download(name: str, folder: Path) -> Path:
 
 
 def _read_known(path: Path, name: str, max_bytes: int) -> np.ndarray:
-    """Read a file of MNIST's and compare it with its checksum."""
+    """Read a file of MNIST and compare it with its checksum."""
     array = _read_part(path, name, max_bytes)
-    # The format spells an array of bytes in one way only.
+    # An array of bytes has only one encoding in the format.
     digest = hashlib.sha256(bytes([0, 0, 8, array.ndim]))
     digest.update(np.array(array.shape, ">u4").tobytes())
     digest.update(array.data)
@@ -185,7 +186,7 @@ def _read_known(path: Path, name: str, max_bytes: int) -> np.ndarray:
 
 
 def _read_part(path: Path, name: str, max_bytes: int) -> np.ndarray:
-    """Read images, of 3 dimensions, or labels, of 1."""
+    """Read images, which have 3 dimensions, or labels, which have 1."""
     array = read_idx(path, max_bytes=max_bytes)
     n_dimensions = 3 if "images" in name else 1
     if array.dtype != np.uint8 or array.ndim != n_dimensions:

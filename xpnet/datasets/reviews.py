@@ -1,8 +1,8 @@
-"""The reviews in a folder or an archive with the layout of the Large Movie Review data set.
+"""Reading reviews from a folder or an archive with the layout of the Large Movie Review data set.
 
-Archives come from anywhere. A crafted one must not take endless time or memory, and a damaged one
-must not give fewer reviews than it had. So what Python's tarfile silently skips is refused
-here.
+Archives may come from untrusted sources. A crafted archive must not take unlimited time or memory,
+and a damaged one must not silently lose reviews. So content that Python's tarfile silently skips is
+refused here.
 """
 
 import tarfile
@@ -17,61 +17,61 @@ Group = tuple[str, str]
 
 GROUPS = [(part, label) for part in ("train", "test") for label in ("neg", "pos")]
 
-_MOST_EXTENDED = 2048
-"""The most bytes of a header with a long name or other fields.
+_MAX_EXTENDED = 2048
+"""Maximum bytes of a header with a long name or other fields.
 
-Before Python 3.11.10, tarfile takes time with the square of this number.
+Before Python 3.11.10, tarfile takes time proportional to the square of this number.
 """
-_LONGEST_NAME = 255  # of files on all common systems
+_LONGEST_NAME = 255  # the limit on all common systems
 _BLOCK = 512
 
 
 class Limits(NamedTuple):
-    """How much of a source is read before it is refused.
+    """Limits on the size of a source, beyond which it is refused.
 
-    The data set's archive has some 350 MB, with 100,000 files. The reviews to read have 65 MB,
-    the longest 14 KB, with some 100,000 different words. By default the limits are several times
-    that.
+    The archive of the data set has about 350 MB in 100,000 files. The reviews that are read have 65
+    MB, the longest 14 KB, with about 100,000 different words. By default the limits are several
+    times as high.
     """
 
     max_bytes: int
 
     @property
     def text(self) -> int:
-        """The most bytes of all reviews; by default 256 MiB."""
+        """Maximum bytes of all reviews together; by default 256 MiB."""
         return self.max_bytes // 4
 
     @property
     def review(self) -> int:
-        """The most bytes of one review; by default 1 MiB."""
+        """Maximum bytes of one review; by default 1 MiB."""
         return self.max_bytes // 1024
 
     @property
     def words(self) -> int:
-        """The most different words; by default 4,194,304."""
+        """Maximum number of different words; by default 4,194,304."""
         return self.max_bytes // 256
 
     @property
     def headers(self) -> int:
-        """The most headers of an archive; by default 524,288."""
+        """Maximum number of headers in an archive; by default 524,288."""
         return self.max_bytes // 2048
 
     @property
     def extended(self) -> int:
-        """The most bytes of all headers with long names or other fields; by default 32 MiB."""
+        """Maximum bytes of all headers with long names or other fields; by default 32 MiB."""
         return self.max_bytes // 32
 
     def check(self, source: Path, what: str, found: int, most: int) -> None:
-        """Refuse a source that exceeds one of the limits."""
+        """Raise an error if ``found`` exceeds the limit ``most``."""
         if found > most:
             raise DamagedFileError(
-                f"{source} has {found:,} {what} or more, but max_bytes={self.max_bytes:,} allows "
+                f"{source} has at least {found:,} {what}, but max_bytes={self.max_bytes:,} allows "
                 f"{most:,}: give a larger max_bytes= to read it anyway"
             )
 
 
 def reviews(source: Path, limits: Limits) -> Iterator[tuple[Group, str, bytes]]:
-    """Yield group, file name and content of each review, in the source's own order.
+    """Yield group, file name and content of each review, in the order of the source.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def reviews(source: Path, limits: Limits) -> Iterator[tuple[Group, str, bytes]]:
         except DamagedFileError:
             raise
         except OSError as error:
-            if error.errno is not None:  # the disk's, not the archive's
+            if error.errno is not None:  # from the disk, not about the archive
                 raise
             raise _no_archive(source, error) from error
         except (tarfile.TarError, ValueError, LookupError, RecursionError) as error:
@@ -98,12 +98,12 @@ def reviews(source: Path, limits: Limits) -> Iterator[tuple[Group, str, bytes]]:
 
 
 def is_review(name: str) -> bool:
-    """Whether a file of this name is a review; names with a dot in front are of hidden files."""
+    """Whether a file of this name is a review; names that begin with a dot are hidden files."""
     return name.endswith(".txt") and not name.startswith(".")
 
 
 def _read_file(file: Path, limits: Limits) -> bytes:
-    if not file.is_file():  # a pipe or a device would be read without end
+    if not file.is_file():  # reading a pipe or a device might never end
         raise DamagedFileError(f"{file} is not a file: expected a review")
     with file.open("rb") as stream:
         content = stream.read(limits.review + 1)
@@ -118,11 +118,11 @@ def _no_archive(source: Path, error: Exception) -> DamagedFileError:
 def _members(
     source: Path, content: Decompressed, limits: Limits
 ) -> Iterator[tuple[Group, str, bytes]]:
-    """Yield the reviews of an archive, which is a stream and never read twice."""
+    """Yield the reviews of an archive, which is read once, as a stream."""
     member_class = _member_class(source, limits)
     with tarfile.open(fileobj=cast(Any, content), mode="r|", tarinfo=member_class) as archive:
         while (member := archive.next()) is not None:
-            cast(Any, archive).members.clear()  # which would hold the headers of all
+            cast(Any, archive).members.clear()  # it would keep all headers in memory
             _check_size(member, limits)
             parts = PurePosixPath(member.name).parts
             if parts[-3:-1] not in GROUPS or not is_review(parts[-1]):
@@ -139,7 +139,7 @@ def _members(
 
 
 def _check_size(member: tarfile.TarInfo, limits: Limits) -> None:
-    """Refuse a size from extended fields, which tarfile takes for 0 if it is not a number."""
+    """Refuse invalid sizes in extended fields, which tarfile reads as 0 if they are not numbers."""
     written = member.pax_headers.get("size", "0")
     if not (written.isascii() and written.isdigit()) or not 0 <= member.size <= limits.max_bytes:
         raise _absurd(member.name, written if written != "0" else member.size)
@@ -150,16 +150,16 @@ def _absurd(name: str, size: object) -> tarfile.ReadError:
 
 
 def _check_end(stream: Any) -> None:
-    """Refuse data after the end of the archive; reading on also compares gzip's checksum."""
+    """Refuse data after the end of the archive; reading on makes gzip compare its checksum."""
     while block := stream.read(1 << 16):
         if block.count(0) < len(block):
             raise tarfile.ReadError("data follow the end of the archive")
 
 
 def _member_class(source: Path, limits: Limits) -> type[tarfile.TarInfo]:
-    """Return a class of headers that refuses what no archive of the data set has.
+    """Return a class of headers that refuses features which the data set's archive does not use.
 
-    It sees each header before tarfile reads or skips what follows it.
+    Its methods see each header before tarfile reads or skips the content that follows.
     """
     n_headers = n_extended = n_global = 0
 
@@ -181,22 +181,22 @@ def _member_class(source: Path, limits: Limits) -> type[tarfile.TarInfo]:
             if member.type == tarfile.GNUTYPE_SPARSE:
                 member._refuse_sparse()
             is_file = member.type in tarfile.REGULAR_TYPES
-            if not 0 <= member.size <= (limits.max_bytes if is_file else _MOST_EXTENDED):
+            if not 0 <= member.size <= (limits.max_bytes if is_file else _MAX_EXTENDED):
                 raise _absurd(member.name, member.size)
             if not is_file:
                 n_extended += member.size
                 limits.check(source, "bytes of extended headers", n_extended, limits.extended)
-            if member.type == tarfile.XGLTYPE:  # tarfile applies them to each member that follows
+            if member.type == tarfile.XGLTYPE:  # applied by tarfile to all later members
                 n_global += member.size
-                if n_global > _MOST_EXTENDED:
+                if n_global > _MAX_EXTENDED:
                     raise tarfile.ReadError(f"global headers of {n_global} bytes")
             return member
 
         def _refuse_sparse(self, *_: Any) -> NoReturn:
-            """Refuse a file with holes, whose map may be of any length."""
+            """Refuse a sparse file, whose map of holes may have any length."""
             raise tarfile.ReadError(f"{self.name[:80]!r} is a sparse file")
 
-        # tarfile calls these for sparse files that are marked by extended fields.
+        # tarfile calls these methods for sparse files that extended fields describe.
         _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
     return Member

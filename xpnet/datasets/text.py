@@ -18,15 +18,15 @@ from ..data.decompressing import MAX_BYTES, DamagedFileError
 from .files import check_checksum
 from .reviews import GROUPS, Group, Limits, reviews
 
-# Words of letters, digits and inner apostrophes: "don't" is one, 'so' in quotes is without them.
+# Words of letters, digits and inner apostrophes: "don't" is one word, and 'so' loses its quotes.
 _words = re.compile(r"\w+(?:'\w+)*").findall
-_VERSION = "2"  # of what a word is, and of the cache's layout: files of other versions are not read
+_VERSION = "2"  # of the cache's layout and the definition of a word; other files are not read
 
 Part = tuple[Any, np.ndarray]
 """Counts as a CSR array of shape (n_reviews, n_words), and the labels of shape (n_reviews,)."""
 
 Bags = tuple[list[str], Part, Part]
-"""The words, first the most frequent in the training part; the training and the test part."""
+"""The words, from the most frequent in the training part; the training part; the test part."""
 
 
 def words(text: str) -> list[str]:
@@ -43,7 +43,7 @@ def words(text: str) -> list[str]:
 def load_bags(
     source: Path, cache: Path | None, sha256: str | None = None, max_bytes: int = MAX_BYTES
 ) -> Bags:
-    """Count the words of the reviews in an archive or a folder, or find them in the cache.
+    """Return the word counts of the reviews in an archive or a folder, from the cache if possible.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def load_bags(
     sha256 : str, optional
         The archive's checksum, which is compared whenever the reviews are read.
     max_bytes : int, default 1,073,741,824
-        The most bytes that the decompressed archive may have. Smaller limits follow from it.
+        The maximum size of the decompressed archive. Other limits follow from it; see `Limits`.
 
     Raises
     ------
@@ -68,14 +68,14 @@ def load_bags(
     file = cache / f"words-{_identity(source, sha256)}.npz"
     try:
         return _read_cache(file)
-    except Exception:  # whatever a damaged file makes of it; the reviews themselves are there
+    except Exception:  # a damaged file may raise anything; the words are counted again
         bags = _count(source, sha256, max_bytes)
     try:
         _write_cache(file, bags)
     except OSError as error:
         warn(
-            f"could not write {file} ({error}): the reviews will be read again next time. Name "
-            "another folder with the environment variable XPNET_CACHE, or give cache=False"
+            f"could not write {file} ({error}): the reviews will be read again next time. Set the "
+            "environment variable XPNET_CACHE to another folder, or give cache=False"
         )
     return bags
 
@@ -84,7 +84,7 @@ def load_bags(
 
 
 def _count(source: Path, sha256: str | None = None, max_bytes: int = MAX_BYTES) -> Bags:
-    """Read every review once, numbering words as they come; sort reviews and words after."""
+    """Read each review once and number its words; sort the reviews and the words afterwards."""
     if sha256 is not None:
         with source.open("rb") as archive:
             check_checksum(source, hashlib.file_digest(archive, "sha256").hexdigest(), sha256)
@@ -98,7 +98,7 @@ def _count(source: Path, sha256: str | None = None, max_bytes: int = MAX_BYTES) 
     for group, name, content in reviews(source, limits):
         n_bytes += len(content)
         limits.check(source, "bytes of reviews", n_bytes, limits.text)
-        # A stray byte that is not UTF-8 must not cost the whole data set.
+        # A stray byte that is not UTF-8 must not make the whole data set unreadable.
         text = content.decode("utf-8", errors="replace")
         tokens[group].extend(map(number.__getitem__, words(text)))
         limits.check(source, "different words", len(number), limits.words)
@@ -112,7 +112,7 @@ def _count(source: Path, sha256: str | None = None, max_bytes: int = MAX_BYTES) 
             )
     if lacking := ["/".join(group) for group in GROUPS if not files[group]]:
         raise ValueError(
-            f"{source} has no reviews {', '.join(lacking)}/*.txt in it: expected the layout "
+            f"{source} has no reviews {', '.join(lacking)}/*.txt: expected the layout "
             "aclImdb/{train,test}/{neg,pos}/*.txt"
         )
     numbers = {group: np.asarray(tokens[group]) for group in GROUPS}
@@ -124,7 +124,7 @@ def _count(source: Path, sha256: str | None = None, max_bytes: int = MAX_BYTES) 
 
 
 def _frequency_order(found: list[str], tokens: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Return the words among the tokens by frequency, and each word's place there or -1."""
+    """Return the words that occur, by frequency, and the rank of each word or -1."""
     occurrences = np.bincount(tokens, minlength=len(found)).tolist()
     order = [k for k, count in enumerate(occurrences) if count]
     order.sort(key=lambda k: (-occurrences[k], found[k]))
@@ -136,12 +136,12 @@ def _frequency_order(found: list[str], tokens: np.ndarray) -> tuple[list[str], n
 def _matrix(
     tokens: np.ndarray, ends: list[int], files: list[str], rank: np.ndarray, n_words: int
 ) -> Any:
-    """Return the counts of the known words in each review, the reviews sorted by file name."""
+    """Return the counts of the ranked words in each review, the reviews sorted by file name."""
     from scipy.sparse import csr_array
 
     columns = rank[tokens]
     known = columns >= 0
-    starts = np.concatenate([[0], np.cumsum(known)])[ends]  # every review now lacks unknown words
+    starts = np.concatenate([[0], np.cumsum(known)])[ends]  # without the other words
     columns = columns[known]
     ones = np.ones(len(columns), dtype=np.uint16)
     counts = csr_array((ones, columns, starts.astype(np.int32)), shape=(len(files), n_words))
@@ -150,7 +150,7 @@ def _matrix(
 
 
 def _part(kinds: list[Any]) -> Part:
-    """Put the negative reviews (0) above the positive (1)."""
+    """Stack the negative reviews (0) above the positive reviews (1), and return their labels."""
     from scipy.sparse import vstack
 
     labels = np.repeat(np.arange(2, dtype=np.int64), [counts.shape[0] for counts in kinds])
@@ -160,13 +160,13 @@ def _part(kinds: list[Any]) -> Part:
 # The cache ----------------------------------------------------------------------------------
 
 _DIGEST = "sha256"
-"""The name of the array with the checksum of the others."""
+"""The name of the array that holds the checksum of all other arrays."""
 
 
 def _identity(source: Path, sha256: str | None = None) -> str:
-    """Return a name for the source as it is now: where, how big and how old its files are.
+    """Return a name for the source that changes with the paths, sizes and times of its files.
 
-    Counts of an archive whose checksum was compared are not those of one that was only read.
+    It differs for archives with and without a compared checksum.
     """
     digest = hashlib.sha256(f"{_VERSION} {sha256}\n{source.resolve()}".encode())
     files = [source]
@@ -180,7 +180,7 @@ def _identity(source: Path, sha256: str | None = None) -> str:
 
 
 def _write_cache(file: Path, bags: Bags) -> None:
-    """Write the bags of words to a file, of which nobody ever reads a half."""
+    """Write the bags of words to a file, which other processes see only when it is complete."""
     order, *parts = bags
     arrays: dict[str, Any] = {"words": np.frombuffer("\n".join(order).encode(), dtype=np.uint8)}
     for name, (counts, labels) in zip(("train", "test"), parts, strict=True):
@@ -205,7 +205,7 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> bytes:
 def _read_cache(file: Path) -> Bags:
     # Opened here, since np.load leaves a damaged file open.
     with file.open("rb") as stream:
-        # np.load compares no checksum where a damaged header makes it read less than there is.
+        # np.load compares no checksum if a damaged header makes it read only a part.
         with zipfile.ZipFile(stream) as archive:
             if damaged := archive.testzip():
                 raise ValueError(f"{file}: {damaged} is damaged")
@@ -226,7 +226,7 @@ def _read_arrays(stream: Any) -> Bags:
             content = tuple(arrays[f"{name}_{key}"] for key in ("data", "indices", "indptr"))
             labels = arrays[f"{name}_labels"]
             counts = csr_array(content, shape=(len(labels), len(order)))
-            check_structure(counts)  # SciPy's own check lets a negative last position through
+            check_structure(counts)  # SciPy's own check accepts a negative last position
             counts.check_format(full_check=True)
             parts.append((counts, labels))
     return order, parts[0], parts[1]

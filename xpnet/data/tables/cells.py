@@ -1,4 +1,4 @@
-"""What the text of one cell is: a number, a missing one, a number with a unit, or other."""
+"""Classifying the text of a cell: a number, a missing value, a number with a unit, or other."""
 
 import math
 import re
@@ -10,24 +10,24 @@ _MISSING_NUMBERS = (
     "", "-", "--", ".", "?", "#n/a", "#na", "<na>", "n/a", "na", "nan", "+nan", "-nan", "none",
     "null",
 )  # fmt: skip
-"""Texts that stand for a missing number, in lower case and without spaces around them."""
+"""Text that stands for a missing number, in lower case and without spaces around it."""
 
 _MISSING_CATEGORIES = ("", "#n/a", "<na>", "nan", "null")
 
 TRUE_FALSE = {"true": 1.0, "false": 0.0}
-"""The numbers that a column of these texts becomes, in lower case."""
+"""The numbers that replace these words in a column without others; keys are in lower case."""
 
-_CURRENCY = (  # any sign, also as in R$ and US$; the codes of those that are traded most
+_CURRENCY = (  # any sign, with letters as in R$ and US$; the codes of the most traded currencies
     r"(?:[A-Z]{0,3}[$\u00a2-\u00a5\u058f\u060b\u09f2\u09f3\u0e3f\u17db\u20a0-\u20cf\ufdfc\uff04\uffe0"
     r"\uffe1\uffe5\uffe6]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|BRL|CAD|CZK|DKK|HKD|HUF|IDR|ILS|KRW|MXN|MYR|"
     r"NOK|NZD|PHP|PLN|RUB|SEK|SGD|THB|TRY|TWD|ZAR)"
 )
-_UNIT = (  # a single letter only after a space: 5A may be a class at school
+_UNIT = (  # a single letter only after a space: 5A may be a school class
     rf"(?:\s*(?:[%‰]|°[CF]?|[kmcdµun][gmsl]|[kMGT]i?B|[kMG]?Hz|k?Wh|k[WVN]|min|km/h|mph|m/s|"
     rf"lbs?|oz|bn|mio|(?:[kmcd]?m|ft|in|yd)[²³]|{_CURRENCY})|\s+(?:[a-zA-Z]|ft|mi|in))"
 )
 _DIGITS = r"\d(?:[\d.,'\u2019 \u00a0\u202f]*\d)?[.,]?"
-_SIGN = r"[-+\u2013\u2212]"  # typesetting has a minus and a dash, which float() refuses
+_SIGN = r"[-+\u2013\u2212]"  # including the typographic dash and minus, which float() refuses
 _EXPONENT = rf"(?:[eE]{_SIGN}?\d+)"
 _FORMATTED = re.compile(
     rf"{_SIGN}?\s*(?:{_CURRENCY}\s*)?{_SIGN}?{_DIGITS}{_EXPONENT}?{_UNIT}?|\({_DIGITS}\)"
@@ -42,7 +42,7 @@ _MAGNITUDES = set("kKmMbBGT")
 
 
 def number(text: str, decimal: str = ".") -> float | None:
-    """Return the number that a text is, NaN for NaN, or None.
+    """Return text as a number, or None if it is not one.
 
     Examples
     --------
@@ -50,10 +50,10 @@ def number(text: str, decimal: str = ".") -> float | None:
     (1.5, 1.5, None, None)
     """
     if decimal != ".":
-        if "." in text:  # thousands
+        if "." in text:  # a thousands separator
             return None
         text = text.replace(decimal, ".")
-    if "_" in text:  # Python reads 1_000 as 1000, but in a table it is not a number
+    if "_" in text:  # float() reads 1_000 as 1000, but in a table it is not a number
         return None
     try:
         return float(text)
@@ -62,17 +62,17 @@ def number(text: str, decimal: str = ".") -> float | None:
 
 
 def is_missing(text: str) -> bool:
-    """Whether a text among numbers stands for a missing one."""
+    """Whether text in a column of numbers stands for a missing number."""
     return text.strip().lower() in _MISSING_NUMBERS
 
 
 def is_missing_category(text: str) -> bool:
-    """Whether a text stands for a missing category; others, such as NA, may be the name of one."""
+    """Whether text stands for a missing category; other text, such as NA, may be a name."""
     return text.strip().lower() in _MISSING_CATEGORIES
 
 
 def is_formatted_number(text: str) -> bool:
-    """Whether a text is a number with separators, a currency, a unit or a per cent sign.
+    """Whether text is a number with separators, a currency, a unit or a percent sign.
 
     Examples
     --------
@@ -83,9 +83,9 @@ def is_formatted_number(text: str) -> bool:
 
 
 def are_quantities(texts: Collection[str]) -> bool:
-    """Whether all texts are numbers with a word after a space, or with a sign of comparison.
+    """Whether all strings are numbers with a word after a space, or with a comparison sign.
 
-    Two texts that compare with the same number, such as "<18" and ">=18", are classes.
+    Two strings that compare with the same number, such as "<18" and ">=18", are classes.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def are_quantities(texts: Collection[str]) -> bool:
 
 
 def may_be_quantities(texts: Collection[str]) -> bool:
-    """Whether all texts are numbers with the same suffix, or with suffixes such as k and M.
+    """Whether all strings are numbers with the same suffix, or with suffixes such as k and M.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def may_be_quantities(texts: Collection[str]) -> bool:
 
 
 def exceeds_float64(text: str, value: float) -> bool:
-    """Whether float64 lacks digits for an integer, or room for a number; ``value`` is the float."""
+    """Whether float64 lacks digits or range for a number whose nearest float is ``value``."""
     if abs(value) < 2.0**53:
         return False
     if math.isinf(value) and "inf" not in text.lower():
@@ -133,7 +133,7 @@ def exceeds_float64(text: str, value: float) -> bool:
 
 
 def advice(text: str, decimal: str) -> str:
-    """Return what to do about a text that should be a number with this decimal sign."""
+    """Return what to do about text that should be a number with this decimal sign."""
     if may_be_time(text):
         names = "" if is_time(text) else "; or, if these are names, give them a categorical type"
         return advice_for_time(text) + names
@@ -147,7 +147,7 @@ def advice(text: str, decimal: str) -> str:
         )
     if are_quantities([text]):
         return (
-            "write the numbers alone, without words and signs; or, if the texts are names, begin "
-            "them with a letter"
+            "write the numbers alone, without words and signs; or, if these are names, begin them "
+            "with a letter"
         )
     return "correct it, or leave the column out"

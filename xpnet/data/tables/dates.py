@@ -1,4 +1,4 @@
-"""Texts that are dates, times of day or durations, or that may be."""
+"""Recognizing text that is, or may be, a date, a time of day or a duration."""
 
 import re
 from collections.abc import Collection
@@ -18,7 +18,7 @@ _MONTHS = (
     "dec december dez dezember déc décembre decembre dic diciembre dicembre dezembro"
 )
 _MONTHS_LIKE_WORDS = "ago gen lug marco mars out set"
-"""Names of months that are also other words: "Set 12" is rarely a date in September."""
+"""Names of months that are also other words: "Set 12" is rarely a day in September."""
 
 _WEEKDAYS = (
     "mon monday tue tues tuesday wed wednesday thu thur thurs thursday fri friday sat saturday "
@@ -66,7 +66,7 @@ _ISO = rf"-?p(?=t?\d)(?:\d+y)?(?:\d+m)?(?:\d+w)?(?:\d+d)?{_ISO_TIME}"
 _DURATIONS = (_DAYS_AND_TIME, _PARTS, _ISO)
 _DURATIONS_OF_PANDAS = (_DAYS_AND_TIME, rf"-?p(?=t?\d)(?:\d+w)?(?:\d+d)?{_ISO_TIME}")
 
-# ---- what is certain
+# ---- certain dates and times
 
 _BEGINS_WITH_A_DATE = re.compile(
     r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)"
@@ -97,7 +97,7 @@ _CERTAIN = (
     _PARTS,
 )
 
-# ---- what may also be a name
+# ---- dates and times that may also be names
 
 _PERHAPS = (
     # Jan 5; 5 Jan; 5. Februar
@@ -117,18 +117,18 @@ _PERHAPS = (
 )
 
 
-@cache  # when first used: compiling takes tens of milliseconds, too long for an import
+@cache  # compiled on first use: it takes tens of milliseconds, too long for an import
 def _one_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{each})" for each in patterns))
 
 
 def is_date(text: str) -> bool:
-    """Whether a text begins with a date with a year of four digits: 2026-01-31, 31.1.2026."""
+    """Whether text begins with a date with a four-digit year: 2026-01-31, 31.1.2026."""
     return _BEGINS_WITH_A_DATE.match(text) is not None
 
 
 def is_time(text: str) -> bool:
-    """Whether a text begins with a date, or is a time, a duration, a month or a quarter of a year.
+    """Whether text begins with a date, or is a time, a duration, a month or a quarter of a year.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def is_time(text: str) -> bool:
 
 
 def may_be_time(text: str) -> bool:
-    """Whether a text is a date, a time or a duration, or looks like one but may be a name.
+    """Whether text is a date, a time or a duration, or looks like one but may be a name.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def may_be_time(text: str) -> bool:
 
 
 def times_among(texts: Collection[str]) -> list[str]:
-    """Return the texts that are certainly times, if they are more than half of a column; or [].
+    """Return the strings that are certainly times, or [] unless they are more than half of all.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def times_among(texts: Collection[str]) -> list[str]:
 
 
 def doubtful_times(texts: Collection[str]) -> list[str]:
-    """Return the texts that may be names, if all texts of a column may be times; or [].
+    """Return the strings that may be times or names, or [] unless all strings may be times.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def doubtful_times(texts: Collection[str]) -> list[str]:
 
 
 def advice_for_time(text: str) -> str:
-    """Return how to give dates, times or durations such as this one as numbers.
+    """Return advice on converting dates, times or durations such as this one to numbers.
 
     Examples
     --------
@@ -201,5 +201,5 @@ def advice_for_time(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text in lower case with single spaces; "" without digits, which all times have."""
+    """Return text in lower case with single spaces, or "" without digits, which all times have."""
     return " ".join(text.lower().split()) if any(map(str.isdigit, text)) else ""

@@ -13,37 +13,37 @@ import numpy as np
 from ...backends import resolve
 from ...common.checks import check_count
 
-_SHARE = 0.5
-"""The share of the free memory that the features may take."""
+_FRACTION = 0.5
+"""The fraction of the free memory that the features may take."""
 
 _GROWTH, _MARGIN = 1.25, 1.1
-"""The least factor by which an array grows, and how much room it has beyond what is expected."""
+"""Minimum factor by which an array grows, and its size relative to the expected number of rows."""
 
 _PIECE = 1 << 18
-"""About how many numbers are looked at together when codes are replaced."""
+"""About how many numbers are processed at a time when codes are replaced."""
 
 
-def limit_of(memory_limit: int | None = None) -> float:
-    """Return how many bytes the features may take in memory; by default half of what is free."""
+def feature_memory_limit(memory_limit: int | None = None) -> float:
+    """Return how many bytes the features may take in memory; by default half of the free memory."""
     if memory_limit is not None:
         return check_count("memory_limit", memory_limit)
     memory = resolve("cpu").memory()
-    return math.inf if memory is None else _SHARE * memory.free
+    return math.inf if memory is None else _FRACTION * memory.free
 
 
-class Gathered:
-    """The rows of a table, added block by block.
+class RowCollector:
+    """Collects the rows of a table block by block; a context manager.
 
-    Used in a ``with`` block, which deletes the temporary file if reading fails.
+    Leaving the ``with`` block deletes the temporary file if reading has failed.
 
     Parameters
     ----------
     n_columns : int
     dtype : NumPy dtype
-        The type of the result.
+        The dtype of the result.
     limit : float
-        The most bytes to keep in memory. Rows beyond it, and all before them, go to a temporary
-        file, in the folder that :func:`tempfile.gettempdir` chooses.
+        The maximum number of bytes in memory. Beyond it, all rows go to a temporary file in the
+        folder that :func:`tempfile.gettempdir` chooses.
     """
 
     def __init__(self, n_columns: int, dtype: Any, limit: float) -> None:
@@ -53,7 +53,7 @@ class Gathered:
         self._file: Any = None
         self.n_rows = 0
 
-    def __enter__(self) -> "Gathered":
+    def __enter__(self) -> "RowCollector":
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -68,7 +68,7 @@ class Gathered:
         ----------
         block : array of shape (k, n_columns)
         share : float, default 1
-            An estimate of the share of all rows, up to 1, that have been added with this block.
+            The estimated fraction of all rows that have been added after this block, up to 1.
         """
         start, self.n_rows = self.n_rows, self.n_rows + len(block)
         if self._file is None and self.n_rows * self._row_bytes > self._limit:
@@ -86,10 +86,11 @@ class Gathered:
         self._rows[start : self.n_rows] = block
 
     def _resize(self, n: int) -> None:
-        """Give the array another number of rows.
+        """Change the number of rows of the array.
 
         Memory that has not been written to costs nothing, so the array may be too large until the
-        end. A small array is copied; a large one is extended in place where the system can do that.
+        end. An array that grows at least fourfold is copied; otherwise it is extended in place
+        where the system can do that.
         """
         if n < 4 * len(self._rows):
             self._rows.resize((n, self._n_columns), refcheck=False)
@@ -99,14 +100,14 @@ class Gathered:
         self._rows = rows
 
     def finish(self, mappings: Mapping[int, np.ndarray]) -> np.ndarray:
-        """Return all rows; a read-only memory map of the file if they are in one.
+        """Return all rows, as a read-only memory map if they are in a file.
 
-        The file is deleted when the map is, or when Python ends.
+        The file is deleted together with the map, or when Python exits.
 
         Parameters
         ----------
         mappings : mapping of int to array
-            For some columns, by position, the number that replaces each code 0, 1, ...
+            The numbers that replace the codes 0, 1, ... in some columns, by column position.
         """
         shape = self.n_rows, self._n_columns
         if self._file is None:
@@ -129,7 +130,7 @@ class Gathered:
 
 
 def replace_codes(rows: np.ndarray, mappings: Mapping[int, np.ndarray]) -> None:
-    """Replace the codes in some columns, in place; see `Gathered.finish`."""
+    """Replace the codes in some columns, in place; see `RowCollector.finish`."""
     step = max(_PIECE // max(rows.shape[1], 1), 1)
     for start in range(0, len(rows), step) if mappings else ():
         piece = rows[start : start + step]
@@ -138,7 +139,7 @@ def replace_codes(rows: np.ndarray, mappings: Mapping[int, np.ndarray]) -> None:
 
 
 def _delete(name: str, pid: int | None = None) -> None:
-    if pid not in (None, os.getpid()):  # a forked process ends; the file is its parent's
+    if pid not in (None, os.getpid()):  # a forked process exits; the file belongs to its parent
         return
     with suppress(OSError):
         os.unlink(name)

@@ -11,7 +11,7 @@ from ...common.checks import check_distinct, check_texts
 
 
 class Request(NamedTuple):
-    """What to take of a table; see :meth:`xpnet.Dataset.from_csv`."""
+    """The columns to read from a table; see :meth:`xpnet.Dataset.from_csv`."""
 
     label: str | None = None
     columns: Sequence[str] | None = None
@@ -21,7 +21,7 @@ class Request(NamedTuple):
 
 
 def keeps_missing(missing: str) -> bool:
-    """Return whether the argument ``missing`` asks to keep missing cells."""
+    """Return whether missing cells are kept; ``missing`` is the user's argument."""
     if missing not in ("error", "keep"):
         raise ValueError(
             f"missing={shown(missing)}: expected 'error' or 'keep'. To leave out rows with missing "
@@ -32,30 +32,30 @@ def keeps_missing(missing: str) -> bool:
 
 
 def check_name(argument: str, value: Any) -> str | None:
-    """Return the name of a column if it is a text or None, else raise ``TypeError``."""
+    """Return ``value`` if it is a string or None, else raise ``TypeError``."""
     if value is not None and not isinstance(value, str):
         hint = ""
         if argument == "label" and isinstance(value, (list, tuple)):
             hint = (
-                ". Several targets are given as a dict or a data frame: Dataset(frame[features], "
+                ". Give several targets as a dict or a data frame: Dataset(frame[features], "
                 f"frame[{shown([*value])}])"
             )
-        raise TypeError(f"{argument}={shown(value)}: expected a text, the name of a column{hint}")
+        raise TypeError(f"{argument}={shown(value)}: expected the name of a column{hint}")
     return value
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The columns of a table that a data set takes.
+    """The columns of a table that a data set is made from.
 
     Attributes
     ----------
     names : list of str
-        The features.
+        The names of the features.
     places : list of int
         The position of each feature among the table's columns.
     label, id : int or None
-        The positions of the columns of the label and of the ids.
+        The positions of the label and of the ids.
     """
 
     names: list[str]
@@ -70,12 +70,12 @@ class Selection:
 
 
 def select(where: str, header: Sequence[str], request: Request) -> Selection:
-    """Return the columns that are asked for.
+    """Return the requested columns.
 
     Parameters
     ----------
     where : str
-        What the table is called in messages.
+        The name of the table in messages.
     header : sequence of str
         The names of its columns.
     request : Request
@@ -83,7 +83,7 @@ def select(where: str, header: Sequence[str], request: Request) -> Selection:
     Raises
     ------
     UnknownNameError
-        The table does not have a column.
+        The table lacks a requested column.
     ValueError
         Names occur twice, a column would have two purposes, or no feature is left.
     """
@@ -104,8 +104,8 @@ def select(where: str, header: Sequence[str], request: Request) -> Selection:
             raise unknown_name("column", name, header)
     if double := sorted(others.intersection(names), key=str):
         raise ValueError(
-            f"columns has {double[0]!r}, which is also the label, the id or excluded: expected "
-            "each column for one purpose"
+            f"columns has {double[0]!r}, which is also the label, the id or excluded: give each "
+            "column only one purpose"
         )
     count = Counter(header)
     used = [*names, *(each for each in (label, id) if each is not None)]

@@ -1,4 +1,4 @@
-"""The content of a table that has been read, from which a data set is made."""
+"""The content of a table that has been read, as the arguments of a data set."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,19 +13,18 @@ class Table:
     Attributes
     ----------
     feature_names : list of str
-        The features.
     X : array of shape (n, n_features)
         Numbers, and the codes of categories.
     categories : dict of str to list
-        The names of the categories 0, 1, ... of each feature that has some. If the last one is
-        None, it stands for missing cells.
+        The names of the codes 0, 1, ... of each categorical feature. A final None stands for
+        missing cells.
     y : array of shape (n,) or None
         The label, NaN where it is missing.
     label_name : str or None
     class_names : list of str or None
         The names of the classes 0, 1, ... in ``y``, if the label is text.
     ids : array of shape (n,) or None
-        What identifies each row: texts or integers.
+        An identifier of each row, a string or an integer.
     """
 
     feature_names: list[str]

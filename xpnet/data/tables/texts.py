@@ -1,4 +1,4 @@
-"""Columns of text: read as codes, which become numbers or categories after the last row."""
+"""Columns of text, read as codes that become numbers or categories after the last row."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -22,16 +22,16 @@ from .cells import (
 from .dates import advice_for_time, doubtful_times, times_among
 
 _TEXT_BYTES = 64
-"""About how many bytes a Python text takes besides its letters."""
+"""About how many bytes a Python string takes in addition to its characters."""
 
 
 class CellError(Exception):
-    """A cell that its column cannot have; :attr:`reason` says why, and what to do.
+    """A cell that is not valid in its column; :attr:`reason` says why, and what to do.
 
     Parameters
     ----------
     text : str
-        The text as it stands in the table.
+        The text of the cell.
     reason : str
 
     Attributes
@@ -39,7 +39,7 @@ class CellError(Exception):
     text, reason
         As above.
     place : int
-        The position of the column in a file, set where it is known.
+        The position of the column in a file; set by code that knows it.
     """
 
     place: int
@@ -49,10 +49,10 @@ class CellError(Exception):
         self.text, self.reason = text, reason
 
 
-def array_of_texts(texts: list[str]) -> np.ndarray:
-    """Return an array of text, or of objects if one long text would make all take much room.
+def string_array(texts: list[str]) -> np.ndarray:
+    """Return a NumPy array of strings, or of objects if a long string would make it very large.
 
-    NumPy's own type of text also loses NUL characters at the end.
+    Strings that end in NUL characters need objects, too, because NumPy's string type drops them.
     """
     lengths = list(map(len, texts))
     fixed, objects = 4 * max(lengths) * len(texts), sum(lengths) + _TEXT_BYTES * len(texts)
@@ -61,19 +61,19 @@ def array_of_texts(texts: list[str]) -> np.ndarray:
 
 
 def missing_cell(text: str) -> CellError:
-    """Return the error for a cell that is missing and must not be."""
+    """Return the error for a missing cell where none may be missing."""
     what = f"{text.strip()!r} stands for a missing value" if text.strip() else "the cell is empty"
     return CellError(text, f"{what}: fill it in or drop the row (missing='keep' reads it as NaN)")
 
 
-class Texts:
-    """The distinct texts of a column, coded 0, 1, ... in the order in which they come.
+class StringCodes:
+    """The distinct strings of a column, coded 0, 1, ... in order of first occurrence.
 
     Parameters
     ----------
     of_file : bool, default False
-        Whether they come from a file of text, which has no categorical types. Its columns may be
-        aligned with spaces, so names are the texts without spaces around them. Otherwise texts
+        Whether they come from a text file, which has no categorical types. Its columns may be
+        aligned with spaces, so names are stripped of the spaces around them. Otherwise, strings
         that differ only in such spaces are refused.
 
     Attributes
@@ -81,9 +81,9 @@ class Texts:
     of_file
         As above.
     distinct : list of str
-        The texts in the order of their codes.
+        The strings in the order of their codes.
     counts : int array
-        In how many cells each occurs.
+        The number of cells with each string.
     """
 
     def __init__(self, of_file: bool = False) -> None:
@@ -94,11 +94,11 @@ class Texts:
 
     @property
     def distinct(self) -> list[str]:
-        """The texts in the order of their codes."""
+        """The strings in the order of their codes."""
         return list(self._codes)
 
     def codes(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the code of each of these cells, and remember new texts."""
+        """Return the code of each cell; new strings get new codes."""
         codes = np.fromiter(map(self._codes.__getitem__, texts), np.int64, len(texts))
         counts = np.bincount(codes, minlength=len(self._codes))
         counts[: len(self.counts)] += self.counts
@@ -113,13 +113,13 @@ class Meaning:
     Attributes
     ----------
     values : array
-        The number that replaces each code 0, 1, ...: the one that the text spells, or the number of
-        its category. NaN for a missing number or class.
+        The number that replaces each code 0, 1, ...: the number that the text spells, or the index
+        of its category. NaN for a missing number or class.
     names : list of str or None, or None
         The names of the categories; None if the column holds numbers.
     doubts : list of (str, str)
-        Texts that have become names but may be something else, each the first of its kind in the
-        column, and what to tell the user about them.
+        For each kind of text that has become names but may mean something else: the first such
+        text in the column, and a warning for the user.
     """
 
     values: np.ndarray
@@ -127,17 +127,17 @@ class Meaning:
     doubts: list[tuple[str, str]] = field(default_factory=list)
 
     def label(self, codes: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
-        """Return the label of rows whose texts have these codes, and the names of its classes."""
+        """Return the labels of rows with these codes, and the names of the classes or None."""
         names = None if self.names is None else [str(name) for name in self.names]
         return self.values[codes], names
 
 
-def feature_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
-    """Return what the texts of a feature stand for.
+def feature_meaning(texts: StringCodes, decimal: str, keeps_missing: bool) -> Meaning:
+    """Return what the codes of a feature stand for.
 
     Parameters
     ----------
-    texts : Texts
+    texts : StringCodes
     decimal : str
         The decimal sign.
     keeps_missing : bool
@@ -146,7 +146,7 @@ def feature_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
     Raises
     ------
     CellError
-        A cell is missing and must not be. Or numbers and other texts are mixed, or the texts are
+        A cell is missing but may not be. Or numbers are mixed with other text, or the text is
         dates, or numbers with separators or units.
     """
     found = _Kinds(texts, decimal)
@@ -161,8 +161,8 @@ def feature_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
         text = found.numbers[0]
         raise CellError(
             text,
-            f"{text!r} is a number among texts such as {found.others[0]!r}: give the column one "
-            "kind of values, or leave it out",
+            f"{text!r} is a number among text such as {found.others[0]!r}: give the column only "
+            "numbers or only text, or leave it out",
         )
     found.refuse_times()
     found.refuse_quantities()
@@ -173,15 +173,15 @@ def feature_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
     return Meaning(values, [*names], doubts)
 
 
-def label_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
-    """Return what the texts of a label stand for: numbers, or the classes 0, 1, ...
+def label_meaning(texts: StringCodes, decimal: str, keeps_missing: bool) -> Meaning:
+    """Return what the codes of a label stand for: numbers, or the classes 0, 1, ...
 
     A column that is mostly numbers never becomes classes.
 
     Raises
     ------
     CellError
-        As for features, but some numbers may be the names of classes.
+        As for features, except that a few numbers among other text may be class names.
     """
     found = _Kinds(texts, decimal)
     if not found.others:
@@ -194,9 +194,9 @@ def label_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
 
 
 class _Kinds:
-    """The distinct texts of a column, divided into numbers, missing cells and others."""
+    """The distinct strings of a column, divided into numbers, missing cells and other text."""
 
-    def __init__(self, texts: Texts, decimal: str) -> None:
+    def __init__(self, texts: StringCodes, decimal: str) -> None:
         self._decimal, self._of_file = decimal, texts.of_file
         self.distinct, self._counts = texts.distinct, texts.counts
         self.values = [number(text, decimal) for text in self.distinct]
@@ -213,7 +213,7 @@ class _Kinds:
         ]
 
     def all_numbers(self, keeps_missing: bool, as_integers: bool = False) -> np.ndarray:
-        """Return the numbers, as int64 if float64 lacks digits for them and if that is allowed."""
+        """Return the numbers as float64; as int64 if float64 lacks digits and that is allowed."""
         self.check_missing(is_missing, keeps_missing)
         for text, value in zip(self.distinct, self.values, strict=True):
             if value is None or not exceeds_float64(text, value):
@@ -225,16 +225,16 @@ class _Kinds:
         return np.array([np.nan if value is None else value for value in self.values])
 
     def check_missing(self, missing: Callable[[str], bool], keeps_missing: bool) -> None:
-        """Refuse cells that are missing, unless they may be."""
+        """Refuse missing cells unless they are to be kept."""
         for text in () if keeps_missing else self.distinct:
             if missing(text):
                 raise missing_cell(text)
 
     def refuse_mostly_numbers(self, or_half: bool = False) -> None:
-        """Refuse texts if more than half of the cells, or of the distinct texts, are numbers.
+        """Refuse text if more than half of the cells, or of the distinct strings, are numbers.
 
-        Numbers with separators, currencies or units count as numbers. With ``or_half``, half of
-        them are enough.
+        Numbers with separators, currencies or units count as numbers. With ``or_half``, exactly
+        half is enough.
         """
         formatted = {text for text in self.others if is_formatted_number(text)}
         numbers = [*self.numbers, *formatted]
@@ -247,9 +247,10 @@ class _Kinds:
             raise not_a_number(self.others[0], self._decimal)
 
     def refuse_times(self) -> None:
-        """Refuse texts if most of the distinct ones, without numbers, are times.
+        """Refuse text if most distinct strings, apart from numbers, are times.
 
-        If all may be times or names, they are refused only where a categorical type could say so.
+        If all may be times or names, they are refused unless they come from a text file: in other
+        tables, a categorical type can mark them as names.
         """
         times = times_among(self.others)
         if not times and not self._of_file:
@@ -258,28 +259,28 @@ class _Kinds:
             raise not_a_number(times[0], self._decimal)
 
     def refuse_quantities(self) -> None:
-        """Refuse texts that are all numbers with a word or a sign, and not doubtful times."""
+        """Refuse text that is all numbers with a word or a sign, unless it may be times."""
         if are_quantities(self.others) and not doubtful_times(self.others):
             raise not_a_number(self.others[0], self._decimal)
 
     def doubts(self, kind: str) -> list[tuple[str, str]]:
-        """Return what may be wrong with texts that have become names; see `Meaning`.
+        """Return warnings about text that has become names; see `Meaning`.
 
-        ``kind`` is what they have become: categories or classes.
+        ``kind`` is the word for these names: categories or classes.
         """
         found = []
         if times := doubtful_times(self.others):
             some = " and ".join(map(repr, times[:2]))
             found.append((
                 times[0],
-                f"texts such as {some} have become {kind}: if they are dates, times or durations, "
+                f"values such as {some} have become {kind}: if they are dates, times or durations, "
                 f"{advice_for_time(times[0])}",
             ))  # fmt: skip
         elif may_be_quantities(self.others):
             some = " and ".join(map(repr, self.others[:2]))
             found.append((
                 self.others[0],
-                f"texts such as {some} have become {kind}: if they are quantities, write the "
+                f"values such as {some} have become {kind}: if they are quantities, write the "
                 "numbers alone",
             ))  # fmt: skip
         perhaps = [
@@ -298,7 +299,7 @@ class _Kinds:
         return found
 
     def categories(self, keeps_missing: bool) -> tuple[np.ndarray, list[str]]:
-        """Return the code of each text, NaN for missing ones, and the sorted names."""
+        """Return the category of each string, NaN if it is missing, and the sorted names."""
         self.check_missing(is_missing_category, keeps_missing)
         name_of = {
             text: text.strip() if self._of_file else text
@@ -314,7 +315,7 @@ class _Kinds:
 
 
 def not_a_number(text: str, decimal: str) -> CellError:
-    """Return the error for a text where a number is expected."""
+    """Return the error for text where a number is expected."""
     return CellError(text, f"{text!r} is not a number: {advice(text, decimal)}")
 
 

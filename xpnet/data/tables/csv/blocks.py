@@ -1,4 +1,4 @@
-"""A CSV file in blocks of whole rows."""
+"""Splitting a CSV file into blocks of complete rows."""
 
 import itertools
 import re
@@ -9,14 +9,14 @@ import numpy as np
 
 from .opening import Utf8Stream
 
-_MOST_LINE = 1 << 30
-"""The longest line that is read, in bytes."""
+_MAX_LINE = 1 << 30
+"""Maximum bytes of a line."""
 
-_MOST_WITHIN_QUOTES = 1 << 24
-"""The longest quoted cell for which a block is extended, in bytes."""
+_MAX_WITHIN_QUOTES = 1 << 24
+"""Maximum bytes of a quoted cell for which a block is extended."""
 
 _TRIES = 100
-"""How many line ends, from the last one backwards, may turn out to be within quotes."""
+"""How many line ends, from the last one backwards, are tested for being within quotes."""
 
 
 class Block(NamedTuple):
@@ -26,12 +26,12 @@ class Block(NamedTuple):
     ----------
     content : bytes
     line : int
-        The number of its first line; the file's first is 1.
+        The number of its first line, from 1.
     n_lines : int
     regular : bool
-        Whether it has whole rows, and every quote in it begins or ends a quoted cell or is doubled
-        within one. Libraries agree on what such rows are. A block that is not regular may end
-        within a quoted cell.
+        Whether it has complete rows, and every quote in it begins or ends a quoted cell or is
+        doubled within one. All libraries read such rows in the same way. A block that is not
+        regular may end within a quoted cell.
     """
 
     content: bytes
@@ -41,13 +41,14 @@ class Block(NamedTuple):
 
 
 class Lines:
-    """Splits a file into pieces that end where a line ends; the last one may not.
+    """Splits a file into pieces of complete lines; the last line may have no line end.
 
     Parameters
     ----------
     text : Utf8Stream
     size : int
-        About how many bytes a piece has; more if a line is longer. It may be changed.
+        About how many bytes a piece has; more if a line is longer. The attribute may be changed
+        between pieces.
 
     Raises
     ------
@@ -62,7 +63,7 @@ class Lines:
         return self
 
     def __next__(self) -> bytes:
-        # As much again as there is of an unfinished line, so that long ones take linear time.
+        # Doubles the part of an unfinished line, so that long lines take linear time.
         while more := self._text.read(max(self.size, len(self._rest))):
             if b"\0" in more:
                 if more.startswith(b"PAR1"):
@@ -74,13 +75,13 @@ class Lines:
                     f"{self._text.encoding!r} (encoding= names another, e.g. encoding='utf-16')"
                 )
             piece = self._rest + more
-            # A \r at the end may be half of a line end.
+            # A \r at the end may be half of \r\n.
             end = max(piece.rfind(b"\n"), piece.rfind(b"\r", 0, len(piece) - 1)) + 1
             self._rest = piece[end:]
             if end:
                 return piece[:end]
-            if len(piece) > _MOST_LINE:
-                raise ValueError(f"{self._text.path} has a line of over {_MOST_LINE:,} bytes")
+            if len(piece) > _MAX_LINE:
+                raise ValueError(f"{self._text.path} has a line of over {_MAX_LINE:,} bytes")
         if not self._rest:
             raise StopIteration
         piece, self._rest = self._rest, b""
@@ -88,12 +89,12 @@ class Lines:
 
 
 def blocks(pieces: Iterable[bytes], line: int, delimiter: str) -> Iterator[Block]:
-    """Yield the lines of a file in blocks; after one that is not regular, none is.
+    """Yield the lines of a file in blocks; after a block that is not regular, no block is.
 
     Parameters
     ----------
     pieces : iterable of bytes
-        Each ends where a line ends.
+        Each consists of complete lines.
     line : int
         The number of the first line.
     delimiter : str
@@ -103,7 +104,7 @@ def blocks(pieces: Iterable[bytes], line: int, delimiter: str) -> Iterator[Block
     for piece in pieces:
         pending += piece
         end = _end_of_rows(pending) if regular else len(pending)
-        if end == 0 and len(pending) <= _MOST_WITHIN_QUOTES:
+        if end == 0 and len(pending) <= _MAX_WITHIN_QUOTES:
             continue
         regular = regular and end > 0 and _is_regular(pending[:end], delimiter.encode())
         content = pending[:end] if regular else pending
@@ -120,7 +121,7 @@ def blocks(pieces: Iterable[bytes], line: int, delimiter: str) -> Iterator[Block
 
 
 def end_of_lines(content: bytes, n: int) -> int:
-    """Return where the first ``n`` lines end."""
+    """Return the position after the first ``n`` lines."""
     end = 0
     for found in itertools.islice(re.finditer(rb"\r\n|\n|\r", content), n):
         end = found.end()
@@ -128,7 +129,7 @@ def end_of_lines(content: bytes, n: int) -> int:
 
 
 def n_line_ends(content: bytes) -> int:
-    """Return how many line ends there are; a carriage return with a line feed is one."""
+    """Return the number of line ends; a carriage return and a line feed together are one."""
     if b"\r" not in content:
         return content.count(b"\n")
     return content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
@@ -151,9 +152,9 @@ def _end_of_rows(content: bytes) -> int:
 
 
 def _is_regular(content: bytes, delimiter: bytes) -> bool:
-    """Whether the first, third, ... quote begins a cell, and the second, fourth, ... ends one.
+    """Whether every odd quote begins a cell, and every even quote ends one.
 
-    Or they are two next to each other, which stand for one within a cell.
+    Two quotes next to each other are allowed, too: they stand for a quote within a cell.
     """
     if b'"' not in content:
         return True

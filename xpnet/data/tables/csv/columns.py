@@ -1,46 +1,46 @@
-"""The columns of a CSV file: collected as they are read, then made into a table."""
+"""Collecting the columns of a CSV file, and making a table from them."""
 
 import numpy as np
 
-from ..gathering import Gathered
+from ..gathering import RowCollector
 from ..selection import Selection
 from ..table import Table
 from ..texts import (
     CellError,
     Meaning,
-    Texts,
-    array_of_texts,
+    StringCodes,
     feature_meaning,
     label_meaning,
+    string_array,
 )
 from .engines.base import Content, Layout
 
 
 class Columns:
-    """Collects the rows of a file and makes a table from them; used in a ``with`` block.
+    """Collects the rows of a file and makes a table from them; a context manager.
 
     Parameters
     ----------
     selection : Selection
     layout : Layout
     limit : float
-        The most bytes of features to keep in memory; see :class:`Gathered`.
+        The maximum number of bytes of features in memory; see :class:`RowCollector`.
 
     Attributes
     ----------
     doubts : list of (int, str, str)
-        The position of a column, and each of its `Meaning.doubts`; filled by `table`.
+        Every `Meaning.doubts` of all columns, after the position of the column; set by `table`.
     """
 
     def __init__(self, selection: Selection, layout: Layout, limit: float) -> None:
         self._selection, self._layout = selection, layout
-        self._rows = Gathered(len(selection.places), np.float64, limit)
+        self._rows = RowCollector(len(selection.places), np.float64, limit)
         self._label: list[np.ndarray] = []
         self._ids: list[str] = []
         texts = [place for place in layout.texts if place != selection.id]
-        self._texts = {place: Texts(of_file=True) for place in texts}
+        self._texts = {place: StringCodes(of_file=True) for place in texts}
         self.doubts: list[tuple[int, str, str]] = []
-        # Where the features among the numbers come from and go to.
+        # The columns of numbers that are features, and their positions among the features.
         target = {place: k for k, place in enumerate(selection.places)}
         found = [(k, target[each]) for k, each in enumerate(layout.numbers) if each in target]
         self._from, self._to = [k for k, _ in found], [k for _, k in found]
@@ -61,7 +61,7 @@ class Columns:
         return self._rows.n_rows
 
     def add(self, content: Content, share: float) -> None:
-        """Add rows; ``share`` is the share of the file that has been read, up to 1."""
+        """Add rows; ``share`` is the fraction of the file that has been read, up to 1."""
         numbers, label = content.numbers, self._selection.label
         rows = numbers
         if not self._straight:
@@ -86,7 +86,7 @@ class Columns:
         Raises
         ------
         CellError
-            A column has a text that it cannot have. The error has the column's ``place``.
+            A cell is not valid in its column. The error has the column's ``place``.
         """
         selection, layout = self._selection, self._layout
         meanings: dict[int, Meaning] = {}
@@ -102,7 +102,7 @@ class Columns:
         if selection.label is not None:
             table.y, table.class_names = self._finished_label(meanings.get(selection.label))
         if selection.id is not None:
-            table.ids = array_of_texts(self._ids)
+            table.ids = string_array(self._ids)
         mappings = {}
         for name, place in zip(selection.names, selection.places, strict=True):
             if (meaning := meanings.get(place)) is not None:

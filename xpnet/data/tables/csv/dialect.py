@@ -1,4 +1,4 @@
-"""How a CSV file is written: its delimiter, its header and its decimal sign."""
+"""The delimiter, the header and the decimal sign of a CSV file."""
 
 import csv
 import io
@@ -11,14 +11,14 @@ from typing import NamedTuple
 from ..cells import is_missing, number
 
 DELIMITERS = ",;\t|"
-"""The delimiters that are tried, the most usual first."""
+"""The delimiters that are tried, the most common first."""
 
 NOT_UTF8 = "not UTF-8 (encoding= names another, e.g. encoding='cp1252')"
 
 _MAY_BE_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 
 _LINES = 50
-"""How many lines after the header are looked at."""
+"""How many lines after the header are used to guess the delimiter."""
 
 
 class Header(NamedTuple):
@@ -28,7 +28,7 @@ class Header(NamedTuple):
     ----------
     names : list of str
     n_lines : int
-        The lines that it takes, with blank ones before it.
+        The number of lines up to the end of the header, with blank lines before it.
     delimiter : str
     guessed : bool
         Whether the delimiter was not given.
@@ -53,11 +53,11 @@ def read_header(
     ----------
     path : Path
     start : str
-        The first lines of the file, whole.
+        The first lines of the file, all complete.
     delimiter : str, optional
         By default, a tab if the file's name ends in ``.tsv``; otherwise it is guessed.
     decimal : str, default "."
-        The decimal sign, which is no delimiter; "infer" if it is not known yet.
+        The decimal sign, which cannot be the delimiter; "infer" if it is not known yet.
     has_header : bool, optional
         Whether the first line has names. If not, the names are "0", "1", ... By default it must
         have names, which may not all be numbers.
@@ -97,7 +97,7 @@ def signs_of(decimal: str) -> tuple[str, ...]:
 
 
 def numbers_among(names: Sequence[str], decimal: str) -> list[str]:
-    """Return the names that are numbers, unless they are 0, 1, 2, ..., as pandas names columns."""
+    """Return the names that are numbers; [] if they are 0, 1, 2, ..., as pandas names columns."""
     numbers = [name for name in names if number(name, decimal) is not None]
     counts = len(numbers) > 2 and numbers == [str(k) for k in range(len(numbers))]
     return [] if counts else numbers
@@ -113,7 +113,7 @@ def begins_with_numbers(path: Path, numbers: Sequence[str]) -> ValueError:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether a text was UTF-8: other bytes have become surrogates; see `rows.lines_of`."""
+    """Whether text was UTF-8: other bytes were decoded to surrogates; see `rows.lines_of`."""
     return text.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
@@ -123,11 +123,11 @@ def is_blank(row: Sequence[str]) -> bool:
 
 
 def guess_delimiter(start: str, decimal: str = ".") -> str:
-    r"""Return the delimiter that splits the header and the lines after it into equally many cells.
+    r"""Return the delimiter that splits the header and the next lines into equal numbers of cells.
 
-    If several do, it is the one that makes the most cells. If none does, it is the one with which
-    the most lines have as many cells as the header. With the decimal sign "infer", it is no comma
-    if another one leaves commas only where they may be decimal signs.
+    If several do, the result is the one that makes the most cells. If none does, it is the one with
+    which the most lines have the same number of cells as the header. With the decimal sign "infer",
+    it is not a comma if another delimiter leaves commas only where they may be decimal signs.
 
     Examples
     --------
@@ -159,8 +159,9 @@ def _rows(start: str, delimiter: str) -> list[list[str]]:
 def _score(start: str, delimiter: str) -> tuple[bool, int, int]:
     """Return a sort key, larger for a better delimiter.
 
-    It is whether all lines have as many cells as the header, and more than one; then the number of
-    cells, or of such lines if not all are; then the number of cells.
+    Its parts: whether all lines have as many cells as the header, and more than one; the number of
+    cells if so, otherwise the number of lines with as many cells as the header; the number of
+    cells.
     """
     rows = [len(row) for row in _rows(start, delimiter)]
     if not rows or rows[0] < 2:

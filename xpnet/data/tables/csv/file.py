@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ....backends._warnings import warn
 from ....common.checks import check_texts
 from ..cells import is_missing, number
-from ..gathering import limit_of
+from ..gathering import feature_memory_limit
 from ..selection import Request, Selection, check_name, select
 from ..table import Table
 from ..texts import CellError
@@ -33,23 +33,23 @@ from .opening import opened
 from .rows import LineError, UnexpectedText, contents_of, lines_of, long_cells, rows_of
 
 _BLOCK, _LARGEST_BLOCK, _SMALL_BLOCK = 1 << 21, 1 << 26, 1 << 16
-"""Bytes of a block: usual, for very long lines, and for ``csv``.
+"""Bytes of a block: normally, for very long lines, and for Python's ``csv``.
 
-A block is large enough for a library's threads, and small enough for the processor's cache.
+The usual block is large enough for a library's threads, and small enough for the CPU cache.
 """
 
 _SAMPLE_ROWS, _SAMPLE_CELLS = 100, 100_000
-"""How much is read to find out which columns are numbers."""
+"""How many rows, or cells, are read to find the columns of numbers."""
 
-_MOST_COLUMNS = 10_000
-"""The most columns for which libraries are used. They take up to 20 KB for each, and more time."""
+_MAX_COLUMNS = 10_000
+"""Files with more columns are read by ``csv``: libraries are slower, with up to 20 KB a column."""
 
 _CELLS = 1 << 16
-"""How many cells Python's ``csv`` reads before they become arrays."""
+"""How many cells Python's ``csv`` reads before they are converted to arrays."""
 
 
 class Format(NamedTuple):
-    """How a file is written; see :meth:`xpnet.Dataset.from_csv`."""
+    """The format of a file; see :meth:`xpnet.Dataset.from_csv`."""
 
     delimiter: str | None = None
     decimal: str = "."
@@ -68,7 +68,7 @@ def read_csv(
 ) -> Table:
     """Read a CSV file; see :meth:`xpnet.Dataset.from_csv`."""
     kind = engine_class(engine)
-    limit = limit_of(memory_limit)
+    limit = feature_memory_limit(memory_limit)
     with long_cells():
         try:
             return _read(path, format, request, kind, limit, False)
@@ -84,7 +84,7 @@ def _read(
     limit: float,
     unsure_as_text: bool,
 ) -> Table:
-    """Read a file in one pass; with ``unsure_as_text``, what may be text is read as text."""
+    """Read a file in one pass; with ``unsure_as_text``, unsure columns are read as text."""
     with opened(path, format.encoding, format.compression, format.max_bytes) as text:
         pieces = Lines(text, _BLOCK)
         start = next(pieces, b"")
@@ -125,8 +125,8 @@ def _read(
     line = _line_of(path, format, layout, header, place, cell)
     if line is None:
         raise ValueError(
-            f"{path}, column {header.names[place]!r}: {reason}. But the file has changed while it "
-            "was read: read it again"
+            f"{path}, column {header.names[place]!r}: {reason}. The file has changed while it was "
+            "read: read it again"
         )
     raise _named(path, header, LineError(line, reason, place), request)
 
@@ -162,10 +162,10 @@ def _check_header(
 def _layout(
     rows: list[list[str]], header: Header, selection: Selection, decimal: str, keeps_missing: bool
 ) -> tuple[Layout, set[int]]:
-    """Return which columns are numbers, judged by ``rows`` from the beginning of the file.
+    """Return which columns are read as numbers, judged by the first rows, and the unsure columns.
 
-    And those among them that may turn out to be text: the label, and columns without any value.
-    These are numbers in most files, and text takes far more memory.
+    Unsure columns may turn out to be text: the label, and columns without any value so far. They
+    are read as numbers first, since they are in most files and text takes far more memory.
     """
     used = selection.used
     layout = Layout(len(header.names), [], [], header.delimiter, decimal, keeps_missing)
@@ -195,7 +195,7 @@ def _are_numbers(cells: list[str], decimal: str) -> bool:
 
 
 def _with_text(layout: Layout, places: Collection[int]) -> Layout:
-    """Return a layout in which some columns are read as text, besides those that are already."""
+    """Return a layout in which the columns at ``places`` are read as text, too."""
     texts = {*layout.texts, *places}
     return layout._replace(
         numbers=[each for each in layout.numbers if each not in texts], texts=sorted(texts)
@@ -203,9 +203,9 @@ def _with_text(layout: Layout, places: Collection[int]) -> Layout:
 
 
 def _block_size(body: bytes) -> int:
-    """Return the bytes of a block with enough rows for a library, judged by the first lines."""
+    """Return the size of a block with enough rows for a library, judged by the first lines."""
     per_line = len(body) // max(n_line_ends(body), 1)
-    return min(max(_BLOCK, 2 * Engine.LEAST_ROWS * per_line), _LARGEST_BLOCK)
+    return min(max(_BLOCK, 2 * Engine.MIN_ROWS * per_line), _LARGEST_BLOCK)
 
 
 def _contents(
@@ -216,11 +216,11 @@ def _contents(
     unsure: Collection[int],
 ) -> Iterator[Content]:
     """Yield the rows, read by an engine, or by ``csv`` where the engine refuses a block."""
-    most_rows = max(_CELLS // layout.n_columns, 1)
-    # Libraries do not agree what a blank line is, and need a delimiter of one byte.
-    suited = 1 < layout.n_columns <= _MOST_COLUMNS and layout.delimiter.isascii()
+    max_rows = max(_CELLS // layout.n_columns, 1)
+    # With one column, libraries disagree about blank lines; and they need a one-byte delimiter.
+    suited = 1 < layout.n_columns <= _MAX_COLUMNS and layout.delimiter.isascii()
     if kind is None or not suited:
-        yield from contents_of(lines_of(pieces), layout, header.n_lines + 1, most_rows, unsure)
+        yield from contents_of(lines_of(pieces), layout, header.n_lines + 1, max_rows, unsure)
         return
     engine = kind(layout)
     found = blocks(pieces, header.n_lines + 1, layout.delimiter)
@@ -229,15 +229,15 @@ def _contents(
             yield content
             continue
         lines = lines_of([block.content])
-        if not block.regular:  # it may end within a cell, so the rest is read as one
+        if not block.regular:  # it may end within a cell, so csv reads the rest of the file
             lines = lines_of(itertools.chain([block.content], (each.content for each in found)))
-        yield from contents_of(lines, layout, block.line, most_rows, unsure)
+        yield from contents_of(lines, layout, block.line, max_rows, unsure)
 
 
 def _read_ahead(engine: Engine, found: Iterator[Block]) -> Iterator[tuple[Block, Content | None]]:
-    """Yield each block with what the library makes of it, while it reads the next ones.
+    """Yield each block with its cells, while the library reads the next blocks.
 
-    No block is taken after the first that is not regular.
+    The first block that is not regular is the last one.
     """
     waiting: deque[tuple[Block, Future[Content | None]]] = deque()
     with ThreadPoolExecutor(engine.BLOCKS, thread_name_prefix="xpnet-csv") as pool:
@@ -253,9 +253,9 @@ def _read_ahead(engine: Engine, found: Iterator[Block]) -> Iterator[tuple[Block,
 
 
 def _read_block(engine: Engine, block: Block) -> Content | None:
-    # Libraries would skip a byte order mark in any block.
+    # Libraries skip a byte order mark at the start of a block, where it is part of a cell.
     marked = block.content.startswith(codecs.BOM_UTF8)
-    if not block.regular or block.n_lines < engine.LEAST_ROWS or marked:
+    if not block.regular or block.n_lines < engine.MIN_ROWS or marked:
         return None
     return engine.read(block.content)
 
@@ -263,9 +263,9 @@ def _read_block(engine: Engine, block: Block) -> Content | None:
 def _line_of(
     path: Path, format: Format, layout: Layout, header: Header, place: int, cell: str
 ) -> int | None:
-    """Return the line of the first row with this cell in that column, reading the file again.
+    """Read the file again and return the line of the first row with this cell in the column.
 
-    None if there is no longer such a row.
+    None means that the file has no such row any more.
     """
     with opened(path, format.encoding, format.compression, format.max_bytes) as text:
         lines = itertools.islice(lines_of(Lines(text, _BLOCK)), header.n_lines, None)

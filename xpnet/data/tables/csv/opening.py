@@ -1,4 +1,4 @@
-"""Opening text files, compressed or not and in any encoding, as bytes in UTF-8."""
+"""Opening text files, compressed or not and in any encoding, as UTF-8 bytes."""
 
 import bz2
 import codecs
@@ -25,7 +25,7 @@ _MAGIC = {
 
 COMPRESSIONS = ("infer", *_MAGIC.values())
 
-_BYTE_ORDER_MARKS = {  # UTF-32's begins with UTF-16's, so it comes first
+_BYTE_ORDER_MARKS = {  # UTF-32 first, since its mark begins with that of UTF-16
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -33,25 +33,25 @@ _BYTE_ORDER_MARKS = {  # UTF-32's begins with UTF-16's, so it comes first
     codecs.BOM_UTF16_BE: "utf-16",
 }
 
-_MOST_RATIO = 100
-"""By what factor a compressed file may grow when decompressed, even if that is over 1 GiB."""
+_MAX_RATIO = 100
+"""The factor by which a file may grow when decompressed, even beyond 1 GiB."""
 
 
 class Utf8Stream:
-    """The bytes of a text file in UTF-8, without a byte order mark, to be read once.
+    """The content of a text file as UTF-8 bytes, without a byte order mark, to be read once.
 
     Parameters
     ----------
     path : Path
         The file's path, for messages.
     file, stream : binary file
-        The file as it is, and its content, decompressed.
+        The file itself, and its decompressed content.
     encoding : str
 
     Attributes
     ----------
     path, encoding
-        As above; the encoding may be that of the byte order mark.
+        As above; a byte order mark may override the encoding.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Utf8Stream:
         start = stream.read(4)
         for mark, marked in _BYTE_ORDER_MARKS.items():
             if start.startswith(mark):
-                # The codec of UTF-16 needs the mark; that of UTF-16-LE takes it for a letter.
+                # The UTF-16 codec needs the mark; the UTF-16-LE codec would decode it as a letter.
                 if marked == "utf-8" or codecs.lookup(encoding).name[-3:] in ("-le", "-be"):
                     start = start[len(mark) :]
                 if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
@@ -74,11 +74,11 @@ class Utf8Stream:
 
     @property
     def share(self) -> float:
-        """Which share of the file has been read."""
+        """The fraction of the file that has been read."""
         return min(self._file.tell() / self._size, 1.0)
 
     def read(self, size: int) -> bytes:
-        """Return about ``size`` bytes; none at the end of the file.
+        """Return about ``size`` bytes; b"" at the end of the file.
 
         Raises
         ------
@@ -111,22 +111,22 @@ def opened(
     encoding : str
         A byte order mark in the file overrides "utf-8".
     compression : str or None
-        One of `COMPRESSIONS`. "infer" looks at the file's first bytes.
+        One of `COMPRESSIONS`. "infer" detects it from the file's first bytes.
     max_bytes : int, optional
-        The most bytes that a compressed file may have when decompressed. By default 1 GiB, or a
-        hundred times the file's size if that is more.
+        The maximum decompressed size of a compressed file. By default 1 GiB, or a hundred times the
+        file's size if that is more.
 
     Raises
     ------
     FileNotFoundError
         There is no such file, or it is a folder, a pipe or a device.
     ValueError
-        The encoding or the compression is unknown, or the file does not have it.
+        The encoding or the compression is unknown, or the file has another.
     """
     if not path.is_file():
         what = "there is no such file"
-        if path.exists():  # a pipe cannot be read a second time, which some tables need
-            what = "this is no regular file, but a folder, a pipe or a device: expected a file"
+        if path.exists():  # some tables are read twice, which a pipe does not allow
+            what = "this is not a regular file, but a folder, a pipe or a device: expected a file"
         raise FileNotFoundError(f"{path}: {what}")
     _check_encoding(encoding)
     with path.open("rb") as file, ExitStack() as parts:
@@ -137,7 +137,7 @@ def opened(
             yield Utf8Stream(path, file, file, encoding)
             return
         if max_bytes is None:
-            max_bytes = max(MAX_BYTES, _MOST_RATIO * path.stat().st_size)
+            max_bytes = max(MAX_BYTES, _MAX_RATIO * path.stat().st_size)
         try:
             stream = _decompressed(path, file, compression, parts)
         except DAMAGED as error:
@@ -147,12 +147,12 @@ def opened(
 
 def _check_encoding(encoding: str) -> None:
     try:
-        "a".encode(encoding)  # refuses codecs that are no encodings of text, such as base64
+        "a".encode(encoding)  # refuses codecs that do not encode text, such as base64
         codecs.getincrementaldecoder(encoding)
     except (LookupError, TypeError, ValueError) as error:
         raise ValueError(
-            f"encoding={encoding!r}: expected one that Python knows, e.g. 'utf-8', 'latin-1' or "
-            "'utf-16'"
+            f"encoding={encoding!r}: expected an encoding that Python knows, e.g. 'utf-8', "
+            "'latin-1' or 'utf-16'"
         ) from error
 
 
@@ -187,7 +187,7 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> Any:
 
 
 def _zstd(path: Path, file: Any) -> Any:
-    """Return a stream made by Python (3.14 and later) or by pyarrow."""
+    """Return a stream of decompressed bytes from Python 3.14 or later, or from pyarrow."""
     try:
         return import_module("compression.zstd").ZstdFile(file)
     except ImportError:
@@ -196,6 +196,6 @@ def _zstd(path: Path, file: Any) -> Any:
         return io.BufferedReader(import_module("pyarrow").CompressedInputStream(file, "zstd"))
     except ImportError as error:
         raise ImportError(
-            f"{path} is compressed by Zstandard, which needs Python 3.14 or pyarrow: "
-            "pip install 'xpnet[tables]', or unpack it first"
+            f"{path} is compressed with Zstandard, which needs Python 3.14 or pyarrow: "
+            "pip install pyarrow, or unpack it first"
         ) from error

@@ -1,4 +1,4 @@
-"""Rows of a CSV file by Python's ``csv`` and ``float``: what all engines must agree with."""
+"""Reading rows of a CSV file with Python's ``csv`` and ``float``: the reference for all engines."""
 
 import csv
 import io
@@ -35,20 +35,20 @@ class LineError(ValueError):
         self.line, self.reason, self.place = line, reason, place
 
 
-MOST_CELL = 1 << 24
-"""The most characters that a cell may have. Python's default is far fewer than libraries read."""
+MAX_CELL = 1 << 24
+"""Maximum characters of a cell. Python's default is far below the limits of libraries."""
 
 _reading, _limits = threading.Lock(), [0, 0]
-"""How many files are being read, and the limit of Python's ``csv`` before."""
+"""How many files are being read, and the previous limit of Python's ``csv``."""
 
 
 @contextmanager
 def long_cells() -> Iterator[None]:
-    """Let Python's ``csv`` read cells of `MOST_CELL` characters; its limit is the process's."""
+    """Let Python's ``csv`` read cells of `MAX_CELL` characters; the limit is global."""
     with _reading:
         if not _limits[0]:
             _limits[1] = csv.field_size_limit()
-            csv.field_size_limit(max(_limits[1], MOST_CELL))
+            csv.field_size_limit(max(_limits[1], MAX_CELL))
         _limits[0] += 1
     try:
         yield
@@ -60,20 +60,20 @@ def long_cells() -> Iterator[None]:
 
 
 class UnexpectedText(Exception):
-    """A column that was read as numbers, but may be text, has a text."""
+    """Text in an unsure column, which was read as numbers."""
 
 
 def lines_of(contents: Iterable[bytes]) -> Iterator[str]:
-    """Yield the lines of blocks that end with the end of a line, each with its end.
+    """Yield the lines of blocks of complete lines, with their line ends.
 
-    Bytes that are not UTF-8 become surrogates, which are refused where they matter.
+    Bytes that are not UTF-8 become surrogates, which are refused later in columns that are used.
     """
     for content in contents:
         yield from io.StringIO(content.decode("utf-8", "surrogateescape"), newline="")
 
 
 def rows_of(lines: Iterable[str], layout: Layout, first: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the last line, and the cells, of each row that is not blank.
+    """Yield the cells of each row that is not blank, after the number of its last line.
 
     Parameters
     ----------
@@ -99,36 +99,34 @@ def rows_of(lines: Iterable[str], layout: Layout, first: int) -> Iterator[tuple[
         if "end of data" in str(error):
             what = "a quote is not closed"
         elif "field limit" in str(error):
-            what = (
-                f"a cell has over {MOST_CELL:,} characters, perhaps because a quote is not closed"
-            )
+            what = f"a cell has over {MAX_CELL:,} characters, perhaps because a quote is not closed"
         raise LineError(last + 1, what) from error
 
 
 def contents_of(
-    lines: Iterable[str], layout: Layout, first: int, most_rows: int, unsure: Collection[int] = ()
+    lines: Iterable[str], layout: Layout, first: int, max_rows: int, unsure: Collection[int] = ()
 ) -> Iterator[Content]:
-    """Yield the cells of at most ``most_rows`` rows at a time.
+    """Yield the cells of at most ``max_rows`` rows at a time.
 
     Parameters
     ----------
     unsure : collection of int
-        The positions of columns that are read as numbers and may turn out to be text.
+        The positions of columns that are read as numbers but may turn out to be text.
 
     Raises
     ------
     LineError
         A row or a cell cannot be read.
     UnexpectedText
-        A column in ``unsure`` has a text.
+        A cell of a column in ``unsure`` is neither a number nor missing.
     """
     rows = rows_of(lines, layout, first)
     later: LineError | None = None
     while later is None:
         some: list[tuple[int, list[str]]] = []
         try:
-            some.extend(itertools.islice(rows, most_rows))
-        except LineError as error:  # after the rows before it, which may have others
+            some.extend(itertools.islice(rows, max_rows))
+        except LineError as error:  # raised after the rows before it, which may have errors, too
             later = error
         if some:
             yield _content(some, layout, unsure)
@@ -138,7 +136,7 @@ def contents_of(
 
 
 def _content(rows: list[tuple[int, list[str]]], layout: Layout, unsure: Collection[int]) -> Content:
-    """Return the cells of some rows; the first that is wrong is refused."""
+    """Return the cells of some rows, or raise the error of the first invalid cell."""
     texts = [[row[place] for _, row in rows] for place in layout.texts]
     errors = [
         _encoding_error(rows, place)
@@ -198,5 +196,5 @@ def _number(cell: str, layout: Layout) -> float:
 
 
 def _encoding_error(rows: list[tuple[int, list[str]]], place: int) -> LineError:
-    """Return the error for the first text that was not UTF-8."""
+    """Return the error for the first cell of a column that was not UTF-8."""
     return LineError(next(line for line, row in rows if not is_utf8(row[place])), NOT_UTF8, place)

@@ -1,4 +1,4 @@
-"""What the readers of typed columns have in common."""
+"""The base class of the readers of typed columns, and the rules for a table."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rules:
-    """How a table is called in messages, and what it may contain.
+    """The name of a table in messages, and what it may contain.
 
     Attributes
     ----------
     where : str
-        What the table is called in messages.
+        The name of the table in messages.
     keeps_missing : bool
         Whether cells may be missing.
     advice : str
         What to do about missing cells.
     is_whole : bool
-        Whether the table comes as one frame. Then all missing cells of a column can be counted, and
-        categorical types keep the order of their names, and those that no row has. Otherwise
-        both depend on the library that reads a file or stream: the names of all rows are sorted.
+        Whether the table is a single frame. Then all missing cells of a column can be counted, and
+        categorical types keep the order of their names, and names that occur in no row. In a file
+        or stream, both depend on the library, so the names that occur are sorted.
     may_be_empty : bool, default False
         Whether it may have no rows.
     """
@@ -44,7 +44,7 @@ class Rules:
         Parameters
         ----------
         what : str
-            What the column is called in messages.
+            The name of the column in messages.
         missing : bool array of shape (k,)
             Whether each cell of a block is missing.
         start : int
@@ -64,7 +64,7 @@ class Column(ABC):
     Attributes
     ----------
     dtype : NumPy dtype
-        A type that holds what :meth:`read` returns for every block, and the numbers that replace
+        A dtype that holds the result of :meth:`read` for every block, and the numbers that replace
         codes in the end.
     is_code : bool
         Whether :meth:`read` returns codes, whose meaning is known only after the last block.
@@ -81,7 +81,7 @@ class Column(ABC):
         """Return the numbers or codes of a block whose first row has the number ``start``."""
 
     def feature(self) -> Meaning | None:
-        """Return what the codes of a feature stand for; None if they are the numbers themselves."""
+        """Return what the codes of a feature stand for; None if :meth:`read` returns numbers."""
         return None
 
     @abstractmethod
@@ -91,5 +91,5 @@ class Column(ABC):
         Parameters
         ----------
         numbers : array of shape (n,)
-            What :meth:`read` has returned for all blocks.
+            The results of :meth:`read` for all blocks.
         """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class CategoryColumn(Column):
-    """Values of a categorical type, coded from 1 by name; 0 stands for a missing one."""
+    """Values of a categorical type, coded from 1 by name; 0 stands for a missing value."""
 
     is_code = True
 
@@ -29,7 +29,7 @@ class CategoryColumn(Column):
         whole = self.rules.is_whole
         codes, names, is_ordered = categories_of(self.what, series, only_used=not whole)
         self._is_ordered = is_ordered and whole
-        # The last number, 0, is that of -1, which stands for a missing value.
+        # The last number, 0, belongs to the code -1 of missing values.
         numbers: np.ndarray = np.zeros(len(names) + 1, np.int64)
         for k, name in enumerate(names):
             numbers[k] = self._codes.setdefault(name, len(self._codes) + 1)
@@ -40,13 +40,13 @@ class CategoryColumn(Column):
         return found
 
     def feature(self) -> Meaning:
-        """Return the final codes and their names, with None at the end if some are missing."""
+        """Return the final codes and their names, ending in None if values are missing."""
         names = self._names()
         values = self._values(names, len(names))
         return Meaning(values, [*names, None] if self._has_missing else [*names])
 
     def label(self, numbers: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
-        """Return the classes, NaN where they are missing."""
+        """Return the classes, with NaN for missing values."""
         names = self._names()
         y = self._values(names, np.nan)[numbers.astype(np.int64)]
         return (y if self._has_missing else y.astype(np.int64)), names
@@ -57,14 +57,14 @@ class CategoryColumn(Column):
         return names
 
     def _values(self, names: list[str], missing: float) -> np.ndarray:
-        """Return the code among ``names`` of each number."""
+        """Return the index in ``names`` for each number, and ``missing`` for 0."""
         values = np.full(len(names) + 1, missing, np.float64)
         values[[self._codes[name] for name in names]] = np.arange(len(names))
         return values
 
 
 def is_categorical(dtype: Any) -> bool:
-    """Whether a type of Narwhals is one of those that :func:`categories_of` reads."""
+    """Whether :func:`categories_of` can read columns of a Narwhals type."""
     return str(dtype).startswith(("Categorical", "Enum"))
 
 
@@ -73,19 +73,20 @@ def categories_of(
 ) -> tuple[np.ndarray, list[str], bool]:
     """Return a categorical column as codes and names.
 
-    Texts that stand for a missing category in columns of text, such as "" and "nan", do so here.
-    A name that no row has is left out if another differs from it only in spaces around them.
+    Strings that stand for a missing category in string columns, such as "" and "nan", do so here,
+    too. A name that occurs in no row is left out if it differs from another name only in spaces
+    around it.
 
     Parameters
     ----------
     what : str
-        What the column is called in messages.
+        The name of the column in messages.
     series : narwhals.Series
-        Of pandas's categorical type, of the type Enum or Categorical of polars, or a column of
-        pyarrow with a dictionary.
+        A column of the categorical type of pandas, the type Enum or Categorical of polars, or a
+        dictionary type of pyarrow.
     only_used : bool
-        Whether the names that no row has are left out. A stream may have a dictionary that is much
-        longer than each of its batches.
+        Whether all names that occur in no row are left out. The dictionary of a stream may be much
+        longer than a batch.
 
     Returns
     -------
@@ -93,33 +94,33 @@ def categories_of(
         -1 for missing values.
     names : list of str
     is_ordered : bool
-        Whether the type gives the names an order. The type Categorical of polars does not.
+        Whether the type gives the names an order. Polars's Categorical does not.
 
     Raises
     ------
     TypeError
         The categories are binary.
     ValueError
-        Two categories of the type have the same name once they are texts, e.g. 1 and "1".
+        Two categories become the same string, e.g. 1 and "1".
     """
     codes, names, is_ordered = _found(what, series, only_used)
     used = {names[k] for k in np.unique(codes[codes >= 0])}
     apart = {name.strip() for name in used}
-    there = []
+    kept = []
     for name in names:
         if not is_missing_category(name) and (name in used or name.strip() not in apart):
-            there.append(name)
+            kept.append(name)
             apart.add(name.strip())
-    if len(there) == len(names):
+    if len(kept) == len(names):
         return codes, names, is_ordered
-    place = {name: k for k, name in enumerate(there)}
-    return np.array([*(place.get(name, -1) for name in names), -1])[codes], there, is_ordered
+    place = {name: k for k, name in enumerate(kept)}
+    return np.array([*(place.get(name, -1) for name in names), -1])[codes], kept, is_ordered
 
 
 def _found(
     what: str, series: "nw.Series[Any]", only_used: bool
 ) -> tuple[np.ndarray, list[str], bool]:
-    """Return the codes and the names as they are."""
+    """Return the codes and the names of the column, unfiltered."""
     native: Any = series.to_native()
     if hasattr(native, "combine_chunks"):
         return _of_arrow(what, native, only_used)
@@ -127,7 +128,7 @@ def _found(
         if only_used:
             native = native.cat.remove_unused_categories()
         return native.cat.codes.to_numpy(), _names(what, list(native.cat.categories)), True
-    if hasattr(getattr(native, "array", None), "__arrow_array__"):  # pandas, with data of pyarrow
+    if hasattr(getattr(native, "array", None), "__arrow_array__"):  # pandas with pyarrow data
         import pyarrow as pa
 
         return _of_arrow(what, pa.chunked_array(native.array.__arrow_array__()), only_used)
@@ -140,12 +141,12 @@ def _found(
 
 
 def _of_arrow(what: str, column: Any, only_used: bool) -> tuple[np.ndarray, list[str], bool]:
-    """Return a chunked array of pyarrow, whose chunks may have different dictionaries."""
+    """Return the codes and the names of a pyarrow array whose chunks may have own dictionaries."""
     chunks = [_of_chunk(what, chunk, only_used) for chunk in column.chunks if len(chunk)]
     same = all(names == chunks[0][1] for _, names in chunks)
-    # A dictionary may hold the same value twice, and a missing one.
-    there = dict.fromkeys(name for _, names in chunks for name in names if name is not None)
-    names = list(there) if same else sorted(there)
+    # A dictionary may hold a value twice, or a missing value.
+    found = dict.fromkeys(name for _, names in chunks for name in names if name is not None)
+    names = list(found) if same else sorted(found)
     place: dict[str | None, int] = {name: k for k, name in enumerate(names)}
     codes = [np.zeros(0, np.int64)]
     for codes_of_chunk, its_names in chunks:
@@ -154,7 +155,7 @@ def _of_arrow(what: str, column: Any, only_used: bool) -> tuple[np.ndarray, list
 
 
 def _of_chunk(what: str, chunk: Any, only_used: bool) -> tuple[np.ndarray, list[str | None]]:
-    """Return the codes of a dictionary array, -1 for missing ones, and the names of all codes."""
+    """Return the codes of a dictionary array, -1 for missing values, and the names of all codes."""
     codes = np.array(chunk.indices.cast("int64").fill_null(-1))
     dictionary, known = chunk.dictionary, codes >= 0
     if only_used:
@@ -167,8 +168,8 @@ def _of_chunk(what: str, chunk: Any, only_used: bool) -> tuple[np.ndarray, list[
 def _name(what: str, category: Any) -> str:
     if isinstance(category, bytes):
         raise TypeError(
-            f"{what} has the category {category!r} (bytes), expected texts, numbers or others with "
-            "a name: decode them, or leave the column out"
+            f"{what} has the category {category!r} (bytes), expected strings, numbers or others "
+            "with a name: decode it, or leave the column out"
         )
     # 0.0 and -0.0 are the same number.
     return str(category + 0.0 if isinstance(category, float) else category)
@@ -179,7 +180,7 @@ def _names(what: str, categories: list[Any]) -> list[str]:
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
         raise ValueError(
-            f"{what} has two categories that both read {double!r}, e.g. a number and a text: "
-            "rename one"
+            f"{what} has two categories that are both written {double!r}, e.g. a number and a "
+            "string: rename one"
         )
     return names

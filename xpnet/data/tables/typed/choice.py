@@ -7,7 +7,7 @@ import numpy as np
 from .base import Column, Rules
 from .categories import CategoryColumn, is_categorical
 from .numbers import NumberColumn
-from .objects import HINTS, are_texts, as_numbers, missing_cells
+from .objects import HINTS, are_strings, as_numbers, missing_cells
 from .texts import TextColumn
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ def column_for(name: str, series: "nw.Series[Any]", rules: Rules, may_be_missing
         The whole column, or an empty one of the same type.
     rules : Rules
     may_be_missing : bool
-        Whether any cell may turn out to be missing, even if none in ``series`` is.
+        Whether later cells may be missing, even if none in ``series`` is.
 
     Raises
     ------
     TypeError
-        The values are not numbers, texts or categories; or some are numbers and others texts.
+        The values are not numbers, strings or categories; or some are numbers and others strings.
     """
     what, dtype = f"{rules.where}, column {name!r}", series.dtype
     kind = str(dtype)
@@ -49,20 +49,20 @@ def column_for(name: str, series: "nw.Series[Any]", rules: Rules, may_be_missing
         raise TypeError(f"{what} has the type {dtype}, expected numbers: {hint}")
     if dtype.is_nested() or kind == "Binary":
         raise TypeError(
-            f"{what} has the type {dtype}, expected numbers, texts or categories: turn it into "
+            f"{what} has the type {dtype}, expected numbers, strings or categories: convert it to "
             "columns of numbers, or leave it out"
         )
-    if series.null_count() == len(series):  # each library has another type for nothing
+    if series.null_count() == len(series):  # the type of an empty column depends on the library
         return NumberColumn(name, rules, np.float64, may_be_missing)
     values = np.asarray(series.to_numpy())
-    if values.dtype.kind in "biuf":  # a sparse column of pandas, say
+    if values.dtype.kind in "biuf":  # e.g. a sparse column of pandas
         return NumberColumn(name, rules, values.dtype, may_be_missing)
     if values.dtype.kind != "O":
-        hint = HINTS.get(values.dtype.kind, "turn it into numbers or texts, or leave it out")
+        hint = HINTS.get(values.dtype.kind, "convert it to numbers or strings, or leave it out")
         raise TypeError(f"{what} has the type {values.dtype}, expected numbers: {hint}")
     cells = series.to_list()
-    if are_texts(what, cells, 0):
+    if are_strings(what, cells, 0):
         return TextColumn(name, rules)
     missing = missing_cells(cells)
-    there = [cell for cell, no in zip(cells, missing, strict=True) if not no]
-    return NumberColumn(name, rules, as_numbers(what, there).dtype, bool(missing.any()))
+    present = [cell for cell, no in zip(cells, missing, strict=True) if not no]
+    return NumberColumn(name, rules, as_numbers(what, present).dtype, bool(missing.any()))

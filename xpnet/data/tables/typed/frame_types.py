@@ -1,4 +1,4 @@
-"""What counts as a data frame, and its columns."""
+"""Recognizing data frames and columns of any library."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def column_names(X: Any) -> list[str] | None:
-    """Return the names of a data frame's columns as texts, or None for anything else.
+    """Return the column names of a data frame as strings, or None for anything else.
 
     Examples
     --------
@@ -19,7 +19,7 @@ def column_names(X: Any) -> list[str] | None:
     names: Any = None
     if hasattr(X, "__array_namespace__"):
         return None
-    if hasattr(type(X), "column_names"):  # of pyarrow, whose `columns` are arrays
+    if hasattr(type(X), "column_names"):  # pyarrow, where `columns` are arrays
         names = X.column_names
     elif hasattr(type(X), "columns") and hasattr(type(X), "to_numpy"):
         names = X.columns
@@ -27,10 +27,10 @@ def column_names(X: Any) -> list[str] | None:
 
 
 def as_series(values: Any) -> Any:
-    """Return a column that Narwhals does not know as one that it knows; anything else unchanged.
+    """Convert a column to a type that Narwhals supports; return anything else unchanged.
 
-    An array or an index of pandas becomes a Series, and an array of pyarrow a chunked array. For
-    texts or categories, ``series.values`` is such an array of pandas.
+    A pandas array or index becomes a Series, and a pyarrow array a chunked array. For strings or
+    categories, ``series.values`` is a pandas array.
 
     Examples
     --------
@@ -52,14 +52,14 @@ def as_series(values: Any) -> Any:
 
 
 def as_frame(where: str, X: Any) -> "nw.DataFrame[Any]":
-    """Return a data frame of any library as one of Narwhals.
+    """Return a data frame of any library as a Narwhals data frame.
 
     Raises
     ------
     TypeError
-        It is not a data frame of a known library, or it is lazy.
+        X is not a data frame of a known library, or it is lazy.
     ValueError
-        It has no columns, or two of the same name.
+        X has no columns, or two of the same name.
     """
     import narwhals.stable.v2 as nw
 
@@ -68,23 +68,23 @@ def as_frame(where: str, X: Any) -> "nw.DataFrame[Any]":
         check_distinct(f"{where} has columns", names)
         if not names:
             raise ValueError(f"{where} is a frame without columns")
-    if hasattr(X, "to_struct_array") and not hasattr(X, "to_reader"):  # a RecordBatch of pyarrow
+    if hasattr(X, "to_struct_array") and not hasattr(X, "to_reader"):  # a pyarrow RecordBatch
         import pyarrow as pa
 
         X = pa.Table.from_batches([X])
     if hasattr(type(X), "to_native"):
-        X = X.to_native()  # of Narwhals itself, perhaps of another version of its interface
+        X = X.to_native()  # a Narwhals frame, perhaps of another version of its API
     found = nw.from_native(X, pass_through=True)
     if isinstance(found, nw.DataFrame):
         return found
     if isinstance(found, nw.LazyFrame):
         raise TypeError(
-            f"{where} is a {type(X).__name__}, which has not been computed: call collect() first, "
-            "or what its library has for it"
+            f"{where} is a {type(X).__name__}, which has not been computed: call collect(), or the "
+            "equivalent of its library, first"
         )
     raise TypeError(
-        f"{where} is a {type(X).__name__}: expected a data frame of pandas or polars, a table of "
-        "pyarrow, or another that Narwhals knows"
+        f"{where} is a {type(X).__name__}: expected a pandas or polars data frame, a pyarrow "
+        "table, or another frame that Narwhals supports"
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading a data frame, or the frames that are batches of a file or a stream."""
+"""Reading a data frame, or the data frames that are batches of a file or a stream."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....common.checks import check_texts
-from ..gathering import Gathered, replace_codes
+from ..gathering import RowCollector, replace_codes
 from ..selection import Request, Selection, check_name, select
 from ..table import Table
 from .base import Column, Rules
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
 
 _PIECE = 1 << 20
-"""About how many numbers of a frame are read at a time where memory is limited."""
+"""About how many numbers of a frame are read at a time if memory is limited."""
 
 _INDEX = re.compile(r"__index_level_\d+__")
-"""The column in which pandas writes an index without a name."""
+"""The name that pandas gives the column of an unnamed index in a file."""
 
 
 def read_frame(
@@ -37,21 +37,21 @@ def read_frame(
     may_be_empty: bool = False,
     limit: float | None = None,
 ) -> Table:
-    """Read a data frame that is in memory.
+    """Read a data frame in memory.
 
     Parameters
     ----------
     frame : data frame
-        Of pandas, polars, pyarrow, or of another library that Narwhals knows.
+        A frame of pandas, polars, pyarrow or another library that Narwhals supports.
     where : str
-        What the frame is called in messages.
+        The name of the frame in messages.
     request : Request
     advice : str, optional
         What to do about missing cells.
     may_be_empty : bool, default False
         Whether the frame may have no rows.
     limit : float, default infinity
-        The most bytes that the features may take in memory. The frame is then read in pieces.
+        The maximum number of bytes of the features in memory. The frame is then read in pieces.
     """
     whole = as_frame(where, frame)
     header = whole.columns
@@ -81,7 +81,7 @@ def read_batches(
     Parameters
     ----------
     first : data frame
-        One with the same columns; its rows are not read.
+        A frame with the same columns; its rows are not read.
     batches : iterable of data frames
         Each has at least the columns that are used.
     where, request, limit
@@ -98,7 +98,7 @@ def read_batches(
 
 
 def check_same(used: Sequence[str], first: Any, its_name: str, other: Any, where: str) -> None:
-    """Refuse a table in which a used column is missing, or has another type than in the first."""
+    """Refuse a table that lacks a used column, or has it with another type than the first table."""
     types, found = as_frame(its_name, first).schema, as_frame(where, other).schema
     for name in used:
         if name not in found:
@@ -134,7 +134,7 @@ def _rules(
 
 
 def _select(where: str, header: Sequence[Any], request: Request) -> Selection:
-    """Return the columns to take; an index of pandas without a name only if it is asked for."""
+    """Return the columns to read; an unnamed pandas index only if an argument names it."""
     names = [str(name) for name in header]
     exclude = check_texts("exclude", request.exclude)
     if request.columns is None:
@@ -158,7 +158,7 @@ def _read(
     may_be_missing: Collection[Any],
 ) -> Table:
     """Read the selected columns of frames whose rows follow each other."""
-    own = schema.columns  # of pandas, not always texts
+    own = schema.columns  # in pandas, not always strings
 
     def column(place: int) -> Column:
         series, name = schema.get_column(own[place]), own[place]
@@ -171,7 +171,7 @@ def _read(
     dtype = _common_type(rules.where, features) if numbers is None else numbers.dtype
     labels: list[np.ndarray] = []
     start, block = 0, np.empty((0, len(selection.places)), dtype)
-    with Gathered(len(selection.places), dtype, limit) as gathered:
+    with RowCollector(len(selection.places), dtype, limit) as gathered:
         for frame in frames:
             if not len(frame):
                 continue
@@ -191,7 +191,7 @@ def _read(
             raise ValueError(f"{rules.where} has no rows: expected a row for each sample")
         meanings = [each.feature() for each in features]
         values = {k: each.values for k, each in enumerate(meanings) if each is not None}
-        if rules.is_whole:  # not copied, since it may be as large as memory allows
+        if rules.is_whole:  # not copied, since it may take most of the memory
             replace_codes(block, values)
         X = block if rules.is_whole else gathered.finish(values)
     table = Table(selection.names, X)
@@ -207,7 +207,7 @@ def _read(
 
 
 def _all_at_once(frame: "nw.DataFrame[Any]", places: list[int]) -> np.ndarray | None:
-    """Return columns of numbers of one type, none of them missing; None if they are not that.
+    """Return the columns if all are numbers of the same type without missing values, else None.
 
     Reading thousands of such columns one by one takes much longer.
     """
@@ -216,7 +216,7 @@ def _all_at_once(frame: "nw.DataFrame[Any]", places: list[int]) -> np.ndarray | 
     if len(types) != 1 or (kind := types.pop()) not in _NUMBERS or not len(frame):
         return None
     numbers = frame[:, places].to_numpy()
-    # Nullable types may become another type, or objects.
+    # Nullable types may be converted to another type, or to objects.
     if numbers.dtype != kind or not np.isfinite(numbers).all():
         return None
     return np.array(numbers, order="C")
@@ -229,7 +229,7 @@ _NUMBERS = {f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 
 
 
 def _common_type(where: str, features: Sequence[Column]) -> np.dtype:
-    """Return a type that holds the numbers of all columns."""
+    """Return a dtype that holds the numbers of all columns."""
     codes = [each for each in features if each.is_code and each.dtype.kind != "f"]
     if len(codes) == len(features):
         return np.dtype(np.int64)

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..texts import array_of_texts
+from ..texts import string_array
 from .base import Rules
 from .categories import categories_of, is_categorical
-from .objects import are_texts, missing_cells
+from .objects import are_strings, missing_cells
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -16,7 +16,7 @@ _LARGEST = int(np.iinfo(np.int64).max)
 
 
 class IdColumn:
-    """Reads ids block by block: texts or integers.
+    """Reads ids, which are strings or integers, block by block.
 
     Parameters
     ----------
@@ -38,10 +38,10 @@ class IdColumn:
         if missing.any():
             raise ValueError(
                 f"{self._what} is missing in row {start + int(np.argmax(missing))}: expected a "
-                "text or an integer for each row"
+                "string or an integer for each row"
             )
-        is_text = are_texts(self._what, cells, start)
-        self._blocks.append(array_of_texts(cells) if is_text else self._integers(cells, start))
+        is_text = are_strings(self._what, cells, start)
+        self._blocks.append(string_array(cells) if is_text else self._integers(cells, start))
 
     def _integers(self, cells: list[Any], start: int) -> np.ndarray:
         """Return integers as int64, or as uint64 if some are too large."""
@@ -50,7 +50,7 @@ class IdColumn:
             if not whole or not -_LARGEST - 1 <= cell <= 2 * _LARGEST + 1:
                 raise TypeError(
                     f"{self._what} has {cell!s} ({type(cell).__name__}) in row {row}: expected "
-                    "texts, or integers of at most 64 bits"
+                    "strings, or integers of at most 64 bits"
                 )
         kind = np.uint64 if max(cells) > _LARGEST else np.int64
         if kind is np.uint64 and min(cells) < 0:
@@ -59,8 +59,8 @@ class IdColumn:
 
     def _mixed(self) -> TypeError:
         return TypeError(
-            f"{self._what} has negative integers, and others above {_LARGEST}: expected integers "
-            "of one type, or texts"
+            f"{self._what} has negative integers, and others above {_LARGEST}, which no type can "
+            "hold together: give the ids as strings"
         )
 
     def ids(self) -> np.ndarray:
@@ -69,7 +69,7 @@ class IdColumn:
         kinds = {block.dtype.kind for block in blocks}
         if len(kinds) > 1 and kinds not in ({"i", "u"}, {"O", "U"}):  # of Python objects
             raise TypeError(
-                f"{self._what} has texts and integers: give the column one kind of values"
+                f"{self._what} has strings and integers: give the column only one of them"
             )
         if kinds == {"i", "u"}:
             if any(block.min() < 0 for block in blocks):
@@ -79,6 +79,6 @@ class IdColumn:
             lengths = [len(block) for block in blocks]
             widest = max(block.dtype.itemsize for block in blocks)
             if widest * sum(lengths) > 2 * sum(block.nbytes for block in blocks):
-                blocks[0] = blocks[0].astype(object)  # so that all are: one long text is in a block
+                blocks[0] = blocks[0].astype(object)  # so that all become objects
         found: np.ndarray = np.concatenate(blocks)
         return found

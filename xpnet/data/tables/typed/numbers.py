@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .base import Column, Rules
-from .objects import are_texts, as_numbers, missing_cells, not_exact
+from .objects import are_strings, as_numbers, missing_cells, not_exact
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -19,9 +19,9 @@ class NumberColumn(Column):
     name, rules
         See `Column`.
     dtype : NumPy dtype
-        The type of the cells.
+        The dtype of the cells.
     may_be_missing : bool
-        Whether any cell may turn out to be missing.
+        Whether any cell, in any block, may be missing.
     """
 
     def __init__(self, name: str, rules: Rules, dtype: Any, may_be_missing: bool) -> None:
@@ -32,7 +32,7 @@ class NumberColumn(Column):
         super().__init__(name, rules, dtype)
 
     def read(self, series: "nw.Series[Any]", start: int) -> np.ndarray:
-        """Return the numbers, NaN where they are missing."""
+        """Return the numbers, with NaN for missing cells."""
         kind = str(series.dtype)
         is_plain = series.dtype.is_numeric() or kind == "Boolean"
         if not is_plain or series.dtype.is_decimal() or kind in ("Int128", "UInt128"):
@@ -42,17 +42,17 @@ class NumberColumn(Column):
         return self._complete(np.asarray(numbers), missing, start)
 
     def _read_objects(self, cells: list[Any], start: int) -> np.ndarray:
-        if are_texts(self.what, cells, start):
+        if are_strings(self.what, cells, start):
             row = next(k for k, cell in enumerate(cells, start) if isinstance(cell, str))
             raise TypeError(
                 f"{self.what} has {cells[row - start]!r} (str) in row {row}: expected a number"
             )
         missing = missing_cells(cells)
-        there = [cell for cell, no in zip(cells, missing, strict=True) if not no]
-        return self._complete(as_numbers(self.what, there, start), missing, start)
+        present = [cell for cell, no in zip(cells, missing, strict=True) if not no]
+        return self._complete(as_numbers(self.what, present, start), missing, start)
 
     def _complete(self, numbers: np.ndarray, missing: np.ndarray, start: int) -> np.ndarray:
-        """Return the numbers of all rows, of which ``numbers`` has those that are not missing."""
+        """Return a number for each row, NaN if missing; ``numbers`` has only those present."""
         if numbers.dtype.kind == "f" and np.isnan(numbers).any():
             missing = missing.copy()
             places = np.flatnonzero(~missing)
@@ -61,10 +61,10 @@ class NumberColumn(Column):
         self.rules.refuse_missing(self.what, missing, start)
         if not missing.any():
             return exact(self.what, numbers, self.dtype, range(start, start + len(numbers)))
-        if self.dtype.kind != "f":  # the table says of the column that it has no missing values
+        if self.dtype.kind != "f":  # the schema says that the column has no missing values
             raise ValueError(
                 f"{self.what} has a missing value in row {start + int(np.argmax(missing))}, but "
-                "its type says that it has none: fill it in, or declare the column as nullable"
+                "its schema says that it has none: fill it in, or declare the column as nullable"
             )
         found = exact(self.what, numbers, self.dtype, np.flatnonzero(~missing) + start)
         complete = np.full(len(missing), np.nan, self.dtype)
@@ -82,26 +82,26 @@ class NumberColumn(Column):
 
 
 def _are_whole(numbers: np.ndarray) -> bool:
-    """Whether all floats are whole numbers that are surely exact."""
+    """Whether all floats are integers up to 2**53, which are exact."""
     return bool(((abs(numbers) <= 2**53) & (np.trunc(numbers) == numbers)).all())
 
 
 def exact(what: str, numbers: np.ndarray, dtype: np.dtype, rows: np.ndarray | range) -> np.ndarray:
-    """Return numbers in another type, which must hold them exactly if they are integers.
+    """Return numbers in another dtype, which must hold them exactly if they are integers.
 
     Parameters
     ----------
     what : str
-        What the column is called in messages.
+        The name of the column in messages.
     numbers : array of shape (n,)
     dtype : NumPy dtype
     rows : integer array of shape (n,), or range
-        The numbers of their rows.
+        Their row numbers.
 
     Raises
     ------
     ValueError
-        An integer has more digits than the type holds.
+        An integer has more digits than the dtype holds.
     """
     found = numbers.astype(dtype, copy=False)
     if numbers.dtype.kind not in "iu" or numbers.dtype == dtype:

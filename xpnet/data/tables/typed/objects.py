@@ -1,4 +1,4 @@
-"""Python objects in the cells of a table: numbers, texts, missing ones, and what is neither."""
+"""Classifying and converting Python objects in the cells of a table."""
 
 from collections.abc import Sequence
 from datetime import date, time, timedelta
@@ -26,7 +26,7 @@ HINTS = {
         "durations.dt.total_seconds()"
     ),
 }
-"""What to do about complex numbers, dates and durations, by the kind of their NumPy type."""
+"""Advice about complex numbers, dates and durations, by the kind of their NumPy dtype."""
 
 
 def kind_of_time(cell: Any) -> str:
@@ -41,8 +41,8 @@ def kind_of_time(cell: Any) -> str:
 
 
 def is_missing(cell: Any) -> bool:
-    """Whether a Python object stands for a missing value; pandas's NA cannot be compared."""
-    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
+    """Whether a Python object stands for a missing value."""
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):  # pandas: NA has no ==
         return True
     return isinstance(cell, (float, np.floating, Decimal)) and bool(cell != cell)
 
@@ -53,17 +53,17 @@ def is_number(cell: Any) -> bool:
 
 
 def missing_cells(cells: Sequence[Any]) -> np.ndarray:
-    """Return a boolean array: whether each cell is missing."""
+    """Return a boolean array that is True for missing cells."""
     return np.fromiter(map(is_missing, cells), bool, len(cells))
 
 
-def are_texts(what: str, cells: Sequence[Any], start: int) -> bool:
-    """Whether the cells of a column that are not missing are texts; otherwise they are numbers.
+def are_strings(what: str, cells: Sequence[Any], start: int) -> bool:
+    """Whether the cells of a column that are not missing are strings; otherwise they are numbers.
 
     Parameters
     ----------
     what : str
-        What the column is called in messages.
+        The name of the column in messages.
     cells : sequence
     start : int
         The number of the first row.
@@ -71,7 +71,7 @@ def are_texts(what: str, cells: Sequence[Any], start: int) -> bool:
     Raises
     ------
     TypeError
-        The cells are something else, or some are numbers and others texts.
+        A cell is neither a string nor a number, or some are numbers and others strings.
     """
     number = text = None
     for row, cell in enumerate(cells, start):
@@ -83,14 +83,14 @@ def are_texts(what: str, cells: Sequence[Any], start: int) -> bool:
             number = number or (cell, row)
         else:
             kind = "c" if isinstance(cell, (complex, np.complexfloating)) else kind_of_time(cell)
-            advice = HINTS.get(kind, "turn them into numbers or texts, or leave the column out")
+            advice = HINTS.get(kind, "convert to numbers or strings, or leave the column out")
             raise TypeError(
                 f"{what} has {cell!r} ({type(cell).__name__}) in row {row}, not a number: {advice}"
             )
         if number and text:
             raise TypeError(
                 f"{what} has the text {text[0]!r} in row {text[1]} and the number {number[0]!r} in "
-                f"row {number[1]}: give the column one kind of values, or leave it out"
+                f"row {number[1]}: give the column only one of them, or leave it out"
             )
     return text is not None
 
@@ -101,7 +101,7 @@ def as_numbers(what: str, cells: Sequence[Any], start: int = 0) -> np.ndarray:
     Raises
     ------
     ValueError
-        An integer is too large for the type that all of them have in common.
+        An integer is too large for the common dtype of all cells.
     """
     exact = any(isinstance(cell, Decimal) for cell in cells)
     plain = [_without_decimal(cell) for cell in cells] if exact else cells
@@ -131,7 +131,7 @@ def _is_float(cell: int) -> bool:
 
 
 def _without_decimal(cell: Any) -> Any:
-    """Return a decimal number as an integer if it has more than float64's digits, else a float."""
+    """Return a decimal number as an integer if float64 has too few digits, else as a float."""
     if not isinstance(cell, Decimal):
         return cell
     whole = abs(cell) >= 2**53 and cell.is_finite() and cell == cell.to_integral_value()
@@ -139,7 +139,7 @@ def _without_decimal(cell: Any) -> Any:
 
 
 def not_exact(what: str, cell: Any, row: int, dtype: np.dtype) -> ValueError:
-    """Return the error for an integer that the type of the numbers cannot hold."""
+    """Return the error for an integer that ``dtype`` cannot hold exactly."""
     return ValueError(
         f"{what} has {cell} in row {row}, but {dtype} cannot hold all of its digits: give the "
         "column as id= if it identifies the rows, or leave it out"

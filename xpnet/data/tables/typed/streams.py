@@ -8,31 +8,31 @@ from typing import Any
 
 from ....backends import unknown_name
 from ....common.checks import check_path, check_text
-from ..gathering import limit_of
+from ..gathering import feature_memory_limit
 from ..selection import Request
 from ..table import Table
 from .frame_types import column_names
 from .frames import check_same, read_batches, read_frame, used_columns
 
 _BUFFER = 1 << 16
-"""How many bytes of each column pyarrow reads at a time; it holds a page of each besides."""
+"""How many bytes of each column pyarrow reads at a time; it also holds a page of each column."""
 
-_NUMBERS, _LEAST_ROWS, _MOST_ROWS = 1 << 18, 1 << 12, 1 << 16
-"""About how many numbers pyarrow decodes at a time, and the least and the most rows.
+_NUMBERS, _MIN_ROWS, _MAX_ROWS = 1 << 18, 1 << 12, 1 << 16
+"""About how many numbers pyarrow decodes at a time, and the minimum and maximum of rows.
 
-To decode a column of a piece, however short, takes as long as a few thousand numbers.
+Each column of a piece has a fixed cost, which equals that of decoding a few thousand numbers.
 """
 
-_POLARS_NUMBERS, _POLARS_LEAST_ROWS = 1 << 20, 1 << 14
-"""The same for polars, which takes longer for each slice of a group of rows."""
+_POLARS_NUMBERS, _POLARS_MIN_ROWS = 1 << 20, 1 << 14
+"""The same for polars, whose fixed cost is higher."""
 
 
 def read_arrow(data: Any, request: Request, memory_limit: int | None) -> Table:
     """Read Arrow data; see :meth:`xpnet.Dataset.from_arrow`."""
-    limit = limit_of(memory_limit)
+    limit = feature_memory_limit(memory_limit)
     if column_names(data) is not None:
         return read_frame(data, "data", request, limit=limit)
-    if hasattr(data, "scanner"):  # a data set of pyarrow
+    if hasattr(data, "scanner"):  # a pyarrow dataset
         data = data.scanner()
     if not hasattr(data, "__arrow_c_stream__") and not hasattr(data, "to_reader"):
         raise TypeError(
@@ -42,12 +42,12 @@ def read_arrow(data: Any, request: Request, memory_limit: int | None) -> Table:
     if _engine("auto", "from_arrow") == "polars":
         import polars as pl
 
-        with _blaming("data"):
+        with _errors_naming("data"):
             frame = pl.DataFrame(data)
         return read_frame(frame, "data", request, limit=limit)
     import pyarrow as pa
 
-    with _blaming("data"):
+    with _errors_naming("data"):
         if hasattr(data, "__arrow_c_stream__"):
             reader = pa.RecordBatchReader.from_stream(data)
         else:
@@ -55,7 +55,7 @@ def read_arrow(data: Any, request: Request, memory_limit: int | None) -> Table:
     schema = reader.schema
     return read_batches(
         schema.empty_table(),
-        _guarded(reader, "data"),
+        _with_errors_naming("data", reader),
         "data",
         request,
         limit=limit,
@@ -69,7 +69,7 @@ def read_parquet(path: Any, request: Request, engine: str, memory_limit: int | N
     where = str(path if isinstance(path, str | Path) else paths[0])
     if len(paths) > 1:
         where += f" ({len(paths)} files)"
-    limit = limit_of(memory_limit)
+    limit = feature_memory_limit(memory_limit)
     source = _Arrow if _engine(engine, "from_parquet") == "pyarrow" else _Polars
     files = [source(each) for each in paths]
     first = files[0]
@@ -78,7 +78,7 @@ def read_parquet(path: Any, request: Request, engine: str, memory_limit: int | N
         check_same(used, first.empty(), str(first.path), file.empty(), str(file.path))
     return read_batches(
         first.empty(),
-        (batch for file in files for batch in _guarded(file.batches(used), str(file.path))),
+        (batch for file in files for batch in _with_errors_naming(file.path, file.batches(used))),
         where,
         request,
         limit=limit,
@@ -86,13 +86,13 @@ def read_parquet(path: Any, request: Request, engine: str, memory_limit: int | N
 
 
 class _Arrow:
-    """A Parquet file that pyarrow reads."""
+    """A Parquet file read with pyarrow."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow.parquet as pq
 
         self.path = path
-        with _blaming(str(path)), pq.ParquetFile(path) as file:
+        with _errors_naming(path), pq.ParquetFile(path) as file:
             self._schema = file.schema_arrow
         self.header: list[str] = self._schema.names
 
@@ -101,23 +101,23 @@ class _Arrow:
         return self._schema.empty_table()
 
     def batches(self, used: Sequence[str]) -> Iterator[Any]:
-        """Yield the columns that are used of some rows at a time."""
+        """Yield tables of some rows at a time, with the columns that are used."""
         import pyarrow.parquet as pq
 
-        # By default, whole groups of rows are read ahead, which may be as large as the file.
+        # By default, pyarrow reads ahead whole row groups, which may be as large as the file.
         with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=_BUFFER) as file:
-            rows = min(max(_NUMBERS // max(len(used), 1), _LEAST_ROWS), _MOST_ROWS)
+            rows = min(max(_NUMBERS // max(len(used), 1), _MIN_ROWS), _MAX_ROWS)
             yield from file.iter_batches(rows, columns=list(used))
 
 
 class _Polars:
-    """A Parquet file that polars reads."""
+    """A Parquet file read with polars."""
 
     def __init__(self, path: Path) -> None:
         import polars as pl
 
         self.path = path
-        with _blaming(str(path)):
+        with _errors_naming(path):
             self._scanned = pl.scan_parquet(path, glob=False)
             self._schema = self._scanned.collect_schema()
         self.header: list[str] = self._schema.names()
@@ -129,17 +129,17 @@ class _Polars:
         return pl.DataFrame(schema=self._schema)
 
     def batches(self, used: Sequence[str]) -> Iterator[Any]:
-        """Yield the columns that are used of some rows at a time."""
+        """Yield frames of some rows at a time, with the columns that are used."""
         import polars as pl
 
         n = self._scanned.select(pl.len()).collect().item()
-        step = max(_POLARS_NUMBERS // max(len(used), 1), _POLARS_LEAST_ROWS)
+        step = max(_POLARS_NUMBERS // max(len(used), 1), _POLARS_MIN_ROWS)
         for start in range(0, n, step):
             yield self._scanned.select(used).slice(start, step).collect()
 
 
 def _files(path: Any) -> list[Path]:
-    """Return the files that a path, or a list of paths, names."""
+    """Return the files at a path or a list of paths."""
     if isinstance(path, list | tuple):
         if not path:
             raise ValueError("path is an empty list: expected at least one file")
@@ -148,7 +148,7 @@ def _files(path: Any) -> list[Path]:
     if path.is_dir():
         files = sorted(path.glob("*.parquet"))
         if not files:
-            raise FileNotFoundError(f"{path} is a folder without files *.parquet")
+            raise FileNotFoundError(f"{path} is a folder without *.parquet files")
         return files
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
@@ -156,21 +156,21 @@ def _files(path: Any) -> list[Path]:
 
 
 def _engine(engine: str, reader: str) -> str:
-    """Return the name of the library that is to read, which is installed."""
+    """Return the name of the library to read with, after checking that it is installed."""
     if check_text("engine", engine) not in ("auto", "pyarrow", "polars"):
         raise unknown_name("engine", engine, ["auto", "pyarrow", "polars"])
     wanted = ("pyarrow", "polars") if engine == "auto" else (engine,)
     for name in wanted:
         if find_spec(name) is not None:
             return name
-    raise ImportError(f"Dataset.{reader} needs {' or '.join(wanted)}: pip install 'xpnet[tables]'")
+    raise ImportError(f"Dataset.{reader} needs {' or '.join(wanted)}: pip install {wanted[0]}")
 
 
 @contextmanager
-def _blaming(where: str) -> Iterator[None]:
-    """Turn a library's error about data that it cannot read into a ValueError that names them.
+def _errors_naming(where: str | Path) -> Iterator[None]:
+    """Convert a library's errors about unreadable data to a ValueError that names the data.
 
-    Missing rights, libraries and memory are not the data's fault.
+    Errors about permissions, missing libraries and memory are not about the data, and pass.
     """
     try:
         yield
@@ -182,17 +182,17 @@ def _blaming(where: str) -> Iterator[None]:
             raise
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(
-            f"{where} cannot be read ({type(error).__name__}: {reason}): expected Parquet or "
-            "Arrow data that are not damaged"
+            f"{where} cannot be read ({type(error).__name__}: {reason}): expected undamaged "
+            "Parquet or Arrow data"
         ) from error
 
 
-def _guarded(batches: Iterable[Any], where: str) -> Iterator[Any]:
-    """Yield the batches; errors in the code that uses them are not turned into others."""
-    with _blaming(where):
+def _with_errors_naming(where: str | Path, batches: Iterable[Any]) -> Iterator[Any]:
+    """Yield batches; only errors in reading them, not in the code that uses them, are converted."""
+    with _errors_naming(where):
         iterator = iter(batches)
     while True:
-        with _blaming(where):
+        with _errors_naming(where):
             try:
                 batch = next(iterator)
             except StopIteration:

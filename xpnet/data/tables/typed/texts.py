@@ -1,4 +1,4 @@
-"""Columns of text."""
+"""Columns of strings."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -7,34 +7,34 @@ import numpy as np
 
 from ....backends._warnings import warn
 from ..cells import is_missing, is_missing_category, number
-from ..texts import CellError, Meaning, Texts, feature_meaning, label_meaning
+from ..texts import CellError, Meaning, StringCodes, feature_meaning, label_meaning
 from .base import Column, Rules
-from .objects import are_texts
+from .objects import are_strings
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
 
 
 class TextColumn(Column):
-    """Texts, coded from 0.
+    """Strings, coded from 0.
 
-    Where cells may be missing, ``dtype`` is float64: a column without any value becomes NaN, and
-    so do the missing cells of one of "true" and "false".
+    If missing cells are kept, ``dtype`` is float64: a column without any value becomes NaN, and so
+    do the missing cells of a column of "true" and "false".
     """
 
     is_code = True
 
     def __init__(self, name: str, rules: Rules) -> None:
         super().__init__(name, rules, np.float64 if rules.keeps_missing else np.uint32)
-        self._texts = Texts()
+        self._texts = StringCodes()
         self._first_rows: list[int] = []
 
     def read(self, series: "nw.Series[Any]", start: int) -> np.ndarray:
-        """Return the code of each text; a missing cell counts as the text ""."""
+        """Return the code of each string; a missing cell counts as ""."""
         cells = series.to_list()
         missing = np.fromiter((not isinstance(cell, str) for cell in cells), bool, len(cells))
         if missing.any():
-            are_texts(self.what, cells, start)  # refuses what is neither text nor missing
+            are_strings(self.what, cells, start)  # refuses other objects
             self.rules.refuse_missing(self.what, missing, start)
             cells = [cell if isinstance(cell, str) else "" for cell in cells]
         codes = self._texts.codes(cells)
@@ -54,7 +54,7 @@ class TextColumn(Column):
         y, names = self._meaning(label_meaning).label(numbers.astype(np.int64))
         return (y if np.isnan(y).any() else y.astype(np.int64)), names
 
-    def _meaning(self, meaning_of: Callable[[Texts, str, bool], Meaning]) -> Meaning:
+    def _meaning(self, meaning_of: Callable[[StringCodes, str, bool], Meaning]) -> Meaning:
         self._check()
         try:
             meaning = meaning_of(self._texts, ".", self.rules.keeps_missing)
@@ -63,17 +63,17 @@ class TextColumn(Column):
             raise ValueError(f"{self.what}, row {row}: {error.reason}") from None
         for text, doubt in meaning.doubts:
             warn(
-                f"{self.what}, row {self._row(text)}: {doubt}. If all texts of the column are "
+                f"{self.what}, row {self._row(text)}: {doubt}. If all cells of the column are "
                 "names, give it a categorical type"
             )
         return meaning
 
     def _check(self) -> None:
-        """Refuse texts that stand for missing values, and columns of numbers written as text."""
+        """Refuse strings that stand for missing values, and columns of numbers written as text."""
         texts = self._texts.distinct
-        there = [each for each in texts if not is_missing(each)]
-        numbers = [each for each in there if number(each) is not None]
-        if numbers and len(numbers) == len(there):
+        present = [each for each in texts if not is_missing(each)]
+        numbers = [each for each in present if number(each) is not None]
+        if numbers and len(numbers) == len(present):
             raise TypeError(
                 f"{self.what} has numbers written as text, the first {numbers[0]!r} in row "
                 f"{self._row(numbers[0])}: convert the column with astype(float), or to a "

@@ -1,4 +1,4 @@
-"""The libraries that read blocks of CSV files; which of them are installed, and which is chosen."""
+"""The libraries that read blocks of CSV files, and the choice of one that is installed."""
 
 from contextlib import suppress
 from importlib import import_module
@@ -9,10 +9,10 @@ from .....common.checks import check_text
 from .base import Engine
 
 ENGINES = {"pyarrow": "PyArrow", "polars": "Polars", "pandas": "Pandas"}
-"""The class of each engine, by the library's name, the strictest library first.
+"""The class of each engine by the library's name, the strictest library first.
 
 Polars and pandas silently pad rows that have too few cells, so more blocks are in doubt and have to
-be read again. Otherwise, all three are about equally fast.
+be read again. Apart from that, all three are about equally fast.
 """
 
 
@@ -34,7 +34,7 @@ def engine_class(name: str) -> type[Engine] | None:
     check_text("engine", name)
     if name == "auto":
         for each in ENGINES:
-            with suppress(Exception):  # a broken library may raise anything; csv reads as well
+            with suppress(Exception):  # a broken library may raise anything, and csv needs none
                 if find_spec(each) is not None:
                     return _load(each)
         return None

@@ -1,4 +1,4 @@
-"""CSV by pandas."""
+"""Reading CSV with pandas."""
 
 import io
 from typing import Any
@@ -10,7 +10,7 @@ from .base import Content, Engine, Layout
 
 
 class Pandas(Engine):
-    """Reads blocks by :func:`pandas.read_csv`, which uses one thread for each."""
+    """Reads blocks with :func:`pandas.read_csv`, which uses one thread for each block."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
@@ -29,19 +29,19 @@ class Pandas(Engine):
             "encoding_errors": "strict",
             "low_memory": False,  # blocks are small enough
         }
-        if int(pd.__version__.partition(".")[0]) < 3:  # its default may be wrong in the last digit
+        if int(pd.__version__.partition(".")[0]) < 3:  # the default may be wrong in the last digit
             self._options["float_precision"] = "round_trip"
 
     def read(self, block: bytes) -> Content | None:
         """Return the cells of some rows, or None."""
-        # It may lose the empty cell between the two. To look for one byte first is much faster.
+        # pandas may lose an empty cell after \r. Looking for one byte first is much faster.
         if b"\r" in block and b"\r" + self.layout.delimiter.encode() in block:
             return None
         try:
             table = pd.read_csv(io.BytesIO(block), **self._options)
-        except ValueError:  # its own errors are ValueErrors
+        except ValueError:  # the errors of pandas's parser are ValueErrors
             return None
-        # Otherwise the first row has too many cells, which it takes for an index.
+        # If the first row has too many cells, pandas takes the first for an index.
         if not len(table) or not isinstance(table.index, pd.RangeIndex):
             return None
         # A row with too few cells has been padded, so its last cell is missing.
@@ -61,7 +61,7 @@ class Pandas(Engine):
 
 
 def _may_be_true_or_false(columns: list[np.ndarray], block: bytes) -> bool:
-    """Whether a column may have the texts true and false, which pandas reads as 1 and 0."""
+    """Whether a column may have cells true and false, which pandas reads as 1 and 0."""
     flags = (0.0, 1.0)
     if not any(
         (column[0] in flags or np.isnan(column[0]))

@@ -1,4 +1,4 @@
-"""CSV by polars, for which only an empty cell is a missing number."""
+"""Reading CSV with polars, for which only an empty cell is a missing number."""
 
 import inspect
 from typing import Any
@@ -9,7 +9,7 @@ from .base import Content, Engine, Layout
 
 
 class Polars(Engine):
-    """Reads blocks by :func:`polars.read_csv`."""
+    """Reads blocks with :func:`polars.read_csv`."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
@@ -22,7 +22,7 @@ class Polars(Engine):
             "separator": layout.delimiter,
             "decimal_comma": layout.decimal == ",",
         }
-        # The name that the option has in polars 2, and the one that it had in polars 1.
+        # The option has different names in polars 2 and polars 1.
         named = inspect.signature(pl.read_csv).parameters
         two = "empty_string_is_null" in named
         self._options |= (

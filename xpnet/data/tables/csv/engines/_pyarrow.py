@@ -1,4 +1,4 @@
-"""CSV by pyarrow, which is strict: each row has all its cells, each cell its column's type."""
+"""Reading CSV with pyarrow, which refuses rows with too few cells and cells of another type."""
 
 import pyarrow as pa
 import pyarrow.csv
@@ -7,14 +7,14 @@ from .base import Content, Engine, Layout
 
 
 class PyArrow(Engine):
-    """Reads blocks by :func:`pyarrow.csv.read_csv`."""
+    """Reads blocks with :func:`pyarrow.csv.read_csv`."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
         names = [str(place) for place in range(layout.n_columns)]
         types = {str(place): pa.float64() for place in layout.numbers}
         types |= {str(place): pa.string() for place in layout.texts}
-        # In one piece and one thread: other blocks are read at the same time.
+        # In one piece and one thread, since other blocks are read in parallel.
         self._read = pa.csv.ReadOptions(column_names=names, use_threads=False, block_size=1 << 30)
         self._parse = pa.csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True)
         self._convert = pa.csv.ConvertOptions(

@@ -1,4 +1,4 @@
-"""What the engines have in common."""
+"""The base class of the engines, with the layout and the content of blocks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ class Layout(NamedTuple):
     Attributes
     ----------
     n_columns : int
-        How many cells each row has.
+        The number of cells in each row.
     numbers, texts : list of int
-        The positions of the columns that are read as numbers, and of those that are read as text.
+        The positions of the columns that are read as numbers, and as text.
     delimiter, decimal : str
     keeps_missing : bool
         Whether numbers may be missing.
@@ -40,7 +40,7 @@ class Content(NamedTuple):
     Attributes
     ----------
     numbers : float64 array of shape (k, n)
-        The columns of numbers, in the layout's order. NaN if a number is missing.
+        The columns of numbers, in the layout's order, with NaN for missing numbers.
     texts : list of list of str
         The columns of text.
     """
@@ -50,10 +50,10 @@ class Content(NamedTuple):
 
 
 class Engine(ABC):
-    """Reads blocks of a CSV file by a library.
+    """Reads blocks of a CSV file with a library.
 
-    The result must be that of Python's ``csv`` and ``float``. So an engine refuses every block that
-    it might read differently, and ``csv`` reads that block instead.
+    The result must be the same as with Python's ``csv`` and ``float``. So an engine refuses every
+    block that it might read differently, and ``csv`` reads that block instead.
 
     Parameters
     ----------
@@ -63,20 +63,20 @@ class Engine(ABC):
     MISSING = (
         "", "NaN", "nan", "NA", "N/A", "n/a", "null", "NULL", "None", "?", "-", "<NA>", "#N/A",
     )  # fmt: skip
-    """The usual texts for missing numbers; blocks with others are left to ``csv``."""
+    """The usual text for missing numbers; blocks with other such text are left to ``csv``."""
 
-    LEAST_ROWS = 40
+    MIN_ROWS = 40
     """With fewer rows, a library's overhead for each column costs more than it saves."""
 
     BLOCKS = 2
-    """How many blocks are read at the same time, while others become rows of the table."""
+    """How many blocks are read in parallel, while others become rows of the table."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
 
     @abstractmethod
     def read(self, block: bytes) -> Content | None:
-        """Return the cells of some whole rows, or None if the library refuses them.
+        """Return the cells of some complete rows, or None if they may not be what ``csv`` reads.
 
         Parameters
         ----------
@@ -89,8 +89,8 @@ class Engine(ABC):
     ) -> Content | None:
         """Return the cells, or None if a number is in doubt.
 
-        Infinite and very large numbers are in doubt, because integers may have lost digits; so is
-        NaN, unless the library says that the cell is missing.
+        Infinite and very large numbers are in doubt, because integers may have lost digits; and so
+        is NaN, unless the library reports the cell as missing.
         """
         numbers = np.stack(columns, axis=1) if columns else np.empty((len(texts[0]), 0))
         if not numbers.size:
