@@ -16,7 +16,7 @@ import pytest
 import xpnet
 
 # The examples take a GPU if there is one; CuPy may be here without it.
-pytestmark = pytest.mark.filterwarnings("ignore:device='auto' takes the CPU")
+pytestmark = pytest.mark.filterwarnings("ignore:device='auto' uses the CPU")
 
 README = Path(__file__).parent.parent / "README.md"
 MODULES = [
