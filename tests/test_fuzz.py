@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def worker():
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        patch.setattr(running, "MOST_WAITING", 10.0)
+        patch.setattr(running, "MAX_WAIT", 10.0)
         worker = Worker(Reader(), 0)
         yield worker
         worker.stop()
