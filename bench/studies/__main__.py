@@ -26,7 +26,9 @@ def main() -> None:
     if options.quick:
         options.seeds = 1
         if options.out and options.out.resolve() == RESULTS.resolve():
-            parser.error("--quick cannot be combined with --save: omit one of them")
+            parser.error(
+                f"--quick cannot write to {RESULTS}: omit --quick or choose another folder"
+            )
     options.out = output.folder_of(options)
     for name in STUDIES if options.name == "all" else [options.name]:
         say(f"{name} ...")
