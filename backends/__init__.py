@@ -1,13 +1,13 @@
-"""Array libraries and devices, and the few operations that must be fast on them.
+"""Array libraries and devices, and the few operations that need fast versions for them.
 
 This package knows nothing of layers, losses or epochs. It ships as ``xpnet.backends``.
 
 - :func:`resolve` turns a device name (``"cpu"``, ``"cuda"``) into a :class:`Backend`.
 - :func:`backend_of` returns the backend of an array.
-- :mod:`xpnet.backends.ops` defines the operations that may have a fast version for a library.
+- :mod:`xpnet.backends.ops` defines the operations that can have fast versions per library.
 
-A new backend is one file beside ``_numpy.py`` and one line in ``_registry.py``. Other packages add
-backends by an entry point in the group ``xpnet.backends``.
+To add a backend, write a file next to ``_numpy.py`` and add a line to ``_registry.py``. Other
+packages register backends by an entry point in the group ``xpnet.backends``.
 """
 
 if __name__ != "xpnet.backends":  # `import backends` in a checkout would load a second copy

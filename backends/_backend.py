@@ -19,10 +19,11 @@ _namespaces: dict[type, Any] = {}
 
 
 def array_namespace(x: Array, *others: Array) -> Any:
-    """Return the array API namespace of arrays, as :func:`array_api_compat.array_namespace` does.
+    """Return the common array API namespace of arrays.
 
-    The namespace of a single array is cached by its class: a training step asks for it about
-    twenty times, and each look-up would take longer than many operations on small arrays.
+    It wraps :func:`array_api_compat.array_namespace`, and caches the namespace of a single array by
+    its class: a training step asks for it about twenty times, and a look-up takes longer than many
+    operations on small arrays.
 
     Raises
     ------
@@ -54,9 +55,9 @@ def array_namespace(x: Array, *others: Array) -> Any:
 
 
 def is_array(x: Any) -> bool:
-    """Whether ``x`` is an array of a library that follows the array API.
+    """Return whether ``x`` is an array of a library that follows the array API.
 
-    Dask's are not: they are lazy, and are read as data that ``numpy.asarray`` computes.
+    Dask arrays are excluded: they are lazy, and are read as data that ``numpy.asarray`` computes.
 
     Examples
     --------
@@ -71,7 +72,7 @@ def is_array(x: Any) -> bool:
 
 
 def is_sparse(x: Any) -> bool:
-    """Whether ``x`` is a sparse matrix of SciPy or CuPy; does not import either.
+    """Return whether ``x`` is a sparse matrix of SciPy or CuPy; does not import either.
 
     Examples
     --------
@@ -101,9 +102,9 @@ class Memory(NamedTuple):
 
 @dataclass(frozen=True)
 class Backend:
-    """An array library, one of its devices, and a default floating-point type.
+    """An array library, one of its devices, and a default floating-point dtype.
 
-    A backend makes and moves arrays. Computations take their functions from the arrays
+    A backend creates and moves arrays. Computations get their functions from the arrays
     (``xp = array_namespace(x)``), not from a backend.
 
     Parameters
@@ -115,7 +116,7 @@ class Backend:
     device : object
         The device, as an object of the library.
     dtype : str, default "float32"
-        The default type of floating-point arrays: ``"float32"`` or ``"float64"``.
+        The default dtype of floating-point arrays: ``"float32"`` or ``"float64"``.
 
     Examples
     --------
@@ -137,13 +138,13 @@ class Backend:
     dtype: str = "float32"
 
     writes_out: ClassVar[bool] = False
-    """Whether operations write into ``out``; otherwise no workspaces are allocated."""
+    """Whether operations write into ``out``; if not, no workspaces are allocated."""
 
     has_kernels: ClassVar[bool] = False
     """Whether :meth:`machine` is implemented, so that whole steps can be captured."""
 
     lazy: ClassVar[bool] = True
-    """Whether the device computes asynchronously, so that reading a number waits for it."""
+    """Whether the device computes asynchronously, so that reading a number must wait for it."""
 
     @property
     def device_name(self) -> str:
@@ -163,11 +164,11 @@ class Backend:
         return "float64" if "float64" in supported else "float32"
 
     def with_dtype(self, dtype: str) -> Self:
-        """Return a backend of the same library and device with another default type."""
+        """Return a backend of the same library and device with another default dtype."""
         return replace(self, dtype=dtype)
 
     def owns(self, x: Array) -> bool:
-        """Whether ``x`` is an array of this library on this device."""
+        """Return whether ``x`` is an array of this library on this device."""
         if not is_array(x):
             return False
         return array_namespace(x) is self.xp and bool(aac.device(x) == self.device)
@@ -175,44 +176,44 @@ class Backend:
     def asarray(self, x: Any, dtype: str | None = None) -> Array:
         """Return ``x`` as an array of this backend.
 
-        To move arrays of other libraries, use :func:`xpnet.backends.move`.
+        Use :func:`xpnet.backends.move` for arrays of other libraries.
 
         Parameters
         ----------
         x : array-like
             An array of this backend, a NumPy array, or nested lists of numbers.
         dtype : str, optional
-            The type to cast to, e.g. ``"float32"``; by default ``x`` keeps its type.
+            The dtype to cast to, e.g. ``"float32"``; by default ``x`` keeps its dtype.
 
         Returns
         -------
         array
-            ``x`` itself if it is an array of this backend and of that type.
+            ``x`` itself if it is already an array of this backend and of that dtype.
         """
         if not self.owns(x):
             host = np.asarray(x)
             if dtype is not None and host.dtype.itemsize > np.dtype(dtype).itemsize:
-                host = host.astype(dtype)  # cast to the narrower type first, to move fewer bytes
+                host = host.astype(dtype)  # before moving, so that fewer bytes are moved
             x = self._from_host(host)
         if dtype is None or x.dtype == getattr(self.xp, dtype):
             return x
         return self.xp.astype(x, getattr(self.xp, dtype))
 
     def zeros(self, shape: tuple[int, ...], dtype: str | None = None) -> Array:
-        """Return a new array of zeros, by default of the default floating-point type."""
+        """Return a new array of zeros, by default of the default floating-point dtype."""
         kind = getattr(self.xp, dtype or self.dtype)
         return self.xp.zeros(shape, dtype=kind, device=self.device)
 
     def from_sparse(self, x: Any) -> Any | None:
-        """Move a SciPy CSR matrix to this device, cast to the default floating-point type.
+        """Move a SciPy CSR matrix to this device, cast to the default floating-point dtype.
 
-        Its index arrays are copied and then checked, so that later changes to the given matrix
-        cannot reach native code unchecked.
+        Its index arrays are copied and checked, so that native code never sees later, unchecked
+        changes to the given matrix.
 
         Returns
         -------
         sparse matrix or None
-            None if the library has no sparse matrices, so that batches must be made dense.
+            None if the library has no sparse matrices, so that batches must be converted to dense.
 
         Raises
         ------
@@ -222,15 +223,15 @@ class Backend:
         return None
 
     def to_numpy(self, x: Array) -> np.ndarray:
-        """Return an array of this library as a NumPy array; wait for the device."""
+        """Return an array of this library as a NumPy array, after waiting for the device."""
         return np.asarray(x)
 
     def scalar(self, x: Array) -> float:
-        """Return a 0-d array or a number as a float; wait for the device."""
+        """Return a 0-d array or a number as a float, after waiting for the device."""
         return float(self.to_numpy(x) if is_array(x) else x)
 
     def machine(self, precision: str) -> Any:
-        """Return an object that runs this package's kernels and matrix products on this device."""
+        """Return an object that runs xpnet's kernels and matrix products on this device."""
         raise NotImplementedError(f"the backend {self.name} has no kernels")
 
     def memory(self) -> Memory | None:
@@ -238,16 +239,16 @@ class Backend:
         return None
 
     def __hash__(self) -> int:
-        """Hash by name, since the devices of some libraries, e.g. CuPy, are not hashable."""
+        """Hash by name, since some libraries' devices, e.g. CuPy's, are not hashable."""
         return hash((self.name, self.device_name, self.dtype))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return the backend itself, since a copied array stays on the same device."""
+        """Return the backend itself: backends are immutable."""
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by name, since modules and device objects cannot be pickled."""
-        return _again, (self.name, self.device_name, self.dtype)
+        return _unpickled, (self.name, self.device_name, self.dtype)
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -255,19 +256,19 @@ class Backend:
         yield
 
     def _from_host(self, x: np.ndarray) -> Array:
-        """Move a NumPy array to this device, keeping its type."""
+        """Move a NumPy array to this device, keeping its dtype."""
         return self.xp.asarray(x, device=self.device)
 
 
-def _again(name: str, device: str, dtype: str) -> Backend:
-    """Return the backend of an unpickled name, device and type."""
-    from ._registry import resolve  # imported here, since the registry imports this file
+def _unpickled(name: str, device: str, dtype: str) -> Backend:
+    """Return the backend of a pickled name, device and dtype."""
+    from ._registry import resolve  # here, since the registry imports this module
 
     return resolve(device, backend=name, dtype=dtype)
 
 
 class ArrayBackend(Backend):
-    """Any other library that follows the array API; supports forward passes only."""
+    """The backend of any other array API library; it supports forward passes only."""
 
     @classmethod
     def of(cls, x: Array) -> Self:

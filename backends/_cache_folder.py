@@ -1,4 +1,4 @@
-"""The folder in which this package keeps what it can make or download again."""
+"""The folder for compiled code and downloaded data, which can be deleted at any time."""
 
 import os
 from importlib.util import find_spec
@@ -11,12 +11,12 @@ def cache_folder() -> Path:
     Raises
     ------
     RuntimeError
-        The user has no home folder.
+        The user's home folder is unknown.
     """
     if named := os.environ.get("XPNET_CACHE"):
         return Path(named)
     if find_spec("platformdirs") is None:
         return Path.home() / ".cache" / "xpnet"
-    import platformdirs  # knows the place on each operating system
+    import platformdirs  # knows the standard folder of each operating system
 
     return platformdirs.user_cache_path("xpnet", appauthor=False)

@@ -12,7 +12,7 @@ from ._backend import Array, Backend, Memory
 from ._errors import DeviceUnavailableError
 from ._sparse import own_structure
 
-_EXTRAS = "pip install 'xpnet[cuda13]' (or 'xpnet[cuda12]' for a CUDA 12 driver)"
+_INSTALL = "pip install 'cupy-cuda13x[ctk]' (or 'cupy-cuda12x[ctk]' for a CUDA 12 driver)"
 
 
 class CupyBackend(Backend):
@@ -26,7 +26,7 @@ class CupyBackend(Backend):
         return f"cuda:{self.device.id}"
 
     def to_numpy(self, x: Array) -> np.ndarray:
-        """Copy an array to the host; wait for the device."""
+        """Copy an array to the host, after waiting for the device."""
         host: np.ndarray = x.get()
         return host
 
@@ -44,14 +44,14 @@ class CupyBackend(Backend):
             return cupyx.scipy.sparse.csr_matrix(x.astype(self.dtype, copy=False))
 
     def machine(self, precision: str) -> Any:
-        """Return an object that runs this package's kernels and products on this device."""
+        """Return an object that runs xpnet's kernels and matrix products on this device."""
         from .cuda.machine import CudaMachine
 
         with self.device:
             return CudaMachine(self.dtype, precision)
 
     def memory(self) -> Memory | None:
-        """Return free and total bytes; memory that CuPy's pool keeps for reuse counts as free."""
+        """Return free and total bytes; unused memory in CuPy's pool counts as free."""
         import cupy
 
         with self.device:
@@ -82,14 +82,14 @@ def make(device: str, dtype: str) -> Backend:
     """
     if not is_installed():
         raise DeviceUnavailableError(
-            f"device={device!r} needs CuPy, which is not installed: {_EXTRAS}"
+            f"device={device!r} needs CuPy, which is not installed: {_INSTALL}"
         )
     try:
         import cupy
     except ImportError as error:
         raise DeviceUnavailableError(
             f"device={device!r}: CuPy is installed but does not import ({error}). "
-            f"Reinstall it: {_EXTRAS}"
+            f"Reinstall it: {_INSTALL}"
         ) from error
     count = _device_count(cupy, device)
     _check_toolkit(device)
@@ -103,7 +103,7 @@ def of(x: Any) -> Backend:
 
 
 def is_installed() -> bool:
-    """Whether CuPy is installed, working or not."""
+    """Return whether CuPy is installed, working or not."""
     return find_spec("cupy") is not None
 
 
@@ -126,12 +126,12 @@ def _namespace() -> Any:
 
 
 def _device_count(cupy: Any, device: str) -> int:
-    """Return how many GPUs the driver sees, at least one."""
+    """Return the number of GPUs, or raise if the driver sees none."""
     try:
         driver = cupy.cuda.runtime.driverGetVersion()
         count: int = cupy.cuda.runtime.getDeviceCount() if driver else 0
     except RuntimeError as error:
-        if "cudaErrorNoDevice" in str(error):  # CuPy raises this if there are none
+        if "cudaErrorNoDevice" in str(error):
             return _refuse_without_gpu(device)
         raise DeviceUnavailableError(
             f"device={device!r}: the NVIDIA driver does not work ({error}). Install or update "
@@ -154,9 +154,9 @@ def _refuse_without_gpu(device: str) -> NoReturn:
 
 def _check_toolkit(device: str) -> None:
     """Refuse a machine on which CuPy cannot multiply matrices or compile kernels."""
-    # The libraries are taken as attributes of the package, not imported: accessing the attribute
-    # makes the package find libraries that pip has installed in site-packages, where the system's
-    # loader does not look. NVRTC is loaded only at its first call.
+    # The libraries are accessed as attributes of the package, not imported: on attribute access,
+    # the package finds libraries that pip has installed in site-packages, which the system's
+    # loader does not search. NVRTC is loaded only at its first call.
     libraries: Any = import_module("cupy_backends.cuda.libs")
     checks: dict[str, Callable[[], Any]] = {
         "cublas": lambda: libraries.cublas,
@@ -167,8 +167,8 @@ def _check_toolkit(device: str) -> None:
             check()
         except (ImportError, OSError, RuntimeError) as error:
             raise DeviceUnavailableError(
-                f"device={device!r}: CuPy and the driver were found, but {library} of the CUDA "
-                f"toolkit was not ({str(error).strip()}). Install it: {_EXTRAS}"
+                f"device={device!r}: CuPy and the driver work, but {library} of the CUDA "
+                f"toolkit does not load ({str(error).strip()}). Install it: {_INSTALL}"
             ) from error
 
 

@@ -1,7 +1,7 @@
-"""Fast CuPy versions of operations and of formulas, for steps that are not captured.
+"""Fast CuPy versions of operations and formulas, for steps that are not captured.
 
-Matrix products are left to cuBLAS. The others launch one kernel, of ``cuda/kernels.cu`` or written
-from the formula, where CuPy would launch about a dozen.
+Matrix products are left to cuBLAS. Every other operation launches a single kernel, from
+``cuda/kernels.cu`` or generated from a formula, where CuPy would launch about a dozen.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ _THREADS = 256
 def _launch(
     kernel: str | Kernel, like: Array, n: int, *arguments: Any, block: int = _THREADS
 ) -> None:
-    """Launch a kernel over ``n`` numbers, for the device and type of ``like``."""
+    """Launch a kernel over ``n`` elements, for the device and dtype of ``like``."""
     function = _function(like.device.id, like.dtype.name, kernel)
     blocks = max(min(-(-n // block), 2048), 1)
     function((blocks,), (block,), pack(kernel, like.dtype, arguments))
@@ -36,8 +36,8 @@ def _launch(
 _function = lru_cache(maxsize=1024)(function_of)
 
 
-def _suits(*arrays: Array) -> bool:
-    """Whether the kernels take these arrays: C-contiguous, and all float32 or all float64."""
+def _fits_kernels(*arrays: Array) -> bool:
+    """Return whether kernels accept these arrays: C-contiguous, all float32 or all float64."""
     kind = arrays[0].dtype
     return kind in (np.float32, np.float64) and all(
         array.dtype == kind and array.flags.c_contiguous for array in arrays
@@ -61,8 +61,8 @@ def affine(x: Any, w: Array, b: Array | None, out: Array | None = None) -> Array
 
 @ops.dropout_mask.register(cupy.ndarray)
 def dropout_mask(like: Any, rate: float, key: int, counter: int, out: Array | None = None) -> Array:
-    """See :func:`ops.dropout_mask`; drawn on the device."""
-    if not _suits(like):
+    """See :func:`ops.dropout_mask`; the mask is drawn on the device."""
+    if not _fits_kernels(like):
         return ops.dropout_mask.dispatch(object)(like, rate, key, counter)
     mask = cupy.empty_like(like) if out is None else out
     _launch("dropout_mask", mask, -(-mask.size // 8), mask, key, counter, mask.size, rate)
@@ -72,7 +72,7 @@ def dropout_mask(like: Any, rate: float, key: int, counter: int, out: Array | No
 @ops.softmax_cross_entropy.register(cupy.ndarray)
 def softmax_cross_entropy(z: Any, labels: Array) -> tuple[Array, Array]:
     """See :func:`ops.softmax_cross_entropy`."""
-    if not _suits(z) or labels.dtype != np.int64:
+    if not _fits_kernels(z) or labels.dtype != np.int64:
         return ops.softmax_cross_entropy.dispatch(object)(z, labels)  # type: ignore[no-any-return]
     rows, n = z.shape
     errors, losses, hits = cupy.empty_like(z), cupy.empty(rows, "f8"), cupy.empty(rows, "f8")
@@ -97,18 +97,19 @@ def compute_formula(
     inputs = (first, *others)
     if outs is None:
         outs = [cupy.empty_like(first, order="C") for _ in formula.outputs]
-    fits = _suits(*inputs, *outs) and all(each.shape == first.shape for each in (*others, *outs))
-    # A number on the device is not fetched, which would wait for the device.
-    if not fits or not all(isinstance(value, Real) for value in numbers.values()):
+    same_shape = all(each.shape == first.shape for each in (*others, *outs))
+    # Numbers on the device are left to the definition: fetching them would wait for the device.
+    numeric = all(isinstance(value, Real) for value in numbers.values())
+    if not (same_shape and numeric and _fits_kernels(*inputs, *outs)):
         return run.dispatch(object)(*inputs, formula=formula, numbers=numbers)  # type: ignore[no-any-return]
-    program, kernel = _written(formula)
+    program, kernel = _compiled(formula)
     values = formulas.fixed(program, numbers)
     _launch(kernel, first, first.size, *inputs, *outs, first.size, *values)
     return tuple(outs)
 
 
 @lru_cache(maxsize=256)
-def _written(formula: Formula) -> tuple[Listing, Kernel]:
-    """Return a formula as a program, and the kernel that runs it."""
+def _compiled(formula: Formula) -> tuple[Listing, Kernel]:
+    """Return the listing of a formula, and the kernel that runs it."""
     program = listing(formula)
     return program, formulas.elementwise(program)

@@ -1,4 +1,4 @@
-"""Operations with a definition for all arrays and fast versions for some array types."""
+"""Operations: functions with a definition for all arrays and fast versions for some types."""
 
 from collections.abc import Callable
 from functools import update_wrapper
@@ -22,14 +22,14 @@ class Operation(Protocol[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     def dispatch(self, kind: type) -> Callable[..., Any]:
-        """Return the version for a type: its own, or that of its nearest base."""
+        """Return the version for a type, or else for its nearest base."""
 
     def register(self, *kinds: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Return a decorator that registers a function as the version for types."""
+        """Return a decorator that registers a function as the version for these types."""
 
 
 class _Versions(dict[type, Callable[..., Any]]):
-    """A cache of the version for each type, filled by looking through the type's bases."""
+    """A cache of the version for each type; a missing type is looked up by its bases."""
 
     def __init__(self, definition: Callable[..., Any]) -> None:
         self.registry: dict[type, Callable[..., Any]] = {object: definition}
@@ -51,8 +51,8 @@ class _Versions(dict[type, Callable[..., Any]]):
 def operation(definition: Callable[P, R]) -> Operation[P, R]:
     """Turn a definition into an operation; a decorator.
 
-    It works as :func:`functools.singledispatch` does, at a third of the overhead. A step of a small
-    network calls operations a dozen times.
+    It works like :func:`functools.singledispatch`, with a third of the overhead. This matters
+    because a training step of a small network calls a dozen operations.
     """
     versions = _Versions(definition)
 

@@ -1,4 +1,4 @@
-"""The errors of this package, and helpers for their messages."""
+"""Exceptions, and helpers for their messages."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -21,7 +21,7 @@ class DeviceUnavailableError(RuntimeError):
 
 
 class UnknownNameError(ValueError):
-    """A name is unknown; the message lists the known ones.
+    """A name is unknown; the message lists the known names.
 
     Examples
     --------
@@ -37,18 +37,18 @@ class UnknownNameError(ValueError):
 def unknown_name(
     kind: str, given: object, known: Iterable[str], advice: str | None = None
 ) -> UnknownNameError:
-    """Return the error for an unknown name, whose message suggests the most similar known one.
+    """Return the error for an unknown name; its message suggests the most similar known name.
 
     Parameters
     ----------
     kind : str
-        What the name stands for, e.g. ``"optimizer"``.
+        The kind of thing that is named, e.g. ``"optimizer"``.
     given : object
         The unknown name.
     known : iterable of str
         All known names.
     advice : str, optional
-        What to write, in place of the most similar name.
+        What to write instead; by default the most similar name.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def unknown_name(
 
 
 def check_name(kind: str, given: Any, known: Iterable[str]) -> str:
-    """Return a name if it is known.
+    """Return the name, or raise if it is not known.
 
     Raises
     ------
@@ -85,24 +85,24 @@ def shown(value: Any) -> str:
     """Return the ``repr`` of a value for a message, on one line and shortened if it is long."""
     try:
         text = repr(value)
-    except ValueError:  # an int with more digits than Python converts to text
+    except ValueError:  # an int with more digits than Python converts to a string
         if not isinstance(value, int):
-            return f"a {type(value).__name__} with a number of very many digits"
+            return f"a {type(value).__name__} with a very long number"
         return f"a whole number of {value.bit_length():,} bits"
     text = " ".join(text.split())
     return text if len(text) <= 200 else f"{text[:100]} ... {text[-50:]}"
 
 
 def printable(message: object, longest: int | None = None) -> str:
-    r"""Return a message on one line, with escapes in place of what controls a terminal.
+    r"""Return a message on one line, with control characters escaped.
 
-    It may repeat names that come from a file.
+    A message may contain names from an untrusted file, and must not control the terminal.
 
     Parameters
     ----------
     message : object
     longest : int, optional
-        How many characters are kept.
+        The number of characters to keep.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How much memory the host has left for this process."""
+"""The memory that the host has available for this process."""
 
 import os
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ _FILES = {
         ("total_active_file", "total_inactive_file"),
     ),
 }
-"""Where a control group states its memory limit, its usage and its cached files.
+"""The files of a control group with its memory limit, its usage and its cached files.
 
-The key is the controller's name in version 1; version 2 has an empty name. For the file names see
-the Linux kernel's documentation of cgroup-v1 and cgroup-v2.
+The key is the controller's name in cgroup version 1, and empty for version 2. The Linux kernel's
+documentation of cgroup-v1 and cgroup-v2 defines the file names.
 """
 
 _NO_LIMIT = 1 << 60
-"""Version 1 states a number above this if there is no limit."""
+"""In version 1, a larger number means that there is no limit."""
 
 
 def host_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> Memory | None:
     """Return free and total bytes of the host's memory, or None if the system does not say.
 
-    Memory of the file cache counts as free. The limit of a container is taken into account.
+    The file cache counts as free. The limit of a container is taken into account.
     """
     try:
         page = os.sysconf("SC_PAGE_SIZE")
@@ -52,7 +52,7 @@ def _available(proc: Path) -> int | None:
 
 
 def _left(folder: Path, kind: str, limit: int) -> int | None:
-    """Return how many more bytes a control group may use, or None if unknown."""
+    """Return the number of bytes that a control group may still use, or None if unknown."""
     _, usage_file, cached = _FILES[kind]
     try:
         usage = int((folder / usage_file).read_text(encoding="ascii"))
@@ -64,7 +64,7 @@ def _left(folder: Path, kind: str, limit: int) -> int | None:
 
 @cache
 def _limited_groups(proc: Path, groups: Path) -> tuple[tuple[Path, str, int], ...]:
-    """Return folder, kind and limit of this process's control groups that have a limit."""
+    """Return folder, kind and limit of each of this process's control groups with a limit."""
     return tuple(_find_limits(proc, groups))
 
 

@@ -1,4 +1,4 @@
-"""NumPy arrays, the backend that is always available."""
+"""The NumPy backend, which is always available."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ class NumpyBackend(Backend):
     lazy = False
 
     def owns(self, x: Array) -> bool:
-        """Whether ``x`` is a NumPy array or a NumPy scalar, e.g. a sum."""
+        """Return whether ``x`` is a NumPy array or a NumPy scalar, e.g. a sum."""
         return isinstance(x, (np.ndarray, np.generic))
 
     def from_sparse(self, x: Any) -> Any:
-        """Cast a SciPy CSR matrix to the default floating-point type, and copy its structure."""
-        from . import _scipy_kernels  # noqa: F401  fast versions for SciPy's types
+        """Cast a SciPy CSR matrix to the default floating-point dtype, and copy its structure."""
+        from . import _scipy_kernels  # noqa: F401  registers versions for SciPy's types
 
         return own_structure(x).astype(self.dtype, copy=False)
 

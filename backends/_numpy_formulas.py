@@ -1,8 +1,8 @@
 """Formulas on NumPy, block by block and without temporary arrays.
 
-A :class:`~xpnet.backends.formula.Listing` is written down as calls of NumPy's functions with
-``out=``. Applied to one block at a time, which stays in the processor's cache, they are limited by
-arithmetic and not by memory.
+A :class:`~xpnet.backends.formula.Listing` is compiled to calls of NumPy's functions with ``out=``.
+They process one block at a time, which stays in the processor's cache, so they are limited by
+arithmetic and not by memory bandwidth.
 """
 
 import math
@@ -23,10 +23,10 @@ from .formula.running import run
 from .formula.tracing import Formula
 
 BLOCK = 131_072
-"""Numbers in a block: five float32 arrays of this size take 2.6 MB of cache."""
+"""Elements in a block; five float32 arrays of this size take 2.6 MB of cache."""
 
 KEPT = ("sign",)
-"""Operations that need not be written out in simpler ones, because NumPy has a function."""
+"""Operations that are not lowered to simpler ones, because NumPy has a function for them."""
 
 
 @run.register(np.ndarray)
@@ -64,18 +64,18 @@ def _are_like(first: Array, others: Sequence[Array]) -> bool:
 
 
 class _Program(NamedTuple):
-    """A formula in Python.
+    """A formula compiled to Python functions.
 
     Attributes
     ----------
     listing : Listing
     block : callable
-        Computes a block; its arguments are the inputs, the outputs, :meth:`scratch` and
+        Computes one block; its arguments are the inputs, the outputs, :meth:`scratch` and
         :meth:`fixed`.
     before : callable
-        Returns the values of ``listing.shared`` for given numbers.
+        Returns the values of ``listing.shared``, from the numbers.
     n_scratch, n_bools : int
-        How many scratch arrays it needs, of the numbers' type and of truth values.
+        The number of scratch arrays of numbers and of booleans.
     """
 
     listing: Listing
@@ -87,7 +87,7 @@ class _Program(NamedTuple):
     def fixed(self, numbers: Mapping[str, float]) -> list[Any]:
         """Return the values of ``listing.shared``.
 
-        They stay Python numbers, to which NumPy gives the type of the arrays.
+        They are Python numbers, which do not affect the dtype of NumPy's results.
         """
         try:
             return self.before(*[numbers[name] for name in self.listing.numbers])
@@ -95,9 +95,9 @@ class _Program(NamedTuple):
             return shared_values(self.listing, numbers)
 
     def scratch(self, dtype: np.dtype, shape: tuple[int, ...]) -> list[Array]:
-        """Return the scratch arrays for a block, those of numbers and then those of truth values.
+        """Return the scratch arrays for a block: arrays of numbers, then arrays of booleans.
 
-        Up to a block, they are views of this thread's memory, which the next call overwrites.
+        Arrays of at most a block are views of this thread's memory, which the next call overwrites.
         """
         key = dtype, shape, self.n_scratch, self.n_bools
         kept: list[Array] | None = _held.views.get(key)
@@ -106,7 +106,7 @@ class _Program(NamedTuple):
         found = [_held.array(dtype, k, shape) for k in range(self.n_scratch)]
         found += [_held.array(_BOOL, k, shape) for k in range(self.n_bools)]
         if math.prod(shape) <= BLOCK:
-            if len(_held.views) >= _Held.MOST_VIEWS:
+            if len(_held.views) >= _Held.MAX_VIEWS:
                 _held.views.clear()
             _held.views[key] = found
         return found
@@ -116,22 +116,22 @@ _BOOL = np.dtype(bool)
 
 
 class _Held(threading.local):
-    """The memory for scratch arrays, which each thread has of its own.
+    """The memory for scratch arrays, one per thread.
 
     Attributes
     ----------
     views : dict
-        What ``_Program.scratch`` returned, by its arguments.
+        The results of ``_Program.scratch`` by its arguments.
     """
 
-    MOST_VIEWS = 256
+    MAX_VIEWS = 256
 
     def __init__(self) -> None:
         self.views: dict[Any, list[Array]] = {}
         self._memory: dict[tuple[np.dtype, int], Array] = {}
 
     def array(self, dtype: np.dtype, index: int, shape: tuple[int, ...]) -> Array:
-        """Return scratch array number ``index`` of a type."""
+        """Return scratch array number ``index`` of a dtype."""
         size = math.prod(shape)
         if size > BLOCK:
             return np.empty(shape, dtype)
@@ -146,7 +146,7 @@ _held = _Held()
 
 @lru_cache(maxsize=512)
 def _program(formula: Formula, overwrites: tuple[str | None, ...]) -> _Program:
-    """Return the program of a formula whose outputs may share memory with some inputs."""
+    """Return the program of a formula whose outputs may overwrite some inputs."""
     listing = _with_own_results(statements(formula, KEPT))
     places = _Places(listing, overwrites)
     outputs = [f"o{k}" for k in range(len(listing.results))]
@@ -162,7 +162,7 @@ def _program(formula: Formula, overwrites: tuple[str | None, ...]) -> _Program:
             (out, operands[1]) in shared or out == places.of.get(operands[1])
         )
         if operation == "where" and [literals.get(each) for each in operands[1:]] == [1.0, 0.0]:
-            # As for the slope of a ReLU: a cast is several times as fast as a choice.
+            # E.g. the derivative of ReLU: a cast is several times as fast as a selection.
             lines.append(f"    {out}[...] = {places.of.get(operands[0], operands[0])}")
             continue
         lines.append(f"    {'where_not' if keeps else operation}({given}out={out})")
@@ -179,7 +179,7 @@ def _program(formula: Formula, overwrites: tuple[str | None, ...]) -> _Program:
 
 
 def _with_own_results(listing: Listing) -> Listing:
-    """Return the listing with a statement of its own for each output."""
+    """Return the listing with a separate statement for each output."""
     made = {statement.name for statement in listing.inside}
     inside, results = list(listing.inside), list(listing.results)
     for k, name in enumerate(listing.results):
@@ -190,15 +190,15 @@ def _with_own_results(listing: Listing) -> Listing:
 
 
 class _Places:
-    """The arrays that hold the results of a listing's statements.
+    """Assign an array to the result of each statement of a listing.
 
-    An output's memory also serves as scratch: from the last use of the input with which it may be
-    shared, to the statement that computes the output.
+    An output's memory also serves as scratch, from the last use of the input that shares it to the
+    statement that computes the output.
 
     Attributes
     ----------
     of : dict of str to str
-        For each statement, the name of its array.
+        The name of the array of each statement.
     n_scratch, n_bools : int
     """
 
@@ -211,7 +211,7 @@ class _Places:
         self._ready = [
             -1 if name is None else self._last.get(f"in_{name}", -1) for name in overwrites
         ]
-        # These outputs are written by the statement that makes them, others copied at the end.
+        # These outputs are written by the statement that computes them, others copied at the end.
         direct = {name: k for k, name in enumerate(results) if made[name] >= self._ready[k]}
         self._end = [made[name] if name in direct else -1 for name in results]
         self._lent = [-1] * len(results)
@@ -231,7 +231,7 @@ class _Places:
             self._free += [place for place in done if place[0] == "b"]
 
     def scratch(self) -> list[str]:
-        """Return the names of the scratch arrays: those of numbers, then those of truth values."""
+        """Return the names of the scratch arrays: arrays of numbers, then arrays of booleans."""
         names = [f"s{k}" for k in range(self.n_scratch)]
         return names + [f"b{k}" for k in range(self.n_bools)]
 
@@ -265,7 +265,7 @@ def _where(condition: Array, a: Array, b: Array, out: Array) -> None:
 
 
 def _where_not(condition: Array, a: Array, b: Array, out: Array) -> None:
-    """Do the same if ``a`` may be in the memory of ``out``, where ``b`` must not overwrite it."""
+    """Do the same as ``_where``, but copy ``a`` first, since ``out`` may be its memory."""
     if a is not out:
         np.copyto(out, a)
     np.copyto(out, b, where=np.logical_not(condition))

@@ -1,8 +1,8 @@
 """Fast NumPy versions of the operations in :mod:`ops`, which write into ``out`` block by block.
 
 A formula that makes ten passes over long arrays is limited by memory bandwidth. Applied to one
-block at a time, which stays in the processor's cache, it is limited by arithmetic. It also
-allocates only one block.
+block at a time, which stays in the processor's cache, it is limited by arithmetic, and its
+temporary arrays are small.
 """
 
 import math
@@ -32,7 +32,7 @@ def sum_rows(x: np.ndarray, index: Array, n: int, out: Array | None = None) -> A
     """See :func:`ops.sum_rows`."""
     m, width = x.shape
     out = np.empty((n, width), x.dtype) if out is None else out
-    if n <= 4 * m:  # sums of single numbers, in float64, are faster unless most of them are 0
+    if n <= 4 * m:  # summing single numbers, in float64, is faster unless most sums are 0
         place = (index[:, None] * width + np.arange(width)).ravel()
         out[...] = np.bincount(place, x.ravel(), n * width).reshape(n, width)
         return out
@@ -48,22 +48,22 @@ def sum_rows(x: np.ndarray, index: Array, n: int, out: Array | None = None) -> A
 @ops.matmul.register(np.ndarray)
 def matmul(a: np.ndarray, b: Array, out: Array | None = None) -> Array:
     """See :func:`ops.matmul`."""
-    if out is not None:  # in training, whose steps ignore these reports
+    if out is not None:  # in training, whose steps ignore floating-point warnings
         return np.matmul(a, b, out=out)
-    # BLAS may also compute with numbers beside the arrays, e.g. a NaN. It does not use the result,
-    # but NumPy would report an invalid value. Here that is reported only if the product has one.
+    # BLAS may compute with numbers next to the arrays in memory, e.g. a NaN, and discard the
+    # result. NumPy would report an invalid value; this does so only if the product has one.
     try:
         with np.errstate(invalid="raise"):
             return np.matmul(a, b)
     except FloatingPointError as error:
-        if "invalid" not in str(error):  # e.g. an overflow, which the user has set to raise
+        if "invalid" not in str(error):  # e.g. an overflow, if the user's np.errstate raises it
             raise
-    with np.errstate(all="ignore"):  # the other reports have been made
+    with np.errstate(all="ignore"):  # the first product has reported other errors
         product = np.matmul(a, b)
         rows = np.isnan(a).any(axis=-1, keepdims=np.ndim(b) > 1)
         given = rows | np.isnan(b).any(axis=-min(np.ndim(b), 2), keepdims=a.ndim > 1)
-    if (np.isnan(product) & ~given).any():  # of inf * 0 or inf - inf
-        np.matmul(np.full((1, 1), np.inf), np.zeros((1, 1)))  # reported as the user has set
+    if (np.isnan(product) & ~given).any():  # from inf * 0 or inf - inf
+        np.matmul(np.full((1, 1), np.inf), np.zeros((1, 1)))  # reports it as np.errstate says
     return product
 
 
@@ -89,24 +89,24 @@ def rowwise(
     """See :func:`ops.rowwise`."""
     if out is None:
         return function(x, *others)
-    if len(out) <= _rows_of_a_piece(out):
+    if len(out) <= _rows_per_piece(out):
         out[...] = function(x, *others)
         return out
     return _by_rows(out, lambda part: function(x[part], *(other[part] for other in others)))
 
 
 PIECE = 1 << 16
-"""Bytes of the rows that are computed at a time, nearly the size of a first-level cache."""
+"""Bytes of rows that are computed at a time, about the size of a first-level cache."""
 
 
-def _rows_of_a_piece(x: Array) -> int:
+def _rows_per_piece(x: Array) -> int:
     row: int = x.itemsize * math.prod(x.shape[1:])
     return max(PIECE // max(row, 1), 1)
 
 
 def _by_rows(out: Array, compute: Callable[[slice], Array]) -> Array:
     """Fill ``out`` slice by slice: ``compute(rows)`` returns the rows of a slice."""
-    step = _rows_of_a_piece(out)
+    step = _rows_per_piece(out)
     for start in range(0, out.shape[0], step):
         part = slice(start, start + step)
         out[part] = compute(part)
@@ -119,7 +119,7 @@ def dropout_mask(
 ) -> Array:
     """See :func:`ops.dropout_mask`."""
     out = np.empty(like.shape, like.dtype) if out is None else out
-    limit = out.dtype.type(rate)  # the definition compares in this type
+    limit = out.dtype.type(rate)  # the definition compares in this dtype
     generator = ops.philox(key, counter)  # drawing in pieces gives the same numbers
 
     def kept(part: slice) -> Array:
@@ -145,7 +145,7 @@ def softmax_cross_entropy(z: np.ndarray, labels: Array) -> tuple[Array, Array]:
 
 
 def _square_sum(x: Array) -> float:
-    """Return the sum of squares, by BLAS; NaN if that would need a copy."""
+    """Return the sum of squares by BLAS, or NaN if this would need a copy."""
     return float(np.vdot(x, x)) if x.flags.c_contiguous and x.itemsize >= 4 else math.nan
 
 
@@ -156,7 +156,7 @@ def all_finite(x: np.ndarray) -> Array:
         return np.True_
     if x.ndim == 0:
         return np.isfinite(x)
-    step = 4 * _rows_of_a_piece(x)  # booleans take a quarter of the memory of float32
+    step = 4 * _rows_per_piece(x)  # booleans take a quarter of the memory of float32
     starts = range(0, x.shape[0], step)
     return np.bool_(all(np.isfinite(x[start : start + step]).all() for start in starts))
 
@@ -167,7 +167,7 @@ def norm(x: np.ndarray) -> Array:
     square, limits = _square_sum(x), np.finfo(x.dtype)
     if limits.smallest_normal / limits.eps < square < math.inf:
         return x.dtype.type(math.sqrt(square))
-    return ops.norm.dispatch(object)(x)  # the sum has overflowed, or squares have underflowed
+    return ops.norm.dispatch(object)(x)  # the sum overflowed, or squares underflowed
 
 
 @ops.standardize.register(np.ndarray)
@@ -194,9 +194,9 @@ def _split(
 ) -> tuple[list[Array], Array] | None:
     """Return the arrays to subtract and the scale, from the bytes of the mean and the scale.
 
-    They are those of :func:`ops.split_moments`; an array to subtract that is all 0 is left out, as
-    for pixels from 0 to 255. The result is cached, since computing it takes longer than a small
-    batch. The bytes are the key, so that changed arrays are noticed.
+    They come from :func:`ops.split_moments`, without arrays to subtract that are all 0, as for
+    pixels from 0 to 255. The result is cached, since computing it takes longer than a small batch.
+    The bytes are the key, so that changes to the arrays are noticed.
     """
     moments = ops.split_moments(np.frombuffer(mean, wide), np.frombuffer(scale, wide), dtype)
     if moments is None:

@@ -1,4 +1,4 @@
-"""The table of backends: finds one by its name, by a device or by an array."""
+"""The table of backends: look up a backend by name, device or array."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -36,15 +36,15 @@ def resolve(
     Parameters
     ----------
     device : str, default "cpu"
-        ``"cpu"`` (NumPy), ``"cuda"`` or ``"cuda:N"`` (CuPy), or ``"auto"``: CUDA where it works,
-        else the CPU. Where CuPy is installed but does not work, "auto" warns once, with the
-        reason. With ``backend``, a device as that library spells it. None is ``"cpu"``.
+        ``"cpu"`` (NumPy), ``"cuda"`` or ``"cuda:N"`` (CuPy), or ``"auto"``: CUDA if it works, else
+        the CPU. If CuPy is installed but does not work, "auto" warns once, with the reason. With
+        ``backend``, a device as that library spells it. None means ``"cpu"``.
     backend : str, optional
         The library by name: ``"numpy"``, ``"cupy"``, ``"torch"``, ``"array-api-strict"`` (for
         tests), or the name of an entry point in the group ``xpnet.backends``. An entry point is a
         function ``(device: str, dtype: str) -> Backend``.
-    dtype : {"float32", "float64"} or a library's own type, default "float32"
-        The floating-point type of parameters and activations; ``numpy.float32`` and
+    dtype : {"float32", "float64"} or a library's dtype, default "float32"
+        The floating-point dtype of parameters and activations; ``numpy.float32`` and
         ``torch.float32`` are "float32".
 
     Returns
@@ -54,9 +54,9 @@ def resolve(
     Raises
     ------
     UnknownNameError
-        No such device, backend or dtype.
+        The device, backend or dtype is unknown.
     TypeError
-        An argument is not a name.
+        An argument is not a string.
     DeviceUnavailableError
         The device or its library is missing; the message says what to install.
 
@@ -81,7 +81,7 @@ def resolve(
 
 
 def _dtype_name(given: Any) -> str:
-    """Return the name of a floating-point type, given by name or as a library's object."""
+    """Return the name of a floating-point dtype, given by name or as a library's dtype."""
     if isinstance(given, np.dtype) or (isinstance(given, type) and issubclass(given, np.generic)):
         given = np.dtype(given).name
     elif not isinstance(given, (str, type)) and type(given).__name__ == "dtype":
@@ -93,7 +93,7 @@ def _dtype_name(given: Any) -> str:
 
 
 def available_backends() -> list[str]:
-    """Return the names that ``backend=`` takes, whether or not their libraries are installed.
+    """Return the names that ``backend=`` accepts, whether or not their libraries are installed.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def available_backends() -> list[str]:
 
 
 def backend_of(x: Array) -> Backend:
-    """Return the backend that an array belongs to, with the default floating-point type.
+    """Return the backend that an array belongs to, with the default floating-point dtype.
 
     Raises
     ------
@@ -149,10 +149,10 @@ def to_host(x: Any) -> np.ndarray:
 
 
 def move(x: Any, backend: Backend, dtype: str | None = None) -> Array:
-    """Return ``x``, of any library on any device, as an array of ``backend``.
+    """Return an array of any library on any device as an array of ``backend``.
 
-    An array that is on the device already is shared, not copied, even if another library made it.
-    Between two devices, arrays go through the host.
+    If the array is already on the device, it is shared rather than copied, even between libraries.
+    Between two devices, arrays are copied through the host.
 
     Examples
     --------
@@ -173,7 +173,7 @@ _HOST = 1  # kDLCPU
 
 
 def on_gpu(x: Any) -> bool:
-    """Whether an array is in a device's memory, so that reading it on the host takes a copy.
+    """Return whether an array is in a GPU's memory, so that the host needs a copy to read it.
 
     Examples
     --------
@@ -188,7 +188,7 @@ def on_gpu(x: Any) -> bool:
 
 
 def _shared(x: Any, backend: Backend) -> Array | None:
-    """Return another library's array as one of ``backend`` by DLPack, if both use one GPU."""
+    """Return another library's array as an array of ``backend`` by DLPack, if on the same GPU."""
     if not on_gpu(x) or not hasattr(backend.xp, "from_dlpack"):
         return None
     if tuple(x.__dlpack_device__()) != tuple(backend.zeros((1,)).__dlpack_device__()):
@@ -197,9 +197,9 @@ def _shared(x: Any, backend: Backend) -> Array | None:
 
 
 def move_state(x: Any, backend: Backend, wide: bool = False) -> Array:
-    """Move an array as :func:`move` does; floating-point numbers take the backend's type.
+    """Move an array like :func:`move`, and cast floating-point numbers to the backend's dtype.
 
-    With ``wide`` they take the backend's ``wide_dtype``.
+    With ``wide``, cast them to the backend's ``wide_dtype``.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def move_state(x: Any, backend: Backend, wide: bool = False) -> Array:
 
 
 def _default_backend(device: str) -> tuple[str, str]:
-    """Return the library and the device for a device given without a library."""
+    """Return the library and its device for ``device``, given without a library."""
     if device == "auto":
         return _best_available()
     if device == "cpu":
@@ -223,35 +223,35 @@ def _default_backend(device: str) -> tuple[str, str]:
     if re.fullmatch("cuda(:[0-9]+)?", device):
         return "cupy", device
     if device.startswith("cuda:"):
-        raise UnknownNameError(f"device={device!r}: expected 'cuda' or 'cuda:N', N a number from 0")
+        raise UnknownNameError(f"device={device!r}: expected 'cuda' or 'cuda:N', e.g. 'cuda:0'")
     known = ["auto", "cpu", "cuda", "cuda:N"]
-    if device.lower().partition(":")[0] in ("gpu", "nvidia"):  # whose nearest name is "cpu"
+    if device.lower().partition(":")[0] in ("gpu", "nvidia"):  # else the suggestion is "cpu"
         raise UnknownNameError(
             f"unknown device {device!r}: did you mean 'cuda'? Known: {', '.join(known)}"
         )
     error = unknown_name("device", device, known)
-    raise UnknownNameError(f"{error} (another library's device: add backend='torch')")
+    raise UnknownNameError(f"{error} (for another library's device, add e.g. backend='torch')")
 
 
 def _best_available() -> tuple[str, str]:
-    """Return CuPy with CUDA where it works, else NumPy; warn if CuPy is installed but broken."""
+    """Return CuPy with CUDA if it works, else NumPy; warn if CuPy is installed but broken."""
     cupy = _module("cupy")
     reason = cupy.why_unavailable()
     if reason is None:
         return "cupy", "cuda"
     if cupy.is_installed():
-        _warn_once(f"device='auto' takes the CPU, although CuPy is installed. {reason}")
+        _warn_once(f"device='auto' uses the CPU, although CuPy is installed. {reason}")
     return "numpy", "cpu"
 
 
 @cache
 def _warn_once(message: str) -> None:
-    """Warn once for each message in this process."""
+    """Warn, but only once per message and process."""
     warn(message, RuntimeWarning)
 
 
 def _factory(backend: str) -> Factory:
-    """Return the function that makes a backend of that name."""
+    """Return the function that creates the backend of that name."""
     if backend in _BUILT_IN:
         return cast(Factory, _module(backend).make)
     for entry in _entry_points():
@@ -261,15 +261,15 @@ def _factory(backend: str) -> Factory:
             return cast(Factory, entry.load())
         except ImportError as error:
             raise DeviceUnavailableError(
-                f"backend={backend!r} is registered by {entry.value!r}, which does not import: "
+                f"backend={backend!r} is registered by {entry.value!r}, which cannot be imported: "
                 f"{error}"
             ) from error
     raise unknown_name("backend", backend, available_backends())
 
 
 def _entry_points() -> "Iterable[EntryPoint]":
-    """Return third parties' backends."""
-    # Imported here, since it takes a fifth of the time that importing xpnet does.
+    """Return the entry points of third-party backends."""
+    # Imported here, since it would take a fifth of the time of `import xpnet`.
     from importlib.metadata import entry_points
 
     return entry_points(group=_GROUP)

@@ -1,8 +1,8 @@
 """Operations on SciPy's sparse matrices, for features that stay sparse.
 
-The weights' gradient is one sparse product. Computing only its rows for the features that occur in
+The gradient of the weights is a single sparse product. Computing only its rows for the features in
 the batch was 3 to 5 times slower, for 512 samples with 130 of 10,000 features each: most frequent
-features occur, and finding them takes longer than the product.
+features occur in a batch, and finding them takes longer than the product.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
-"""Checks of the structure of sparse matrices, made before native code uses it.
+"""Checks of the structure of sparse matrices, before native code uses it.
 
-SciPy's constructors do not check all index arrays, and its compiled functions, like the kernels of
-this package, use them as memory offsets. A wrong index reads or writes other memory, or crashes the
+SciPy's constructors do not check all index arrays, and its compiled functions, like xpnet's
+kernels, use them as memory offsets. A wrong index reads or writes out of bounds, or crashes the
 process.
 """
 
@@ -49,9 +49,9 @@ def check_structure(x: Any) -> None:
 
 
 def own_structure(x: Any) -> Any:
-    """Return a CSR matrix with copied and checked index arrays; it shares the values.
+    """Return a CSR matrix that shares the values of ``x``, with copied and checked index arrays.
 
-    Later changes to the given matrix thus cannot reach native code unchecked.
+    Later changes to the index arrays of ``x`` then cannot reach native code unchecked.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def own_structure(x: Any) -> Any:
 
 
 def check_rows(x: Any, index: np.ndarray) -> None:
-    """Refuse a CSR matrix if some of its rows lie outside its arrays; check these rows only.
+    """Refuse a CSR matrix if one of the given rows lies outside its arrays.
 
     Parameters
     ----------
@@ -103,14 +103,14 @@ def check_rows(x: Any, index: np.ndarray) -> None:
 def _refuse(x: Any, what: str) -> None:
     raise ValueError(
         f"X is a damaged sparse matrix: {x.format.upper()} of shape {tuple(x.shape)} with {what}. "
-        "Build it again, e.g. by scipy.sparse.coo_array from its rows, columns and values"
+        "Rebuild it, e.g. by scipy.sparse.coo_array from rows, columns and values"
     )
 
 
 def _check_integers(x: Any, name: str, array: Array) -> None:
     if not is_array(array) or array.dtype.kind not in "iu":
         given = getattr(array, "dtype", type(array).__name__)
-        _refuse(x, f"{name} of the type {given}: expected integers")
+        _refuse(x, f"{name} of dtype {given}: expected integers")
     if array.ndim != 1:
         _refuse(x, f"{name} of shape {tuple(array.shape)}: expected one dimension")
 
@@ -141,13 +141,13 @@ def _check_compressed(x: Any) -> None:
         _refuse(x, f"indptr of length {indptr.shape[0]}: expected {major + 1}")
     if indices.shape[0] != x.data.shape[0]:
         _refuse(
-            x, f"{indices.shape[0]} indices and {x.data.shape[0]} in data: expected equal numbers"
+            x, f"{indices.shape[0]} indices and {x.data.shape[0]} values: expected equal numbers"
         )
     first, last = int(indptr[0]), int(indptr[-1])
     if first != 0:
         _refuse(x, f"an indptr that begins with {first}: expected 0")
     if bool((indptr[1:] < indptr[:-1]).any()):
-        _refuse(x, "an indptr that decreases: expected numbers that never decrease")
+        _refuse(x, "a decreasing indptr: expected numbers that never decrease")
     if last > indices.shape[0]:
         _refuse(x, f"an indptr that ends with {last}, beyond the {indices.shape[0]} indices")
     _check_range(x, "indices", indices[:last], minor)
@@ -160,8 +160,8 @@ def _check_coordinates(x: Any) -> None:
         if x.data.shape != places.shape:
             _refuse(
                 x,
-                f"{places.shape[0]} in {name} and data of shape {x.data.shape}: expected equal "
-                "numbers",
+                f"{places.shape[0]} numbers in {name} and data of shape {x.data.shape}: expected "
+                "equal lengths",
             )
         _check_range(x, name, places, n)
 
@@ -171,8 +171,8 @@ def _check_diagonals(x: Any) -> None:
     if x.data.ndim != 2 or x.data.shape[0] != x.offsets.shape[0]:
         _refuse(
             x,
-            f"{x.offsets.shape[0]} offsets and data of shape {x.data.shape}: expected a row for "
-            "each offset",
+            f"{x.offsets.shape[0]} offsets and data of shape {x.data.shape}: expected one row per "
+            "offset",
         )
     if x.offsets.shape[0] and not (
         -x.shape[0] <= int(x.offsets.min()) <= int(x.offsets.max()) <= x.shape[1]
@@ -185,7 +185,7 @@ def _check_lists(x: Any) -> None:
     if x.rows.shape != (n_rows,) or x.data.shape != (n_rows,):
         _refuse(
             x,
-            f"{x.rows.shape} lists of columns and {x.data.shape} of values: expected one for each "
+            f"{x.rows.shape} lists of columns and {x.data.shape} of values: expected one list per "
             "row",
         )
     for row, (columns, values) in enumerate(zip(x.rows, x.data, strict=True)):

@@ -1,4 +1,4 @@
-"""array-api-strict, for tests: it has only the functions of the standard, on simulated devices.
+"""array-api-strict, for tests: only the standard's functions, on simulated devices.
 
 ``"device1"`` forbids what a GPU forbids: silent copies to the host, and mixing devices.
 ``"no_float64"`` behaves like an accelerator without double precision.

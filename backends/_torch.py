@@ -1,4 +1,4 @@
-"""PyTorch tensors, on any of PyTorch's devices, as plain arrays (no autograd)."""
+"""PyTorch tensors on any PyTorch device, as plain arrays without autograd."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,8 +35,8 @@ class TorchBackend(Backend):
         return Memory(*torch.cuda.mem_get_info(self.device))
 
     def _from_host(self, x: np.ndarray) -> Array:
-        # PyTorch shares memory with the array, so it warns if the array is read-only; a copy avoids
-        # that. It also supports native byte order only.
+        # PyTorch shares the array's memory, and warns if the array is read-only; a copy avoids the
+        # warning. PyTorch supports only native byte order.
         x = x.astype(x.dtype.newbyteorder("="), copy=not x.flags.writeable)
         return self.xp.asarray(x, device=self.device)
 
@@ -54,8 +54,8 @@ def make(device: str, dtype: str) -> Backend:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        # Making a tensor is the only test that works for every kind of device. The tensor's device
-        # also has an index ("cuda:0"), as the devices of later tensors do.
+        # Creating a tensor is the only check that works for every kind of device. The tensor's
+        # device has an index ("cuda:0"), like the devices of later tensors.
         where = torch.zeros(1, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]

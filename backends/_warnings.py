@@ -1,18 +1,18 @@
-"""Warnings that point at the user's own line."""
+"""Warnings that point at the user's code."""
 
 import sys
 import warnings
 
 _PASSED_OVER = frozenset({"xpnet", "sklearn", "joblib", "tqdm", "functools", "contextlib"})
-"""Top-level packages whose frames may lie between the user's line and the warning."""
+"""Top-level packages whose frames may lie between the user's code and the warning."""
 
 
 def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
-    """Issue a warning as if the user's own line had issued it.
+    """Issue a warning that points at the user's line.
 
-    The user's line is the innermost one outside this package, scikit-learn, joblib and the like. So
-    a warning from inside a pipeline or a search points at the call of the pipeline or search. In a
-    worker process there is no such line, and the warning points at the outermost one.
+    The user's line is in the innermost frame outside xpnet, scikit-learn, joblib and the like. So a
+    warning from inside a pipeline or a search points at the call of the pipeline or search. A
+    worker process has no such frame, and the warning points at the outermost frame.
 
     Parameters
     ----------

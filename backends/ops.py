@@ -1,11 +1,11 @@
-"""The operations that layers, losses and the trainer share, written in the array API.
+"""Operations shared by layers, losses and the trainer, written in the array API.
 
-Each function here is a *definition*: a few lines that read like the formula and work with any array
+Each function is a *definition*: a few lines that read like the formula and work with any array
 library. A function decorated with ``operation`` may have fast versions for some array types, which
-a library's file registers (e.g. ``_numpy_kernels.py``). Callers need not know about them.
+a library's module registers (e.g. ``_numpy_kernels.py``). Callers need not know about them.
 
-``out`` is an array that a version may overwrite with the result, or ignore. So callers must always
-use the returned array.
+``out`` is an array that a version may overwrite with the result, or ignore. Callers must always use
+the returned array.
 """
 
 import math
@@ -21,13 +21,13 @@ from ._dispatch import operation
 
 @operation
 def take_rows(x: Array, index: Array, out: Array | None = None) -> Array:
-    """Return the rows ``x[index]``, cast to the type of ``out`` if that is given.
+    """Return the rows ``x[index]``, cast to the dtype of ``out`` if given.
 
     Parameters
     ----------
     x : array of shape (n, ...)
     index : integer array of shape (b,), on the device of ``x``
-        Indices from 0 to n - 1. Others are not always refused.
+        Indices from 0 to n - 1; other values do not always raise an error.
     """
     xp = array_namespace(x)
     rows = xp.take(x, index, axis=0)
@@ -36,7 +36,7 @@ def take_rows(x: Array, index: Array, out: Array | None = None) -> Array:
 
 @operation
 def sum_rows(x: Array, index: Array, n: int, out: Array | None = None) -> Array:
-    """Return the sums of the rows with equal indices: the derivative of :func:`take_rows`.
+    """Return the sums of rows with equal indices, i.e. the gradient of :func:`take_rows`.
 
     Row k of the result is the sum of the rows ``x[i]`` with ``index[i] == k``.
 
@@ -44,12 +44,12 @@ def sum_rows(x: Array, index: Array, n: int, out: Array | None = None) -> Array:
     ----------
     x : array of shape (m, w)
     index : int64 array of shape (m,), on the device of ``x``
-        Numbers from 0 to n - 1. Numbers out of this range are not always refused.
+        Numbers from 0 to n - 1; other values do not always raise an error.
     n : int
         The number of rows of the result.
     """
     xp = array_namespace(x)
-    # A block of one-hot columns at a time, times the rows.
+    # Multiply the rows by a block of one-hot columns at a time, to bound memory.
     step = max(_ONE_HOT_NUMBERS // max(x.shape[0], 1), 1)
     blocks = [
         xp.matrix_transpose(one_hot(index - start, min(step, n - start), like=x)) @ x
@@ -59,7 +59,7 @@ def sum_rows(x: Array, index: Array, n: int, out: Array | None = None) -> Array:
 
 
 _ONE_HOT_NUMBERS = 1 << 22
-"""Roughly the most numbers that a block of one-hot columns has."""
+"""Approximate maximum number of elements in a block of one-hot columns."""
 
 
 @operation
@@ -76,7 +76,7 @@ def affine(x: Array, w: Array, b: Array | None, out: Array | None = None) -> Arr
 
 @operation
 def column_sum(x: Array, out: Array | None = None) -> Array:
-    """Return the sum over the batch, of shape x.shape[1:]."""
+    """Return the sum over the batch, of shape ``x.shape[1:]``."""
     return array_namespace(x).sum(x, axis=0)
 
 
@@ -84,28 +84,28 @@ def column_sum(x: Array, out: Array | None = None) -> Array:
 def rowwise(
     x: Array, *others: Array, function: Callable[..., Array], out: Array | None = None
 ) -> Array:
-    """Return ``function(x, *others)`` for a function that works row by row.
+    """Return ``function(x, *others)``, for a function that treats each row separately.
 
     Parameters
     ----------
     x, *others : array of shape (n, ...)
     function : callable
-        A function of these arrays, each row of whose result depends only on the same row of each
-        array. A fast version passes a few rows at a time, to keep temporary arrays small.
+        Each row of its result depends only on the same row of each array. A fast version passes a
+        few rows at a time, to keep temporary arrays small.
     """
     return function(x, *others)
 
 
 @operation
 def all_finite(x: Array) -> Array:
-    """Return a 0-d array that says whether all numbers of ``x`` are finite."""
+    """Return whether all numbers in ``x`` are finite, as a 0-d array."""
     xp = array_namespace(x)
     return xp.all(xp.isfinite(x))
 
 
 @operation
 def norm(x: Array) -> Array:
-    """Return the Euclidean norm of all numbers of ``x``, as a 0-d array."""
+    """Return the Euclidean norm of all numbers in ``x``, as a 0-d array."""
     xp = array_namespace(x)
     # Scaled by the largest number, so that the squares neither overflow nor underflow.
     largest = xp.max(xp.abs(x))
@@ -117,16 +117,16 @@ def norm(x: Array) -> Array:
 def standardize(
     x: Array, mean: Array, scale: Array, dtype: Any = None, out: Array | None = None
 ) -> Array:
-    """Return ``(x - mean) / scale``, computed in the type of ``mean`` and cast to ``dtype``.
+    """Return ``(x - mean) / scale``, computed in the dtype of ``mean`` and cast to ``dtype``.
 
     Parameters
     ----------
     x : array of shape (n, k)
-        Numbers of any real type.
+        Numbers of any real dtype.
     mean, scale : array of shape (k,)
-        Arrays of the same floating-point type.
+        Arrays of the same floating-point dtype.
     dtype : object, optional
-        The type of the result; by default the type of ``mean``.
+        The dtype of the result; by default the dtype of ``mean``.
     """
     xp = array_namespace(x)
     wide = xp.astype(x, mean.dtype, copy=False)
@@ -137,17 +137,17 @@ def standardize(
 def split_moments(
     mean: np.ndarray, scale: np.ndarray, dtype: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Split a mean in two, so that :func:`standardize` is accurate in a type with fewer digits.
+    """Split the mean in two, so that :func:`standardize` is accurate in a narrower dtype.
 
-    For x of that type, ``((x - high) - low) / scale`` is as accurate as the type allows: ``high``
+    For x of that dtype, ``((x - high) - low) / scale`` is as accurate as the dtype allows: ``high``
     is the rounded mean, and ``low`` is its rounding error. The first difference is exact if x is
     within a factor of 2 of the mean (Sterbenz 1974).
 
     Returns
     -------
     high, low, scale : array of shape (k,)
-        The three arrays in the given type. None in their place if a mean or a scale overflows in
-        it, or a scale is subnormal or 0.
+        The three arrays in the given dtype. Or a single None if a mean or a scale overflows in the
+        dtype, or a scale is subnormal or 0.
     """
     if mean.dtype == dtype:
         return mean, np.zeros_like(mean), scale
@@ -163,8 +163,8 @@ def split_moments(
 def clip(x: Array, least: float, most: float, out: Array | None = None) -> Array:
     """Return ``x`` limited to the range from ``least`` to ``most``; NaN stays NaN.
 
-    The standard's ``clip`` is not used: array-api-compat's version assigns through boolean masks,
-    for which CuPy waits for the device.
+    The standard's ``clip`` is not used, because array-api-compat's version assigns through boolean
+    masks, for which CuPy waits for the device.
     """
     xp = array_namespace(x)
     return xp.minimum(xp.maximum(x, least), most)
@@ -204,7 +204,7 @@ def erf(x: Array) -> Array:
     square = x * x
     near = x * _rational(square, _ERF_NEAR)
     middle = 1.0 - xp.exp(-square) * _rational(xp.minimum(size, 4.0), _ERF_MIDDLE)
-    # From 4 on it is 1 within 2e-8, and from 6 on in every type.
+    # From 4 on the result is 1 within 2e-8, and from 6 on exactly 1 in every dtype.
     inverse = 1.0 / xp.maximum(square, 16.0)
     tail = (_ERF_LIMIT - inverse * _rational(inverse, _ERF_FAR)) / xp.maximum(size, 4.0)
     far = 1.0 - xp.exp(-square) * tail
@@ -213,7 +213,7 @@ def erf(x: Array) -> Array:
 
 
 def _rational(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:
-    """Return a quotient of polynomials, by their coefficients from the highest power down."""
+    """Return a quotient of polynomials, given their coefficients from the highest power down."""
     above, below = (_polynomial(x, each) for each in coefficients)
     return above / below
 
@@ -285,7 +285,7 @@ def one_hot(labels: Array, n_classes: int, like: Array) -> Array:
     labels : integer array of shape (n,)
     n_classes : int
     like : array
-        An array on the device of ``labels``, whose type the result gets.
+        An array on the device of ``labels``, whose dtype the result gets.
 
     Returns
     -------
@@ -305,7 +305,7 @@ def softmax_cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
     z : array of shape (n, k)
         Logits.
     labels : integer array of shape (n,)
-        Classes y from 0 to k - 1. Others are not always refused.
+        Classes y from 0 to k - 1; other values do not always raise an error.
 
     Returns
     -------
@@ -322,8 +322,8 @@ def uniform(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Arra
     """Return random numbers in [0, 1) that depend only on ``key`` and ``counter``.
 
     The generator is counter-based (Philox: Salmon et al. 2011, "Parallel random numbers: as easy
-    as 1, 2, 3"). So every backend gives the same numbers, and its only state is the number of
-    draws so far.
+    as 1, 2, 3"), so every backend draws the same numbers, and the only state is the number of draws
+    so far.
 
     Parameters
     ----------
@@ -333,7 +333,7 @@ def uniform(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Arra
     counter : int
         The number of the draw in the stream, 0 <= counter < 2**64.
     like : array
-        An array whose namespace, device and floating-point type the result gets.
+        An array whose namespace, device and floating-point dtype the result gets.
     """
     xp = array_namespace(like)
     numbers: Any = philox(key, counter).random(shape, dtype=np.float32)
@@ -344,8 +344,8 @@ def normal(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Array
     r"""Return normally distributed random numbers with mean 0 and standard deviation 1.
 
     They are :math:`\sqrt{-2 \log(1 - u)} \cos(2 \pi v)` with u and v from :func:`uniform` (Box and
-    Muller 1958, "A note on the generation of random normal deviates"). As u has 24 bits, no number
-    is larger than 5.8 in absolute value.
+    Muller 1958, "A note on the generation of random normal deviates"). Since u has 24 bits, no
+    absolute value exceeds 5.8.
 
     Parameters
     ----------
@@ -372,7 +372,7 @@ def dropout_mask(
     Parameters
     ----------
     like : array
-        An array whose shape, namespace, device and type the mask gets.
+        An array whose shape, namespace, device and dtype the mask gets.
     rate : float
         The probability of 0.
     key, counter : int

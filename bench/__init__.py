@@ -1,1 +1,1 @@
-"""How fast xpnet is, measured; run from a checkout: ``python -m bench.epoch_time --help``."""
+"""Benchmarks of xpnet, to run from a checkout: ``python -m bench.epoch_time --help``."""

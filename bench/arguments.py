@@ -7,5 +7,5 @@ def words(text: str) -> list[str]:
 
 
 def numbers(text: str) -> list[int]:
-    """Split ``1,2,3`` into a list of whole numbers."""
+    """Split ``1,2,3`` into a list of integers."""
     return [int(part) for part in text.split(",")]

@@ -1,10 +1,10 @@
-"""Epochs of networks with frozen layers, normalizations, residual blocks and embeddings.
+"""Time epochs of networks with frozen layers, normalization, residual blocks and embeddings.
 
     python -m bench.blocks --save blocks-cpu
 
 Each network is trained with compiled steps and by formulas on the CPU, or with captured steps and
-by formulas on a GPU (`--device cuda`), and in PyTorch where that is installed. An epoch of each is
-timed in turn. All train on 10,000 samples in batches of 64, with the mean squared error and Adam.
+by formulas on a GPU (`--device cuda`), and in PyTorch if that is installed. Their epochs are timed
+in turn. All train on 10,000 samples in batches of 64, with mean squared error and Adam.
 """
 
 import argparse
@@ -29,11 +29,11 @@ from .measuring import Spread, ratios, seconds
 
 BATCH, WIDTH, NUMBERS = 64, 64, 8
 CATEGORIES = (10, 15, 20, 30, 40, 50)
-"""How many categories each column of codes has; the vectors are half as long."""
+"""The number of categories in each column of codes; vectors have half as many elements."""
 
 
 def dense(frozen: int = 0) -> list[Layer]:
-    """Return four dense layers, the first ``frozen`` of which are not trained."""
+    """Return four dense layers; the first ``frozen`` of them are not trained."""
     made: list[Layer] = []
     for k in range(3):
         layer = DenseLayer(WIDTH)
@@ -43,7 +43,7 @@ def dense(frozen: int = 0) -> list[Layer]:
 
 
 def normalised() -> list[Layer]:
-    """Return dense layers; the outputs of all but the last are normalised."""
+    """Return four dense layers; layer normalization follows all but the last."""
     made: list[Layer] = []
     for _ in range(3):
         made += [DenseLayer(WIDTH), LayerNormalization(), ReLUActivation()]
@@ -60,7 +60,7 @@ def residual() -> list[Layer]:
 
 
 def embedded() -> list[Layer]:
-    """Return embeddings of the columns of codes, followed by dense layers."""
+    """Return embeddings of the columns of codes and dense layers."""
     return [CategoricalEmbeddings(dict(enumerate(CATEGORIES))), *dense()]
 
 
@@ -74,7 +74,7 @@ CASES: dict[str, Callable[[], list[Layer]]] = {
 
 
 def samples(case: str, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return features, with codes first where the network has embeddings, and targets."""
+    """Return features and targets; the first features are codes if the network has embeddings."""
     rng = np.random.default_rng(0)
     columns = [rng.integers(0, k, n) for k in CATEGORIES] if case == "embeddings" else []
     numbers = rng.standard_normal((n, NUMBERS))
@@ -93,7 +93,7 @@ def network(case: str, steps: str, device: str, n_features: int) -> NeuralNetwor
 
 
 def in_pytorch(layers: Iterable[Layer], device: str) -> Any:
-    """Return the same layers as a PyTorch module, with other initial weights."""
+    """Return the same layers as a PyTorch module, with different initial weights."""
     import torch
 
     class Added(torch.nn.Module):
@@ -133,7 +133,7 @@ def in_pytorch(layers: Iterable[Layer], device: str) -> Any:
 
 
 def epoch_in_pytorch(layers: Iterable[Layer], X: Any, y: Any, device: str) -> Callable[[], None]:
-    """Return a function that trains for an epoch in eager mode, with the data on the device."""
+    """Return a function that trains for one epoch in eager mode, with the data on the device."""
     import torch
 
     net = in_pytorch(layers, device)
@@ -171,7 +171,7 @@ def main() -> None:
 
 
 def row(case: str, rounds: int, n: int, device: str) -> dict[str, Any]:
-    """Return the seconds of an epoch in each way, and the ratios of the first way to the others."""
+    """Return the seconds per epoch of each way, and the ratios of the first way to the others."""
     X, y = samples(case, n)
     fast = "compiled" if device == "cpu" else "captured"
     epochs: dict[str, Callable[[], Any]] = {}
@@ -209,7 +209,7 @@ def report(result: dict[str, Any]) -> str:
     ]
     header = ["network", *(f"{way}, ms" for way in ways)]
     header += [f"{ways[0]} ÷ {way}" for way in ways[1:]]
-    note = "An epoch; medians of epochs taken in turn. PyTorch is eager, with its fused Adam."
+    note = "Medians of epochs timed in turn. PyTorch runs in eager mode, with its fused Adam."
     return output.sheet(rows, header, result, note)
 
 

@@ -1,8 +1,8 @@
-"""Times a network's captured step and its parts, each in a separate CUDA graph.
+"""Time a network's captured step and its parts, each in a separate CUDA graph.
 
-The parts are the matrix products alone, and each call repeated many times. All use the step's own
-arrays after they were filled by training, since a GPU multiplies zeros faster. They are replayed
-from graphs, since Python may take longer to launch a call than the device takes to run it.
+The parts are the matrix products alone, and each call repeated many times. All use the step's
+arrays after training has filled them, since a GPU multiplies zeros faster. They are replayed from
+graphs, since Python may take longer to launch a call than the device takes to run it.
 """
 
 import inspect
@@ -21,16 +21,16 @@ from xpnet.training.errors import UnsupportedError
 from xpnet.training.steps.captured import CapturedTraining, graphs
 
 STEPS = 16
-"""Steps in a graph, as in training."""
+"""Steps per graph, as in training."""
 
 CHAIN = 40
-"""How often a single call is repeated in its graph."""
+"""Repetitions of a single call in its graph."""
 
 
 @contextmanager
-def one_by_one(really: bool = True) -> Iterator[None]:
-    """Let networks launch the kernels of their captured steps one by one, not as graphs."""
-    before, graphs.ONE_BY_ONE = graphs.ONE_BY_ONE, really
+def one_by_one(active: bool = True) -> Iterator[None]:
+    """If ``active``, make captured steps launch their kernels one by one instead of as graphs."""
+    before, graphs.ONE_BY_ONE = graphs.ONE_BY_ONE, active
     try:
         yield
     finally:
@@ -45,12 +45,12 @@ class Call(NamedTuple):
     launch: Callable[[], None]
 
     def __call__(self) -> None:
-        """Launch it."""
+        """Launch the call."""
         self.launch()
 
 
 class NamingMachine:
-    """A wrapper of a machine that gives names to its calls."""
+    """A wrapper of a machine that names its calls."""
 
     def __init__(self, machine: Any) -> None:
         self._machine = machine
@@ -59,7 +59,7 @@ class NamingMachine:
         return getattr(self._machine, name)
 
     def kernel(self, kernel: str | Kernel, *arguments: Any) -> Call:
-        """Return the launch of a kernel, named after it, or after the kind of its formula."""
+        """Return the launch of a kernel, named after the kernel or the kind of its formula."""
         name = kernel if isinstance(kernel, str) else kernel.name.rpartition("_")[0]
         return Call(name, False, self._machine.kernel(kernel, *arguments))
 
@@ -72,7 +72,7 @@ class NamingMachine:
 
 
 class Time(NamedTuple):
-    """Microseconds that the device takes for a step, and that the host takes to launch it."""
+    """Microseconds that the device takes to run a step, and the host to launch it."""
 
     device_us: float
     host_us: float
@@ -84,31 +84,31 @@ class Replay:
     Parameters
     ----------
     machine : CudaMachine
-        Or a machine on the CPU with the same methods, whose calls are synchronous.
-    ask : callable
+        Or a machine on the CPU with the same methods but synchronous calls.
+    launch : callable
         Launches all steps or calls.
     prepare : callable
-        Is called before each launch, and is not timed.
+        Called before each launch, and not timed.
     n : int
         The number of steps or calls.
     """
 
     def __init__(
-        self, machine: Any, ask: Callable[[], None], prepare: Callable[[], None], n: int
+        self, machine: Any, launch: Callable[[], None], prepare: Callable[[], None], n: int
     ) -> None:
-        self.ask, self._machine, self._prepare, self._n = ask, machine, prepare, n
+        self.launch, self._machine, self._prepare, self._n = launch, machine, prepare, n
 
     def time(self) -> Time:
-        """Return how long one of the steps or calls takes.
+        """Return the time per step or call.
 
         All are launched twice, and the second run is timed. The host launches it while the device
         is still busy with the first, so that the device does not wait for the host.
         """
         self._prepare()
-        self.ask()
+        self.launch()
         self._prepare()
         first, start = self._mark(), time.perf_counter()
-        self.ask()
+        self.launch()
         host = time.perf_counter() - start
         return Time(_microseconds(first, self._mark()) / self._n, 1e6 * host / self._n)
 
@@ -119,20 +119,20 @@ class Replay:
 
     def nodes(self) -> float | None:
         """Return the number of graph nodes per step or call, or None without a graph."""
-        # The machine returns a function that launches the graph, which only its closure holds.
-        graph = inspect.getclosurevars(self.ask).nonlocals.get("graph")
+        # The graph is only accessible in the closure of the function that launches it.
+        graph = inspect.getclosurevars(self.launch).nonlocals.get("graph")
         if graph is None:
             return None
         return len(set(re.findall(r'"(graph_\d+_node_\d+)"', graph.debug_dot_str()))) / self._n
 
     def _mark(self) -> Any:
-        """Record the time at which the device has done all past work."""
+        """Return an event, or the time, at which the device has done all past work."""
         on_gpu = hasattr(self._machine, "stream")
         return self._machine.stream.record() if on_gpu else time.perf_counter()
 
 
 def _microseconds(first: Any, last: Any) -> float:
-    """Return the time between two marks; wait for the last one."""
+    """Return the time between two marks, after waiting for the last one."""
     if isinstance(first, float):
         return 1e6 * (last - first)
     import cupy
@@ -142,15 +142,15 @@ def _microseconds(first: Any, last: Any) -> float:
 
 
 class StepParts(AbstractContextManager["StepParts"]):
-    """The captured step of a network, whole and in parts.
+    """The captured step of a network, as a whole and in parts.
 
     Parameters
     ----------
     net : NeuralNetwork
     X : array of shape (n, n_features)
-        Samples to train on: the first ones are used, repeatedly if they are too few.
+        Samples to train on; the first ones are used, repeatedly if there are too few.
     y : array of shape (n,)
-        Their classes.
+        The classes of the samples.
 
     Attributes
     ----------
@@ -186,7 +186,7 @@ class StepParts(AbstractContextManager["StepParts"]):
         return self._captured(self.calls * STEPS, self._reset, STEPS)
 
     def products(self, steps: int = STEPS) -> Replay:
-        """Return the matrix products of steps, with nothing between them."""
+        """Return the matrix products of the steps, with nothing between them."""
         products = [call for call in self.calls if call.is_product]
         return self._captured(products * steps, self._reset, steps)
 
@@ -214,10 +214,10 @@ class StepParts(AbstractContextManager["StepParts"]):
         return Replay(self._machine, self._machine.record(calls), prepare, n)
 
     def _reset(self) -> None:
-        """Restore the state before the first step, so that the steps stay within the order."""
+        """Restore the state before the first step, so that the steps do not run past the order."""
         self._machine.write(self._training._state, self._first)
 
     def _begin(self) -> None:
-        """Begin the first step, so that every call has a batch to read."""
+        """Begin the first step, so that all calls have a batch to read."""
         self._reset()
         self._machine.run(self.calls[:1])

@@ -1,4 +1,4 @@
-"""The data sets for the benchmarks."""
+"""The data sets of the benchmarks."""
 
 import sys
 from typing import Any
@@ -19,14 +19,14 @@ def mnist(samples: int) -> Dataset:
     try:
         data = datasets.load_mnist()[0]
     except (OSError, ImportError) as error:
-        print(f"random images in place of MNIST's ({error})", file=sys.stderr)
+        print(f"using random images instead of MNIST ({error})", file=sys.stderr)
         rng = np.random.default_rng(0)
         data = Dataset(rng.integers(0, 256, (60_000, 784), np.uint8), rng.integers(0, 10, 60_000))
     return data.rows(np.arange(min(samples, len(data))))
 
 
 def digits_or_mnist() -> tuple[str, Dataset, float]:
-    """Return MNIST or, if that is not available, the digits of scikit-learn.
+    """Return MNIST or, if it is not available, scikit-learn's digits.
 
     Returns
     -------
@@ -50,15 +50,15 @@ def digits_or_mnist() -> tuple[str, Dataset, float]:
 
 WORDS = 10_000
 _DRAWS = 142
-"""Words drawn for each row, of which about 130 are distinct."""
+"""Words drawn per row, of which about 130 are distinct."""
 
 
 def word_counts(samples: int, words: int = WORDS, seed: int = 0) -> tuple[Any, np.ndarray]:
-    """Return sparse rows that resemble bags of words of film reviews.
+    """Return sparse rows that resemble bag-of-words film reviews.
 
     The frequency of the word of rank r is proportional to 1 / (r + 20), by the Zipf-Mandelbrot law.
-    The label says whether a randomly weighted sum of the words is above its median, so that there
-    is something to learn.
+    The label says whether a randomly weighted sum of the words is above its median, so that it can
+    be learned.
 
     Returns
     -------

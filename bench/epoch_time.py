@@ -1,13 +1,12 @@
-"""How long an epoch takes, on the CPU and on a GPU, compared with its matrix products alone.
+"""Time epochs on the CPU and on a GPU, and compare them with their matrix products alone.
 
     python -m bench.epoch_time --devices cpu,cuda --sizes 784,89,10 784,1000,100,10
 
-A device that is not available is named and skipped. The *floor* is the time of the same matrix
-products with nothing around them. It is measured in alternation with training, so that slow phases
-of the machine affect both; on a GPU the products are captured, as training is. The first epoch,
-with compilation and cold caches, is reported separately, and the epoch whose memory is measured is
-not timed. --save also writes a plot of the time of an epoch against batch size and against the
-number of parameters.
+Devices that are not available are reported and skipped. The *floor* is the time of the same matrix
+products without any other work. It is measured in alternation with training, so that slow phases of
+the machine affect both; on a GPU the products are captured, like training. The first epoch, with
+compilation and cold caches, is reported separately, and the epoch whose memory is measured is not
+timed. --save also plots the time of an epoch against batch size and number of parameters.
 """
 
 import argparse
@@ -87,7 +86,7 @@ def parse_arguments() -> argparse.Namespace:
         type=arguments.words,
         default=["numba" if find_spec("numba") else "numpy"],
         metavar="numpy,numba",
-        help="on the CPU: steps by formulas or compiled ones; default: %(default)s",
+        help="on the CPU: steps by formulas (numpy) or compiled (numba); default: %(default)s",
     )
     parser.add_argument("--samples", type=int, default=60_000, help="at most; default: %(default)s")
     parser.add_argument("--repeats", type=int, default=5, help="epochs; default: %(default)s")
@@ -101,7 +100,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def available(devices: list[str]) -> Iterator[Backend]:
-    """Yield the backends of the available devices, and print the names of the others."""
+    """Yield the backends of the available devices; print the names of the other devices."""
     for device in devices:
         try:
             yield resolve(device)
@@ -160,7 +159,7 @@ class Case:
         self.floors.append(seconds(self.products))
 
     def row(self) -> dict[str, Any]:
-        """Return the settings, medians and spreads of the case."""
+        """Return the settings, medians and spreads of this case."""
         epoch = Spread.of(self.epochs)
         ratio = ratios(self.epochs, self.floors)
         return {

@@ -1,4 +1,4 @@
-"""The matrix products of an epoch with nothing around them, a lower bound of its time."""
+"""The matrix products of an epoch without any other work, a lower bound on its time."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -16,8 +16,8 @@ from .captured_steps import STEPS, StepParts
 def products_alone(net: NeuralNetwork, sizes: Sequence[int], X: Any, y: Any) -> Callable[[], None]:
     """Return a function that computes the matrix products of an epoch of training, and waits.
 
-    On a GPU they are taken from the network's captured step. Otherwise they are those of dense
-    layers of the given sizes.
+    On a GPU they are the products of the network's captured step, otherwise those of dense layers
+    of the given sizes.
     """
     if net.backend.has_kernels:
         return captured_products(net, X, y)
@@ -32,9 +32,9 @@ def captured_products(net: NeuralNetwork, X: Any, y: Any) -> Callable[[], None]:
 
     def products() -> None:
         for _ in range(many):
-            graph.ask()
+            graph.launch()
         if few:
-            rest.ask()
+            rest.launch()
         step.wait()
 
     finalize(products, step.close)  # frees the graphs along with the function

@@ -1,14 +1,14 @@
-"""All tests and measurements that need a GPU, in one command that takes a few minutes.
+"""Run all tests and measurements that need a GPU, in a few minutes.
 
     python -m bench.gpu
 
 It runs the tests marked ``cuda``, the smoke test under NVIDIA's sanitizer if that is installed, and
-the benchmark of other libraries. It compares loss curves and times of epochs with the CPU's,
-captured steps with single launches, steps in each precision with their products alone, the memory
-plan with the memory that was taken, and streaming with data on the device. Each section runs in its
-own processes, with a time limit. If a section fails or exceeds its limit, a row says so and the
-next one begins. ``gpu-<name>-<date>.json`` and ``.md`` are rewritten after each row, so that an
-interrupted report keeps all earlier rows.
+the benchmark of other libraries. It compares loss curves and epoch times on the GPU and on the CPU,
+captured steps with single launches, steps in each precision with their products alone, planned with
+actual memory, and streaming with data on the device. Each section runs in separate processes, with
+a time limit. If a section fails or exceeds its limit, a row says so and the next section begins.
+``gpu-<name>-<date>.json`` and ``.md`` are rewritten after each row, so that an interrupted report
+keeps all earlier rows.
 """
 
 import argparse
@@ -45,7 +45,7 @@ EPOCHS = {"MNIST": 5, "digits": 35}
 
 PEERS_MINUTES = 1.7
 PEERS_PATIENCE = 40
-"""Seconds to wait for an answer of a peer; the section's limit includes both numbers."""
+"""Seconds to wait for a peer's answer; the section's time limit includes both constants."""
 
 
 def main(given: list[str] | None = None) -> int:
@@ -95,7 +95,7 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         "--minutes",
         type=float,
         default=9,
-        help="for all sections; then the running one is stopped; default: %(default)s",
+        help="time limit of all sections together; default: %(default)s",
     )
     parser.add_argument("--repeats", type=int, default=5, help="epochs; default: %(default)s")
     output.add_folder(parser)
@@ -107,7 +107,7 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 def tests(options: argparse.Namespace) -> list[str]:
     """Run the tests that need a GPU."""
-    # A missing GPU counts as a failure; warnings of other libraries at import do not.
+    # A missing GPU counts as a failure; warnings on import of other libraries do not.
     command = ["env", "XPNET_REQUIRE_CUDA=1", sys.executable, "-m", "pytest", "-q", "-m", "cuda"]
     return [*command, "-o", "filterwarnings=default", str(output.ROOT / "tests")]
 
@@ -145,7 +145,7 @@ def network(
 
 
 def curves(options: argparse.Namespace) -> Iterator[Row]:
-    """Train on the CPU and on the GPU from the same seed; yield how far the losses differ."""
+    """Train on the CPU and on the GPU from the same seed; yield the difference of the losses."""
     name, data, most = digits_or_mnist()
     losses: list[list[float]] = []
     for device in ("cpu", "cuda"):
@@ -158,7 +158,7 @@ def curves(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def epochs(options: argparse.Namespace) -> Iterator[Row]:
-    """Yield the times of epochs for each network and batch size, captured and launched singly."""
+    """Yield epoch times for each network and batch size, captured and launched one by one."""
     data = images()
     for sizes in NETWORKS:
         for batch in BATCHES:
@@ -173,19 +173,19 @@ def epochs(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def in_turn(nets: dict[str, Any], data: Dataset, repeats: int) -> dict[str, list[float]]:
-    """Return the seconds of epochs, measured in turn after a first run that is discarded."""
+    """Return the seconds per epoch, measured in turn, without a first run that is discarded."""
     times: dict[str, list[float]] = {name: [] for name in nets}
     for k in range(repeats + 1):
         for name, net in nets.items():
             with one_by_one(name == "one by one"):
-                net.fit(data, epochs=2)  # the second epoch does not include the set-up of training
+                net.fit(data, epochs=2)  # only the second epoch is timed, without set-up
             if k:
                 times[name].append(net.history["seconds"][-1])
     return times
 
 
 def host_time(options: argparse.Namespace) -> Iterator[Row]:
-    """Yield the microseconds that the host takes to launch a captured step, without waiting."""
+    """Yield the host's microseconds to launch a captured step, without waiting for it."""
     from xpnet.training.steps.captured import CapturedTraining
 
     net = network([784, 128, 64, 32, 10], 128, optimizer="adam")
@@ -199,13 +199,13 @@ def host_time(options: argparse.Namespace) -> Iterator[Row]:
             spent = seconds(lambda: step.run(order))
             step.record_event().synchronize()
             step.store()
-            if k:  # the first run makes the graphs
+            if k:  # the first run creates the graphs
                 taken.append(1e6 * spent / n_steps)
     yield {"us": list(Spread.of(taken)), "asked": 10}
 
 
 def wide(options: argparse.Namespace) -> Iterator[Row]:
-    """Yield the times of a wide network's step and of its products alone, in each precision."""
+    """Yield the time of a wide network's step, and of its products alone, in each precision."""
     rng = np.random.default_rng(0)
     X = rng.random((2 * WIDE_BATCH, WIDE[0]), dtype=np.float32)
     y = rng.integers(0, 10, len(X))
@@ -243,7 +243,7 @@ def precisions(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def memory(options: argparse.Namespace) -> Iterator[Row]:
-    """Yield planned memory, and the peak of CuPy's pool in training."""
+    """Yield the planned memory, and the peak of CuPy's pool in training."""
     import cupy
 
     pool = cupy.get_default_memory_pool()
@@ -261,7 +261,7 @@ def memory(options: argparse.Namespace) -> Iterator[Row]:
 
 
 class Peak:
-    """Measures the peak of the bytes in use in CuPy's pool, within a block."""
+    """A context manager that measures the peak of the bytes in use in CuPy's pool."""
 
     def __enter__(self) -> "Peak":
         import cupy
@@ -284,7 +284,7 @@ class Peak:
 
 
 def streaming(options: argparse.Namespace) -> Iterator[Row]:
-    """Yield the times of an epoch with data on the device and with streamed data, and their ratio.
+    """Yield epoch times with data on the device and with streamed data, and their ratio.
 
     The streamed data are three times as large as the memory limit.
     """
@@ -302,7 +302,7 @@ def streaming(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def crossover(options: argparse.Namespace) -> Iterator[Row]:
-    """Yield the times of epochs on the CPU and the GPU, for several widths and batch sizes."""
+    """Yield epoch times on the CPU and the GPU, for several widths and batch sizes."""
     data = images()
     data = data.rows(np.arange(min(20_000, len(data))))
     for width in WIDTHS:
@@ -329,7 +329,7 @@ SECTIONS: dict[str, Measurement | Command] = {
     "crossover": Measurement(crossover, 60),
     "sanitizer": Command(sanitizer, 120),
 }
-"""The sections in their order, each with its limit in seconds."""
+"""The sections in their order, with their time limits in seconds."""
 
 
 # ---- the report

@@ -1,4 +1,4 @@
-"""Registers, spills and shared memory of the CUDA kernels, as the compiler reports them.
+"""Report registers, spills and shared memory of the CUDA kernels, as the compiler states them.
 
     python -m bench.kernels --save kernels-cuda
 
@@ -15,7 +15,7 @@ from . import machine, nvrtc, output, written
 
 
 def main() -> int:
-    """Compile, print the table and write it; return 1 if there is no compiler."""
+    """Compile, print the table and save it; return 1 if there is no compiler."""
     parser = argparse.ArgumentParser(prog="python -m bench.kernels", description=__doc__)
     parser.add_argument(
         "--save",
@@ -35,7 +35,7 @@ def main() -> int:
     command = output.command("kernels")
     text = "\n".join(
         [
-            "Registers of a thread (of 65,536 that a multiprocessor has), and what does not fit.",
+            "Registers per thread (a multiprocessor has 65,536), and spilled bytes.",
             "",
             nvrtc.as_markdown(rows),
             f"{machine.sentence(about)}",

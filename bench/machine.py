@@ -1,4 +1,4 @@
-"""Describes the machine and the libraries with which a measurement was made."""
+"""Describe the machine and the library versions of a measurement."""
 
 import platform
 import shutil
@@ -17,7 +17,7 @@ LIBRARIES = ("xpnet", "numpy", "array-api-compat", "cupy-cuda12x", "cupy-cuda13x
 
 
 def describe(libraries: Iterable[str] = LIBRARIES) -> dict[str, Any]:
-    """Return date, processor, cores, GPU, Python's version and those of installed libraries."""
+    """Return the date, processor, cores, GPU, and versions of Python and installed libraries."""
     about = {
         "date": date.today().isoformat(),
         "processor": _processor(),

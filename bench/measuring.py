@@ -1,4 +1,4 @@
-"""Timing, and statistics of repeated measurements."""
+"""Timing and statistics of repeated measurements."""
 
 import math
 import statistics
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Spread(NamedTuple):
-    """The median, the smallest and the largest of some numbers."""
+    """The median, minimum and maximum of some numbers."""
 
     median: float
     least: float
@@ -20,15 +20,15 @@ class Spread(NamedTuple):
         return cls(statistics.median(numbers), min(numbers), max(numbers))
 
     def __format__(self, spec: str) -> str:
-        """Write ``median [least, most]``, each number by ``spec``."""
+        """Return ``median [least, most]``, with each number formatted by ``spec``."""
         return f"{self.median:{spec}} [{self.least:{spec}}, {self.most:{spec}}]"
 
 
 def ratios(numbers: Sequence[float], others: Sequence[float]) -> Spread:
     """Return the spread of the ratios of pairs of measurements.
 
-    The two measurements of a pair follow each other directly. So a slow phase of the machine
-    affects both and hardly changes their ratio, unlike the ratio of two medians.
+    The two measurements of a pair are consecutive, so a slow phase of the machine affects both and
+    hardly changes their ratio, unlike the ratio of two medians.
     """
     return Spread.of([one / other for one, other in zip(numbers, others, strict=True)])
 
@@ -40,7 +40,7 @@ def geometric_mean(numbers: Iterable[float]) -> float:
 
 
 def seconds(function: Callable[[], Any]) -> float:
-    """Return how long a call takes."""
+    """Return the time that a call takes, in seconds."""
     start = time.perf_counter()
     function()
     return time.perf_counter() - start

@@ -9,7 +9,7 @@ from xpnet import DenseLayer, Layer, NeuralNetwork, ReLUActivation
 def dense(
     sizes: Sequence[int], *first: Layer, initializers: Sequence[Any] = (), **settings: Any
 ) -> NeuralNetwork:
-    """Return a network whose outputs are logits, by default with softmax cross-entropy as its loss.
+    """Return a network whose outputs are logits, by default with softmax cross-entropy loss.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Compiles CUDA C++ to machine code by NVRTC, which needs neither a GPU nor a driver.
+"""Compile CUDA C++ to machine code by NVRTC, which needs neither a GPU nor a driver.
 
 NVRTC comes with the wheel ``nvidia-cuda-nvrtc`` or with a CUDA toolkit.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
-"""From Turing, the oldest architecture that CUDA 13 supports, to Blackwell."""
+"""The architectures from Turing, the oldest that CUDA 13 supports, to Blackwell."""
 
 REALS = ("float", "double")
 
@@ -22,7 +22,7 @@ OPTIONS = ("--std=c++17", "--ptxas-options=-v")
 
 
 class CompilationError(Exception):
-    """A source does not compile, or NVRTC does not work; the message says why."""
+    """The source does not compile, or NVRTC does not work; the message says why."""
 
 
 class Compiled(NamedTuple):
@@ -64,7 +64,7 @@ def _library() -> ctypes.CDLL:
     if name is None:
         raise CompilationError("libnvrtc is not installed: pip install nvidia-cuda-nvrtc")
     # NVRTC loads its builtins by file name only. In some wheels it does not search its own folder,
-    # but it uses builtins that are loaded already.
+    # but it uses builtins that are already loaded.
     for builtins in Path(name).parent.glob("libnvrtc-builtins.so.[0-9]*"):
         ctypes.CDLL(str(builtins))
     library = ctypes.CDLL(name)
@@ -122,7 +122,7 @@ def compile_cubin(source: str, arch: str, options: Sequence[str] = OPTIONS) -> C
             program, len(given), (ctypes.c_char_p * len(given))(*given)
         )
         log = _text(program, "ProgramLog").rstrip(b"\0").decode()
-        # The log is searched since NVRTC 13.0 has no option that turns warnings into errors.
+        # The log is searched because NVRTC 13.0 has no option to turn warnings into errors.
         if code or re.search(r"\bwarning\b", log):
             raise CompilationError(log or _library().nvrtcGetErrorString(code).decode())
         return Compiled(_text(program, "CUBIN"), log)
@@ -160,7 +160,7 @@ def resources_in(log: str, real: str) -> list[Resources]:
 
 @cache
 def compiled(source: str, real: str, arch: str) -> Compiled:
-    """Return a source compiled for one floating-point type; results are cached."""
+    """Return the source compiled for one floating-point type; results are cached."""
     return compile_cubin(source, arch, (*OPTIONS, f"-DREAL={real}"))
 
 
@@ -169,7 +169,7 @@ def resources(
     reals: Iterable[str] = REALS,
     architectures: Iterable[str] = ARCHITECTURES,
 ) -> list[Resources]:
-    """Return the resources of each kernel of a source, for each type and each architecture."""
+    """Return the resources of each kernel in the source, for each type and architecture."""
     pairs = [(real, arch) for real in reals for arch in architectures]
     with ThreadPoolExecutor(2) as pool:
         made = pool.map(lambda pair: compiled(source, *pair), pairs)

@@ -1,9 +1,9 @@
-"""Times epochs with the xpnet that is found first, for ``bench.versions``.
+"""Time epochs with the xpnet on ``PYTHONPATH``, for ``bench.versions``.
 
     PYTHONPATH=CHECKOUT python bench/one_version.py
 
-reads a line ``STEPS CASE`` for each epoch, and prints its seconds. It imports nothing of ``bench``,
-which may be another version.
+reads a line ``STEPS CASE`` for each epoch, and prints its seconds. It imports nothing from
+``bench``, which may be of another version.
 """
 
 import sys
@@ -23,7 +23,7 @@ PRODUCTS = (X[:, :1] * X[:, 1:2]).astype(np.float32)
 
 
 def digits(optimizer: Any, batch_size: int, activation: type, *units: int) -> Callable[[str], Any]:
-    """Return a function that makes a network of 784-...-10, and its data."""
+    """Return a function that returns a network of 784-...-10 and its data."""
 
     def make(steps: str) -> Any:
         net = xpnet.NeuralNetwork(
@@ -42,7 +42,7 @@ def digits(optimizer: Any, batch_size: int, activation: type, *units: int) -> Ca
 
 
 def table(optimizer: Any, loss: Any, activation: type, y: Any) -> Callable[[str], Any]:
-    """Return a function that makes a network of 64-128-64-1 with penalties, and its data."""
+    """Return a function that returns a network of 64-128-64-1 with penalties and its data."""
 
     def make(steps: str) -> Any:
         net = xpnet.NeuralNetwork(
@@ -74,11 +74,11 @@ CASES: dict[str, Callable[[str], Any]] = {
         (PRODUCTS[:, 0] > 0).astype(np.float32),
     ),
 }
-"""Networks whose activations, losses and optimizers both versions have."""
+"""Networks whose activations, losses and optimizers exist in both versions."""
 
 
 def main() -> None:
-    """Answer each line; the first two epochs of a network are not timed."""
+    """Answer each line of standard input; the first two epochs of a network are not timed."""
     warnings.simplefilter("ignore")
     made: dict[str, Any] = {}
     for line in sys.stdin:

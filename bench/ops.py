@@ -1,14 +1,14 @@
-"""The speed of the operations in ``backends/ops.py`` that have a fast version.
+"""Measure the operations in ``backends/ops.py`` that have a fast version.
 
     python -m bench.ops --sizes 60,784,89 512,2048,2048
 
-Each operation is timed as its definition, as the plain NumPy expression, and as each fast version:
-for arrays of NumPy or SciPy with ``out``, as a training step calls it, and as the compiled kernel
-on all cores, if Numba is installed. The rate of a fast version is compared with a limit of the
-machine. For an elementwise operation, this is the rate of copying an equally large array, in bytes
-read and written. For a product, it is the rate of a large square product.
+Each operation is timed as its definition, as a plain NumPy expression, and as each fast version:
+for NumPy or SciPy arrays with ``out``, as a training step calls it, and as a compiled kernel on all
+cores, if Numba is installed. The rate of a fast version is compared with a limit of the machine:
+for elementwise operations the rate of copying an array of the same size, in bytes read and written,
+and for products the rate of a large square product.
 
-A size is that of a dense layer: samples in the batch, inputs, outputs. An optimizer updates all
+A size describes a dense layer: samples in the batch, inputs, outputs. An optimizer updates all
 (inputs + 1) · outputs parameters of the layer.
 """
 
@@ -77,7 +77,7 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         "--least",
         type=float,
         default=0.01,
-        help="minimum seconds of a repeat, which calls as often as needed; default: %(default)s",
+        help="minimum seconds per repeat, with as many calls as needed; default: %(default)s",
     )
     parser.add_argument(
         "--cube", type=int, default=2048, help="side of the large product; default: %(default)s"
@@ -95,7 +95,7 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 
 def fast_operations() -> set[str]:
-    """Return the names of the operations with a fast version for arrays of NumPy or SciPy."""
+    """Return the names of the operations with a fast version for NumPy or SciPy arrays."""
     return {name for name, function in vars(ops).items() if _registered(function)}
 
 
@@ -122,8 +122,8 @@ def check_complete() -> None:
     if different:
         raise RuntimeError(
             f"ROWS in bench/_ops/operations.py and the operations with a fast version in "
-            f"backends/ops.py differ in {', '.join(sorted(different))}: give each such operation "
-            f"a row"
+            f"backends/ops.py differ in {', '.join(sorted(different))}: expected one row for each "
+            f"such operation"
         )
 
 
@@ -135,7 +135,7 @@ def definition_of(name: str) -> Callable[..., Any]:
 
 
 def fast_version(name: str, given: tuple[Any, ...]) -> dict[str, Callable[..., Any]]:
-    """Return an operation's fast version for its arguments, under the name of its library."""
+    """Return an operation's fast version for its arguments, by the name of its library."""
     if ROWS[name].definition is not None:
         formula = ROWS[name].formula
         return {} if formula is None else {"numpy": formula}
@@ -145,7 +145,7 @@ def fast_version(name: str, given: tuple[Any, ...]) -> dict[str, Callable[..., A
 
 
 def outputs(name: str, size: Size, given: tuple[Any, ...]) -> dict[str, np.ndarray]:
-    """Return the keyword ``out`` for a call, or no keywords if the operation does not take it."""
+    """Return the keyword ``out`` for a call, or no keywords if the operation does not accept it."""
     if "out" not in signature(definition_of(name)).parameters:
         return {}
     out = ROWS[name].out
@@ -155,7 +155,7 @@ def outputs(name: str, size: Size, given: tuple[Any, ...]) -> dict[str, np.ndarr
 def compiled(name: str, size: Size, given: tuple[Any, ...], threads: int) -> Any:
     """Return the compiled version of an operation, or None without Numba or without a kernel.
 
-    Each of the threads computes a part of the layer's outputs.
+    Each thread computes a part of the layer's outputs.
     """
     if find_spec("numba") is None:
         return None
@@ -190,7 +190,7 @@ def measure(
         versions["compiled"] = functions["compiled"] = in_compiled
     if operation.moved is not None:
         numbers = operation.moved(size)
-        # The largest array that is read or written as a whole; rows may be taken from a larger one.
+        # The largest array that is read or written as a whole; rows may come from a larger array.
         source = max((a for a in (given[0], *into.values()) if a.size <= numbers), key=np.size)
         target = np.empty_like(source)
         functions["limit"] = repeated(lambda: np.copyto(target, source))
@@ -213,7 +213,7 @@ def measure(
         row["ratio_to_definition"] = list(ratios(times[label], times["definition"]))
         row["rate"] = work / Spread.of(times[label]).median
         row["limit_rate"] = limit_work / Spread.of(times["limit"]).median
-        # The ratio of rates is the inverse ratio of times, which is taken pair by pair.
+        # The ratio of rates is the inverse ratio of times, computed pair by pair.
         shares = ratios(times["limit"], times[label])
         row["share_of_limit"] = [share * work / limit_work for share in shares]
         rows.append(row)
@@ -230,8 +230,8 @@ def in_turn(
 ) -> dict[str, list[float]]:
     """Return the seconds per call of each function, measured ``repeats`` times in turn.
 
-    In each measurement, a function is called often enough to take ``least`` seconds. One call
-    before all measurements does the compilation and fills the caches.
+    In each measurement, a function is called often enough to take ``least`` seconds. A first call
+    compiles the function and fills the caches.
     """
     calls = dict.fromkeys(functions, 1)
     for label, function in functions.items():

@@ -1,4 +1,4 @@
-"""Writes results to files under ``bench/results``."""
+"""Write results to files under ``bench/results``."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ RESULTS = ROOT / "bench" / "results"
 
 
 def command(module: str, given: list[str] | None = None) -> str:
-    """Return the command line that repeats a run of ``python -m bench.<module>``.
+    """Return the command line that repeats this run of ``python -m bench.<module>``.
 
     The arguments are ``given`` or, by default, those of this process.
     """
@@ -27,14 +27,14 @@ def command(module: str, given: list[str] | None = None) -> str:
 
 
 def file_name(text: str) -> str:
-    """Return the NAME of ``--save NAME``, which has no folder; for ``argparse``."""
+    """Check the NAME of ``--save NAME``, which has no folder; an ``argparse`` type."""
     if not text or Path(text).name != text:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a name without a folder or an ending")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a file name without a folder")
     return text
 
 
 def add_folder(parser: argparse.ArgumentParser, record: Path = RESULTS) -> None:
-    """Add arguments that choose the folder for results; see :func:`folder_of`."""
+    """Add the arguments that choose the folder for results; see :func:`folder_of`."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--out",
@@ -53,14 +53,14 @@ def add_folder(parser: argparse.ArgumentParser, record: Path = RESULTS) -> None:
 
 
 def folder_of(options: argparse.Namespace) -> Path:
-    """Print and return the folder that the arguments choose, by default a new temporary one."""
+    """Return and print the folder that the arguments choose, by default a new temporary folder."""
     folder = Path(options.out or tempfile.mkdtemp(prefix="xpnet-bench-"))
     print(f"results go to {folder}", file=sys.stderr, flush=True)
     return folder
 
 
 def sheet(rows: list[list[str]], header: list[str], result: dict[str, Any], *notes: str) -> str:
-    """Return a table as Markdown, with notes, the machine, and the command that repeats it."""
+    """Return a table as Markdown, with notes, the machine, and the command to repeat it."""
     lines = [tabulate(rows, header, tablefmt="github", disable_numparse=True), "", *notes]
     lines += [machine.sentence(result["machine"]), f"Repeat it with `{result['command']}`."]
     return "\n".join(lines)
@@ -78,7 +78,7 @@ def save(name: str, result: dict[str, Any], text: str, folder: Path = RESULTS) -
 
 
 def say_where(name: str, folder: Path = RESULTS) -> None:
-    """Print the names of the files that :func:`save` has written."""
+    """Print the paths of the files that :func:`save` has written."""
     print(f"written: {folder / name}.json and .md", file=sys.stderr)
 
 

@@ -1,10 +1,10 @@
-"""Networks whose activation, loss and optimizer a user has written, beside the library's own.
+"""Compare a user's activation, loss and optimizer with the library's.
 
     python -m bench.own_parts --save own-parts-cpu
 
-A user's are formulas without derivatives: Swish, log-cosh, and Adam as its paper has it. The other
-network has `SiLUActivation`, `LogCoshLoss` and `Adam`. Both are 64-128-64-1, with batches of 128 of
-20,000 samples; an epoch of each is timed in turn.
+The user's parts are formulas without derivatives: Swish, log-cosh, and Adam as in the paper. The
+other network has `SiLUActivation`, `LogCoshLoss` and `Adam`. Both are 64-128-64-1, trained on
+20,000 samples in batches of 128; their epochs are timed in turn.
 """
 
 import argparse
@@ -40,7 +40,7 @@ class LogCosh(ElementwiseLoss):
 
 
 class OwnAdam(Optimizer):
-    """Adam as algorithm 1 of the paper."""
+    """Adam as in algorithm 1 of the paper."""
 
     state_names = ("m", "v")
     m = v = None
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def row(steps: str, rounds: int, samples: int, device: str) -> dict[str, Any]:
-    """Return the seconds of an epoch with either parts, and their ratio."""
+    """Return the seconds per epoch with the user's and the library's parts, and their ratio."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((samples, 64)).astype(np.float32)
     y = X[:, :1] * X[:, 1:2]
@@ -118,7 +118,7 @@ def report(result: dict[str, Any]) -> str:
         for each in result["rows"]
     ]
     header = ["steps", "a user's parts, ms", "the library's, ms", "ratio"]
-    return output.sheet(rows, header, result, "An epoch; medians of pairs taken in turn.")
+    return output.sheet(rows, header, result, "Medians of epochs timed in turn.")
 
 
 if __name__ == "__main__":

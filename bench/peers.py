@@ -1,27 +1,27 @@
-"""Compares the speed of xpnet with other libraries, on the same networks and the same data.
+"""Compare the speed of xpnet with other libraries, on the same networks and data.
 
     python -m bench.peers --peers xpnet,torch,torch-fused --cases mnist --batch-sizes 60
 
 The peers: xpnet (NumPy only), xpnet-numba, products (the matrix products alone, the floor), torch
 (eager), torch-fused (with the fused optimizer), torch-loader (with a DataLoader), torch-compile,
 torch-graph (on a GPU, a step in a CUDA graph), jax-step (a compiled step), jax-scan (a compiled
-epoch), sklearn, keras-jax. A peer that is not installed is named and skipped.
+epoch), sklearn, keras-jax. Peers that are not installed are reported and skipped.
 
 All peers get the same pixels in [0, 1], initial weights, batch size, optimizer and number of
-threads. All shuffle in every epoch, train on the short last batch and sum up the loss. Each peer
-runs in its own process. The peers of a cell take turns, so slow phases of the machine affect all of
-them. While one is measured, the processes of the others are stopped, so their idle threads do not
-disturb it. Ratios are taken within a round. The first epoch, which includes compilation, is
-reported separately. A peer that arrives at another loss is marked.
+threads. All shuffle in every epoch, train on the short last batch and sum the loss. Each peer runs
+in a separate process. The peers of a cell take turns, so slow phases of the machine affect all of
+them. While a peer is measured, the processes of the others are stopped, so that their idle threads
+do not disturb it. Ratios are computed within a round. The first epoch, which includes compilation,
+is reported separately. A peer whose final loss differs is marked.
 
 Cases: mnist; digits (64-32-10, batch size 32, 50 epochs from the initial weights, timed together);
 sparse (10000-16-16-1 on CSR rows with about 130 ones, or dense rows for peers without CSR); wide
 (784-2048-2048-10, 15,000 samples).
 
-The cases named "estimators" compare the estimators of scikit-learn and xpnet, with the same random
+The "estimators" cases compare the estimators of scikit-learn and xpnet, with the same random
 numbers and with default settings unless stated otherwise: fit-mnist (784-89-10, 784-178-46-10 and
-784-1000-100-10, 2 epochs), fit-digits (as many epochs as they take), fit-sparse (10000-16-16-1, 2
-epochs), predict (784-100-10, a thousand calls with one row and one with 60,000).
+784-1000-100-10, 2 epochs), fit-digits (until convergence), fit-sparse (10000-16-16-1, 2 epochs),
+predict (784-100-10, a thousand calls with one row and one call with 60,000).
 """
 
 import argparse
@@ -64,7 +64,7 @@ _CALLS: dict[str, list[tuple[Any, dict[str, Any]]]] = {
         for rows, calls in ((1, 1000), (60_000, 1))
     ],
 }
-"""The networks of each case of estimators, and the settings of the calls."""
+"""The networks of each "estimators" case, and the settings of the calls."""
 
 LIBRARIES = (
     "xpnet", "numpy", "scipy", "numba", "torch", "jax", "jaxlib", "optax", "keras", "scikit-learn",
@@ -93,7 +93,7 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
 
 
 def save(options: argparse.Namespace, result: dict[str, Any]) -> None:
-    """Write the results so far, if there are some and the arguments ask for files."""
+    """Write the results so far, if there are any and the arguments request it."""
     if options.save and result["rows"]:
         output.save(options.save, result, report(result), options.out)
 
@@ -133,10 +133,10 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         "--minutes",
         type=float,
         default=60.0,
-        help="for all cells; when a cell's share of them is over, no further peer is built and no "
-        "further round begins, but each peer that is built has one round; default: %(default)s",
+        help="time limit of all cells together; after a cell's share, no further peer is built and "
+        "no further round begins, but each built peer gets one round; default: %(default)s",
     )
-    add("--patience", type=float, default=600.0, help="seconds to wait for an answer of a peer")
+    add("--patience", type=float, default=600.0, help="seconds to wait for a peer's answer")
     add(
         "--costs",
         action=argparse.BooleanOptionalAction,
@@ -166,14 +166,14 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
     ):
         unknown = [name for name in asked if name not in known]
         if unknown:
-            parser.error(f"unknown {kind} {', '.join(unknown)}: expected of {', '.join(known)}")
+            parser.error(f"unknown {kind} {', '.join(unknown)}: expected {', '.join(known)}")
     if not hasattr(signal, "SIGSTOP"):
-        parser.error("needs a system that can stop and continue a process (Linux, macOS)")
+        parser.error("needs a system that can stop and continue processes (Linux, macOS)")
     return options
 
 
 def installed(names: list[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the peers that can be run, and why the others cannot."""
+    """Return the peers that can run, and the reasons why others cannot."""
     missing = {name: PEERS[name].missing() for name in names}
     left_out = {name: [f"{', '.join(of)} not installed"] for name, of in missing.items() if of}
     for name, why in left_out.items():
@@ -182,7 +182,7 @@ def installed(names: list[str]) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def measure(options: argparse.Namespace, names: list[str], result: dict[str, Any]) -> None:
-    """Measure all cells, case by case, into ``result``; each case has new processes."""
+    """Measure all cells, case by case, into ``result``, with new processes for each case."""
     # Stopped children must be ended even if this process is terminated.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -191,7 +191,7 @@ def measure(options: argparse.Namespace, names: list[str], result: dict[str, Any
             budget = _Budget(options.minutes, [cell for cells in cases.values() for cell in cells])
             for name, cells in cases.items():
                 if not cells:
-                    result["left_out"][name] = ["its data are not there"]
+                    result["left_out"][name] = ["its data are not available"]
                     continue
                 print(f"\n{name}", file=sys.stderr, end="")
                 able = [peer for peer in names if cells[0].task in PEERS[peer].tasks]
@@ -228,13 +228,13 @@ def measure_case(
 
 
 def _joined(*of_each: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Merge several tables of the reasons why something was left out."""
+    """Merge tables of the reasons why something was left out."""
     names = dict.fromkeys(name for reasons in of_each for name in reasons)
     return {name: [why for reasons in of_each for why in reasons.get(name, [])] for name in names}
 
 
 def prepare(name: str, options: argparse.Namespace, folder: Path) -> list[Case]:
-    """Write the data of a case to a new folder and return its cells; none without data."""
+    """Write the data of a case to a new folder and return its cells, or none without data."""
     place = folder / name
     place.mkdir()
     try:
@@ -264,7 +264,7 @@ def prepare(name: str, options: argparse.Namespace, folder: Path) -> list[Case]:
 
 
 def features(name: str, samples: int) -> tuple[Any, np.ndarray]:
-    """Return the features of a case as all peers get them, and the labels."""
+    """Return the features of a case, as all peers get them, and the labels."""
     if name.endswith("sparse"):
         return word_counts(min(samples, SHORTER))
     if name.endswith("digits"):
@@ -276,7 +276,7 @@ def features(name: str, samples: int) -> tuple[Any, np.ndarray]:
 
 
 def costs(names: list[str], options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Return import time and installed size of each peer; measure the same modules only once."""
+    """Return import time and installed size of each peer; measure equal modules only once."""
     known: dict[Any, dict[str, float]] = {}
     found = {}
     for name in names:
@@ -293,11 +293,11 @@ def costs(names: list[str], options: argparse.Namespace) -> dict[str, dict[str, 
 
 
 _STARTING = 2.0
-"""Added to the weight of a case's first cell, in which the peers import their libraries."""
+"""Added to the weight of a case's first cell, where the peers import their libraries."""
 
 
 class _Budget:
-    """The time that each cell may take, in proportion to its estimated time."""
+    """The time allowed for each cell, in proportion to its estimated time."""
 
     def __init__(self, minutes: float, cells: list[Case]) -> None:
         self.end = time.monotonic() + 60 * minutes
@@ -314,11 +314,11 @@ class _Budget:
         return 1.0 + 3e-4 * n / cell.batch_size + flops(n, cell.sizes) / rate
 
     def is_over(self) -> bool:
-        """Whether there is no time left for any cell."""
+        """Return whether there is no time left for any cell."""
         return time.monotonic() > self.end
 
     def until(self, cell: Case) -> float:
-        """Return the time at which a cell has used up its share of the remaining time."""
+        """Return the time at which a cell will have used its share of the remaining time."""
         now, weight = time.monotonic(), self.weight(cell)
         if cell.name not in self.begun:
             self.begun.add(cell.name)

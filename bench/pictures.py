@@ -1,4 +1,4 @@
-"""Plots of results, if matplotlib is installed."""
+"""Plot results, if matplotlib is installed."""
 
 import sys
 from collections import defaultdict
@@ -51,7 +51,7 @@ def _between(tick: float, times: list[float]) -> bool:
 def _lines(
     rows: list[dict[str, Any]], along: str, of: str
 ) -> Iterable[tuple[str, list[tuple[float, float]]]]:
-    """Return a line for each device and value of ``of``; only for the first optimizer."""
+    """Return a line for each device and value of ``of``, for the first optimizer only."""
     lines: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in rows:
         if row["optimizer"] == rows[0]["optimizer"]:

@@ -1,8 +1,8 @@
-"""Makes processes end together with their parent.
+"""Make processes end together with their parent.
 
     python bench/processes.py PARENT COMMAND...
 
-runs COMMAND in its place; the system kills it when the process with the id PARENT ends.
+replaces itself by COMMAND, which the system kills when the process with the id PARENT ends.
 """
 
 import ctypes
@@ -15,14 +15,14 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def die_with(parent: int) -> None:
-    """Let the system kill this process when its parent ends, even if this process is stopped.
+    """Make the system kill this process when its parent ends, even if this process is stopped.
 
-    It works on Linux only and does nothing elsewhere. The setting survives ``exec``.
+    It works only on Linux and does nothing elsewhere. The setting survives ``exec``.
 
     Parameters
     ----------
     parent : int
-        The parent's process id, to notice that it has already ended.
+        The parent's process id, to detect that it has already ended.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -31,7 +31,7 @@ def die_with(parent: int) -> None:
 
 
 def signal_group(leader: int, number: signal.Signals) -> None:
-    """Send a signal to all remaining processes of a group."""
+    """Send a signal to all remaining processes of a process group."""
     with suppress(ProcessLookupError):
         os.killpg(leader, number)
 

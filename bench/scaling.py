@@ -1,12 +1,12 @@
-"""How the time of an epoch grows with the work, and the cost of streaming.
+"""Measure how epoch time grows with the work, and the cost of streaming.
 
     python -m bench.scaling --save scaling-cpu
 
 Samples and parameters are multiplied by 1, 4 and 16. The time per arithmetic operation is divided
 by that of the smallest case: 1.0 means growth in proportion to the work, and less than 1.0 means
-that a fixed cost matters less and less. Streaming is measured with one network on data in memory,
-on a ``numpy.memmap`` that is read at once, and on one that is streamed from the file cache. Cases
-take turns, and ratios are taken within a round.
+that a fixed cost is spread over more work. Streaming is measured with one network on data in
+memory, on a ``numpy.memmap`` that is read at once, and on a ``numpy.memmap`` that is streamed from
+the file cache. Cases take turns, and ratios are computed within a round.
 """
 
 import argparse
@@ -119,11 +119,11 @@ def measure(options: argparse.Namespace, data: Dataset, folder: Path) -> list[di
 
 
 def in_turn(cases: list[tuple[Any, NeuralNetwork]], repeats: int) -> list[list[float]]:
-    """Return the seconds of each case's epochs, after a first run that is discarded."""
+    """Return the seconds of each case's epochs, without a first run that is discarded."""
     times: list[list[float]] = [[] for _ in cases]
     for k in range(repeats + 1):
         for taken, (case, net) in zip(times, cases, strict=True):
-            net.fit(case[1], epochs=2)  # the second epoch does not include the set-up of training
+            net.fit(case[1], epochs=2)  # only the second epoch is timed, without set-up
             if k:
                 taken.append(net.history["seconds"][-1])
             print(".", end="", file=sys.stderr, flush=True)
@@ -141,8 +141,8 @@ def report(result: dict[str, Any]) -> str:
     lines = [
         tabulate(table, headers, tablefmt="github", disable_numparse=True),
         "",
-        f"{machine.sentence(result['machine'])} The memmap's file was read before: what is "
-        "measured is the way of streaming, not a disk.",
+        f"{machine.sentence(result['machine'])} The memmap's file was in the cache, so this "
+        "measures streaming, not a disk.",
         f"Repeat it with `{result['command']}`.",
     ]
     return "\n".join(lines)

@@ -20,14 +20,14 @@ from .processes import die_with, signal_group
 Row = dict[str, Any]
 
 _TAIL = 3000
-"""How many characters are kept of the end of a command's output."""
+"""The number of characters to keep from the end of a command's output."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A section whose rows are yielded by a function in another process.
+    """A section that runs a function in another process, which yields the rows.
 
-    So its GPU memory is free when it ends, and a crash affects only this section.
+    So its GPU memory is freed when it ends, and a crash affects only this section.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Measurement:
     limit: float
 
     def rows(self, options: argparse.Namespace, limit: float) -> Iterator[Row]:
-        """Yield rows as they arrive; the last one reports a failure or an exceeded limit."""
+        """Yield rows as they arrive; a last row reports a failure or an exceeded limit."""
         spawning = multiprocessing.get_context("spawn")
         ours, theirs = spawning.Pipe(duplex=False)
         given = self.function, options, theirs, os.getpid()
@@ -52,14 +52,14 @@ class Measurement:
         try:
             while ours.poll(max(end - time.monotonic(), 0.0)):
                 yield ours.recv()
-        except (EOFError, OSError):  # the process has ended, maybe while sending a row
-            process.join(max(end - time.monotonic(), 1.0))  # so that its exit code is known
+        except (EOFError, OSError):  # the process has ended, perhaps while sending a row
+            process.join(max(end - time.monotonic(), 1.0))  # sets the exit code
             if process.exitcode != 0:
                 yield {"failed": f"its process ended with code {process.exitcode}"}
         else:
             yield _late(limit)
         finally:
-            process.kill()  # it may not have made its process group yet
+            process.kill()  # it may not have created its process group yet
             signal_group(process.pid, signal.SIGKILL)
             process.join()
 
@@ -95,13 +95,13 @@ class Command:
     limit: float
 
     def rows(self, options: argparse.Namespace, limit: float) -> Iterator[Row]:
-        """Yield the row."""
+        """Yield the section's only row."""
         command = self.function(options)
         yield command if isinstance(command, dict) else run(command, limit)
 
 
 def run(command: list[str], limit: float) -> Row:
-    """Run a command; return its exit status and the end of its output, even if it is too late."""
+    """Run a command; return its status and the end of its output, even if it exceeds the limit."""
     launcher = [sys.executable, "-P", processes.__file__, str(os.getpid())]
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(

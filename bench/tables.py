@@ -1,13 +1,13 @@
-"""How long ``Dataset.from_csv`` takes beside pandas, and how much memory.
+"""Compare the time and memory of ``Dataset.from_csv`` with pandas.
 
     python -m bench.tables --save tables-cpu
 
-Each engine reads a long file (300,000 rows, 20 columns), a wide one (10 rows, 40,000 columns), and
-one with categories and a text label (100,000 rows, 13 columns). In turn with the engines, pandas's
-``read_csv(...).to_numpy()`` reads the same files. Growth is the ratio of the times for the whole
-file and for a quarter of its rows or columns. Memory is the peak of a new process (on Linux), less
-its peak after reading a small file, as a multiple of the size of ``X``. It is also measured for
-``Dataset.from_parquet``, with the rows of the long file in one row group of a Parquet file.
+Each engine reads a long file (300,000 rows, 20 columns), a wide file (10 rows, 40,000 columns), and
+a file with categories and string labels (100,000 rows, 13 columns), in turn with pandas's
+``read_csv(...).to_numpy()``. Growth is the ratio of the times for the whole file and for a quarter
+of its rows or columns. Memory is the peak of a new process (on Linux), minus its peak after reading
+a small file, as a multiple of the size of ``X``. It is also measured for ``Dataset.from_parquet``,
+with the rows of the long file in one row group of a Parquet file.
 """
 
 import argparse
@@ -33,7 +33,7 @@ PARQUET = ("pyarrow", "polars")
 
 
 class File(NamedTuple):
-    """A CSV file with its label."""
+    """A CSV file, and the column of its labels."""
 
     name: str
     path: Path
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="default: %(default)s")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     parser.add_argument(
-        "--small", action="store_true", help="files of a hundredth of the size, for a trial"
+        "--small", action="store_true", help="files of a hundredth of the size, for a quick check"
     )
     parser.add_argument("--save", type=output.file_name, metavar="NAME")
     options = parser.parse_args()
@@ -107,7 +107,7 @@ def reader(file: File, engine: str) -> Callable[[], Any]:
 
 
 def times(file: File, engines: list[str], rounds: int) -> list[dict[str, Any]]:
-    """Return a row for each engine: its seconds, and their ratios to pandas's own."""
+    """Return a row for each engine: its seconds, and their ratios to pandas's."""
     taken = in_turn([reader(file, name) for name in ("pandas itself", *engines)], rounds)
     return [
         {
@@ -121,7 +121,7 @@ def times(file: File, engines: list[str], rounds: int) -> list[dict[str, Any]]:
 
 
 def growth(files: list[File], engine: str, rounds: int) -> dict[str, Any]:
-    """Return how the time grows with four times the rows and with four times the columns."""
+    """Return the growth of the time with four times the rows and with four times the columns."""
     long, wide, _, few_rows, few_columns = files
     found = in_turn([reader(each, engine) for each in (few_rows, long, few_columns, wide)], rounds)
     return {
@@ -132,7 +132,7 @@ def growth(files: list[File], engine: str, rounds: int) -> dict[str, Any]:
 
 
 def in_turn(functions: list[Callable[[], Any]], rounds: int) -> list[list[float]]:
-    """Return the seconds of each function in each round, after a first round that is discarded."""
+    """Return the seconds of each function in each round, except a first round, discarded."""
     taken: list[list[float]] = [[] for _ in functions]
     for k in range(rounds + 1):
         for each, function in zip(taken, functions, strict=True):

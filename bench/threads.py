@@ -1,11 +1,11 @@
-"""Networks trained in two threads of one process, beside one after the other.
+"""Compare training networks in two threads of one process with training them sequentially.
 
     python -m bench.threads --save threads-cpu
 
-Sixteen networks 30-256-256-1 (Adam, batches of 256 of 4,000 samples, 4 epochs) are trained and
-predict, each with one thread of its own (``config.threads = 1``): one after the other, and in two
-threads by joblib. In the first row, BLAS has one thread from the beginning. In the others it has as
-many as there are cores, as it has if nobody says otherwise.
+Sixteen networks 30-256-256-1 (Adam, 4,000 samples in batches of 256, 4 epochs) train and predict,
+each on a single thread (``config.threads = 1``): sequentially, and in two threads by joblib. With
+``OPENBLAS_NUM_THREADS=1``, BLAS has one thread from the beginning; otherwise it has its default,
+one thread per core.
 """
 
 import argparse
@@ -28,7 +28,7 @@ N_NETWORKS = 16
 
 
 def main() -> None:
-    """Measure in processes of their own, print the table, and write it to files."""
+    """Measure in separate processes, print the table, and write it to files."""
     parser = argparse.ArgumentParser(prog="python -m bench.threads", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--samples", type=int, default=4000, help="default: %(default)s")
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def row(steps: str, blas: int | None, rounds: int, samples: int) -> dict[str, Any]:
-    """Return what a new process measures, whose BLAS has ``blas`` threads or its own number."""
+    """Measure in a new process, whose BLAS has ``blas`` threads or its default number."""
     words = "OPENBLAS", "OMP_", "MKL_", "XPNET_"
     environment = {k: v for k, v in os.environ.items() if not k.startswith(words)}
     if blas is not None:
@@ -64,7 +64,7 @@ def row(steps: str, blas: int | None, rounds: int, samples: int) -> dict[str, An
     alone, together = json.loads(done.stdout)
     return {
         "steps": steps,
-        "blas": "1" if blas else "its own",
+        "blas": "1" if blas else "default",
         "alone": list(Spread.of(alone)),
         "together": list(Spread.of(together)),
         "ratio": list(ratios(together, alone)),
@@ -72,7 +72,7 @@ def row(steps: str, blas: int | None, rounds: int, samples: int) -> dict[str, An
 
 
 def measure(steps: str, rounds: int, samples: int) -> tuple[list[float], list[float]]:
-    """Return the seconds of each round, one network after the other and in two threads."""
+    """Return the seconds of each round, sequentially and in two threads."""
     xpnet.config.threads = 1
     rng = np.random.default_rng(0)
     X = rng.standard_normal((samples, 30)).astype(np.float32)

@@ -1,13 +1,13 @@
-"""Times epochs of this checkout beside those of another one, for several networks.
+"""Compare epoch times of this checkout with another checkout, for several networks.
 
     git worktree add --detach ../before COMMIT
     python -m bench.versions ../before --save versions-cpu
 
 Both versions are timed in turn, epoch by epoch, in two processes that wait for each other: a slow
-phase of the machine is longer than an epoch, and changes the ratio of neighbours little. Where the
-arrays of a process come to lie in memory changes its speed by several percent. So there are several
-pairs of processes, and the result is the median of their ratios with its 95 % interval, from
-bootstrap samples.
+phase of the machine is longer than an epoch, and hardly changes the ratio of consecutive epochs.
+The location of a process's arrays in memory changes its speed by several percent. So there are
+several pairs of processes, and the result is the median of their ratios, with a 95 % bootstrap
+interval.
 """
 
 import argparse
@@ -47,7 +47,7 @@ class Version:
         return float(self._process.stdout.readline())
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the process."""
         self._process.communicate()
 
 
@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.versions", description=__doc__)
     parser.add_argument("before", type=Path, help="the folder of the other checkout")
     parser.add_argument("--processes", type=int, default=15, help="pairs; default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=11, help="of each; default: %(default)s")
+    parser.add_argument("--epochs", type=int, default=11, help="epochs; default: %(default)s")
     parser.add_argument(
         "--steps", type=arguments.words, default=STEPS, help="default: compiled,formulas"
     )
@@ -81,12 +81,12 @@ def main() -> None:
 
 
 def pairs(before: Path, cases: list[str], epochs: int) -> dict[str, tuple[float, float]]:
-    """Return, from a pair of processes, the median ratio and the seconds before, of each case."""
+    """Return the median ratio and the seconds before, of each case, from a pair of processes."""
     versions = Version(HERE.parent), Version(before)
     found = {}
     for case in cases:
         taken: list[list[float]] = []
-        for k in range(epochs + 1):  # the first makes and compiles the network
+        for k in range(epochs + 1):  # the first epoch creates and compiles the network
             order = (0, 1) if k % 2 else (1, 0)
             times = {which: versions[which].seconds(case) for which in order}
             taken.append([times[0], times[1]])
@@ -98,7 +98,7 @@ def pairs(before: Path, cases: list[str], epochs: int) -> dict[str, tuple[float,
 
 
 def row(case: str, measured: list[tuple[float, float]]) -> dict[str, Any]:
-    """Return the median of the ratios and its interval."""
+    """Return the median of the ratios and its 95 % interval."""
     ratios = [ratio for ratio, _ in measured]
     draw = random.Random(0)
     medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(4000))

@@ -1,4 +1,4 @@
-"""The CUDA kernels that are written from the library's own parts, which are found as subclasses."""
+"""The CUDA kernels generated from the library's own parts, which are found as subclasses."""
 
 import inspect
 from collections.abc import Iterator
@@ -42,12 +42,12 @@ from xpnet.training.steps.translation import (
 
 
 def fourth_power(y: Any, p: Any) -> Any:
-    """Return a loss, as a user may give it."""
+    """Compute a loss, like a user's function."""
     return (y - p) ** 4
 
 
 def cubes(w: Any) -> Any:
-    """Return a penalty, as a user may give it."""
+    """Compute a penalty, like a user's function."""
     return array_namespace(w).abs(w) ** 3
 
 
@@ -75,11 +75,11 @@ OTHERS: list[Any] = [
     RMSProp(momentum=0.5, centered=True),
     AdamW(weight_decay=0.1, corrects_epsilon=False),
 ]
-"""Parts with settings that change the kernel, or whose numbers are 0 or 1 by default."""
+"""Parts whose settings change the kernel, or replace numbers that are 0 or 1 by default."""
 
 
 def kinds_of(base: type) -> Iterator[type]:
-    """Yield the library's classes derived from ``base`` of which there are instances."""
+    """Yield the library's concrete classes derived from ``base``."""
     for kind in base.__subclasses__():
         yield from kinds_of(kind)
         if kind.__module__.startswith("xpnet.") and not inspect.isabstract(kind):
@@ -88,8 +88,8 @@ def kinds_of(base: type) -> Iterator[type]:
 
 @cache
 def parts(base: type) -> tuple[Any, ...]:
-    """Return the library's parts that are formulas, by default and with some other settings."""
-    # Those with ``instead`` are made of a function: some are in OTHERS.
+    """Return the library's parts that are formulas, with default and with other settings."""
+    # Classes with ``instead`` need a function as an argument; some are in OTHERS.
     made = [kind() for kind in kinds_of(base) if not hasattr(kind, "instead")]
     made += [each for each in OTHERS if isinstance(each, base)]
     if base is ActivationLayer:
@@ -110,7 +110,7 @@ def kernels(kind: str, real: str) -> tuple[Kernel, ...]:
     Parameters
     ----------
     kind : str
-        One of ``KINDS``; "formula" is for steps that are not captured.
+        A member of ``KINDS``; "formula" is for steps that are not captured.
     real : {"float32", "float64"}
     """
     made: list[Kernel] = []
@@ -133,11 +133,11 @@ def kernels(kind: str, real: str) -> tuple[Kernel, ...]:
 
 
 def text_of(kernels: tuple[Kernel, ...]) -> str:
-    """Return the source of a module with several written kernels."""
+    """Return the source of a module with several generated kernels."""
     first, *others = kernels
     return source(first) + "".join(f"\n{each.text}" for each in others)
 
 
 def signatures_of(kernels: tuple[Kernel, ...]) -> dict[str, str]:
-    """Return the signatures of several written kernels, by name."""
+    """Return the signatures of several generated kernels, by name."""
     return {each.name: each.signature for each in kernels}

@@ -1,4 +1,4 @@
-"""``python -m fuzz``: fuzz for some seconds, or read one file once more."""
+"""The command ``python -m fuzz``: fuzz for some seconds, or read one file again."""
 
 import argparse
 import platform
@@ -29,15 +29,15 @@ TARGETS: dict[str, type[Target]] = {
 
 
 def main() -> int:
-    """Fuzz, or repeat; return 1 if there are findings."""
+    """Fuzz, or read one file again; return 1 if there are findings."""
     parser = argparse.ArgumentParser(
         "python -m fuzz", description=manual, formatter_class=argparse.RawTextHelpFormatter
     )
     add = parser.add_argument
-    add("--seconds", type=float, default=60.0, help="for all targets together (default: 60)")
-    add("--seed", type=int, default=0, help="of the damage (default: 0)")
+    add("--seconds", type=float, default=60.0, help="time for all targets together (default: 60)")
+    add("--seed", type=int, default=0, help="seed of the damage (default: 0)")
     add("--target", action="append", choices=TARGETS, help="default: all of them")
-    add("--most", type=int, help="the most files of each target")
+    add("--most", type=int, help="the maximum number of files per target")
     add(
         "--keep",
         type=Path,
@@ -45,14 +45,14 @@ def main() -> int:
         help="the folder for findings (default: fuzz-findings)",
     )
     add("--report", type=Path, help="write PATH.md and PATH.json")
-    add("--repeat", type=Path, help="read this file, and print what comes of it")
+    add("--repeat", type=Path, help="read this file, and print the outcome")
     options = parser.parse_args()
     if options.repeat:
         try:
             return _repeat(options.repeat, options.target)
         except (OSError, ValueError) as error:
             parser.error(f"--repeat {options.repeat}: {error}")
-    if options.report:  # before the time is spent
+    if options.report:  # check before spending the time
         check_writable(options.report.with_suffix(".json"))
     names = options.target or list(TARGETS)
     tallies = []
@@ -76,8 +76,8 @@ def _repeat(path: Path, targets: list[str] | None) -> int:
     names = targets or [name for name in longest_first if path.name.startswith(name)]
     if not names:
         raise ValueError(
-            "the name of a finding's file begins with its target; for another file give --target, "
-            "model-raw for a model file, say"
+            "the file's name does not begin with a target, as a finding's does: give --target, "
+            "e.g. --target model-raw for a model file"
         )
     worker = Worker(TARGETS[names[0]](), 0)
     outcome = worker.outcome(content)

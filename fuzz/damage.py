@@ -1,4 +1,4 @@
-"""Ways to damage bytes and JSON, drawn from a seeded stream."""
+"""Ways to damage bytes and JSON, drawn from a seeded random stream."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 MODULES = ("antigravity", "this", "turtledemo", "idlelib")
-"""Modules that nothing imports unless a file makes it."""
+"""Modules that are imported only if a file causes it."""
 
 _VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 2, 3, 255, 2**31, 2**63, 10**30, 12_000, 1_000_000, 0.0, -0.0, 0.5,
@@ -19,7 +19,7 @@ _VALUES: list[Any] = [
 
 
 def damaged(content: bytes, random: Random) -> bytes:
-    """Return bytes with one to four changes: cut off, removed, flipped, put in, repeated."""
+    """Return bytes with one to four changes: truncation, deletion, bit flips, insertions etc."""
     data = bytearray(content)
     for _ in range(random.choice((1, 1, 2, 4))):
         place, other = random.randrange(len(data) + 1), random.randrange(len(data) + 1)
@@ -44,7 +44,7 @@ def damaged(content: bytes, random: Random) -> bytes:
 
 
 def damaged_json(tree: Any, random: Random) -> str:
-    """Return the text of a tree with one to three changes, which JSON may not allow at all."""
+    """Return a tree as text, with one to three changes; it may not be valid JSON."""
     tree = json.loads(json.dumps(tree))
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         places = list(_places(tree))
@@ -57,7 +57,7 @@ def damaged_json(tree: Any, random: Random) -> str:
 
 
 def _places(tree: Any) -> Any:
-    """Yield each place in a tree: what holds it, and its key there."""
+    """Yield each place in a tree, as its container and its key."""
     if isinstance(tree, (dict, list)):
         for key in tree if isinstance(tree, dict) else range(len(tree)):
             yield tree, key
@@ -90,7 +90,7 @@ def _deep(text: str, random: Random) -> str:
 
 _TEXTS: list[Callable[[str, Random], str]] = [
     _deep,
-    lambda text, random: text[:-1] + ", " + text[1:],  # each key twice
+    lambda text, random: text[:-1] + ", " + text[1:],  # duplicates each key
     lambda text, random: text.replace("1", "1" * 5000, 1),
     lambda text, random: text + random.choice((" ", "x", text, "\0", "// x")),
     lambda text, random: text[: random.randrange(len(text))],

@@ -1,4 +1,4 @@
-"""Arrays in the IDX format, plain and compressed."""
+"""IDX files, plain and compressed."""
 
 import gzip
 from pathlib import Path
@@ -22,7 +22,7 @@ class Idx(Target):
     file = "images-idx3-ubyte"
 
     def content(self, random: Random) -> bytes:
-        """Return a damaged array, or a header that says something else; half are compressed."""
+        """Return a damaged array, or one with a wrong header; half of them are compressed."""
         kind = random.choice(list(_CODES))
         shape = [random.randrange(1, 6) for _ in range(random.randrange(1, 4))]
         values = np.arange(np.prod(shape)).astype(kind)
@@ -40,11 +40,11 @@ class Idx(Target):
         return damaged(content, random) if random.random() < 0.7 else content
 
     def read(self, path: Path) -> np.ndarray:
-        """Read the array; no file of a megabyte may become more than 16 MB."""
+        """Read the array, with a limit of 16 MB."""
         return read_idx(path, max_bytes=16_000_000)
 
     def check(self, result: np.ndarray) -> None:
-        """Check that it is an array of one of the format's types."""
+        """Check that the array has a dtype of the format."""
         assert result.dtype.isnative
         assert result.dtype.str.lstrip("<|=") in ("u1", "i1", "i2", "i4", "f4", "f8")
 

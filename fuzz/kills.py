@@ -1,10 +1,10 @@
-"""Kills trainings at random moments, resumes them, and compares the results bit for bit.
+"""Kill training processes at random moments, resume them, and compare results bit for bit.
 
 ``python -m fuzz.kills --n 100`` runs 100 trainings. Each is killed up to three times, by SIGKILL,
-SIGTERM or SIGINT, then resumed to its end. The moment is drawn from the whole time, or it is just
-after one of the epochs is saved. The result must be that of an uninterrupted training.
-All callbacks of the library take part. For a failure, the folder of the training is kept, its seed
-is printed (repeat it with ``--seed``), and the exit status is 1.
+SIGTERM or SIGINT, then resumed to its end. The moment is drawn from the whole time, or is just
+after an epoch is saved. The result must be the same as without interruption. All callbacks of the
+library take part. After a failure, the training's folder is kept, its seed is printed (repeat it
+with ``--seed``), and the exit status is 1.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
 def finish(kind: str, folder: Path) -> tuple[float, str]:
-    """Train to the end; return the seconds after the imports, and what was wrong."""
+    """Train to the end; return the seconds after the imports, and the error output."""
     process = start(kind, folder)
     began = time.monotonic()
     errors = process.communicate(timeout=600)[1]
@@ -35,8 +35,8 @@ def finish(kind: str, folder: Path) -> tuple[float, str]:
 def _wait_for_checkpoint(folder: Path, at_least: int, process: "Popen[str]") -> None:
     """Wait until an epoch is saved, or the process has ended.
 
-    Most of the time passes before the first epoch and after the last one: a moment drawn from all
-    of it is rarely within an epoch or while a checkpoint is written.
+    Most of the time is before the first epoch and after the last one, so a random moment is rarely
+    within an epoch or while a checkpoint is written.
     """
     while process.poll() is None:
         newest = max((path.stem for path in folder.glob("run/checkpoint-*")), default="")
@@ -46,7 +46,7 @@ def _wait_for_checkpoint(folder: Path, at_least: int, process: "Popen[str]") -> 
 
 
 def one(seed: int, whole: dict[str, tuple[Path, float]], folder: Path) -> tuple[str, Counter[str]]:
-    """Kill and resume one training; return what was wrong, and what was done."""
+    """Kill and resume one training; return its failure (or ""), and counts of what was done."""
     rng = np.random.default_rng(seed)
     kind = str(rng.choice(list(KINDS)))
     expected, seconds = whole[kind]
@@ -73,14 +73,14 @@ def one(seed: int, whole: dict[str, tuple[Path, float]], folder: Path) -> tuple[
         return f"could not be resumed:\n{errors}", done
     with np.load(folder / "result.npz") as found, np.load(expected) as wanted:
         different = differences(dict(found), dict(wanted))
-    return ", ".join(different) and f"{kind}: these differ: {different}", done
+    return ", ".join(different) and f"{kind}: different results: {different}", done
 
 
 def main() -> int:
-    """Run the trainings that the command line asks for."""
+    """Run the trainings; return 1 if any result is wrong."""
     parser = argparse.ArgumentParser(prog="python -m fuzz.kills", description=__doc__)
-    parser.add_argument("--n", type=int, default=100, help="how many trainings")
-    parser.add_argument("--seed", type=int, default=0, help="that of the first one")
+    parser.add_argument("--n", type=int, default=100, help="the number of trainings")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first training")
     options = parser.parse_args()
     failed, done = 0, Counter[str]()
     with tempfile.TemporaryDirectory() as name:

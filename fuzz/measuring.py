@@ -1,4 +1,4 @@
-"""Reads damaged files one after another, in a process of its own, and reports what is wrong."""
+"""Read damaged files one after another, in a separate process, and report findings."""
 
 import resource
 import sys
@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 from .damage import MODULES
 from .target import Target
 
-MOST_SECONDS = 1.0
-MOST_BYTES, MOST_TIMES = 50_000_000, 20
-_MOST_ADDRESSES = 6 << 30
+MAX_SECONDS = 1.0
+MAX_BYTES, MAX_RATIO = 50_000_000, 20
+_MAX_ADDRESS_SPACE = 6 << 30
 
 _FORBIDDEN = (
     "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.", "ctypes.dlopen",
@@ -29,7 +29,7 @@ _WRITING = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.symlink", "os.
 
 
 class Finding(NamedTuple):
-    """Something that a file must not do."""
+    """Something that reading a file must not do."""
 
     kind: str
     text: str
@@ -37,7 +37,7 @@ class Finding(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of reading a file: "read", "refused", or a finding."""
+    """The outcome of reading a file: "read", "refused" or "finding"."""
 
     result: str
     finding: Finding | None
@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
 
 
 def input_of(target: Target, seed: int, number: int) -> bytes:
-    """Return the file of that number, which is the same on every machine."""
+    """Return the content of a numbered file, which is the same on every machine."""
     return target.content(Random(f"{seed}/{target.name}/{number}"))
 
 
@@ -58,8 +58,8 @@ def work(target: Target, folder: Path, seed: int, pipe: Connection) -> None:
     """
     watch = Watch(target, folder)
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (_MOST_ADDRESSES, hard))
-    for number in range(-20, 0):  # imports, caches
+    resource.setrlimit(resource.RLIMIT_AS, (_MAX_ADDRESS_SPACE, hard))
+    for number in range(-20, 0):  # warm up imports and caches
         watch.outcome(input_of(target, seed, number))
     watch.begin()
     pipe.send(None)
@@ -69,13 +69,13 @@ def work(target: Target, folder: Path, seed: int, pipe: Connection) -> None:
 
 
 class Watch:
-    """Reads files of one kind, and watches what that does.
+    """Read files of one kind, and watch the side effects.
 
     Parameters
     ----------
     target : Target
     folder : Path
-        Where the files are written.
+        The folder for the files.
     """
 
     def __init__(self, target: Target, folder: Path) -> None:
@@ -85,14 +85,14 @@ class Watch:
         self._begun = False
 
     def begin(self) -> None:
-        """Watch imports, writing and the like from now on."""
+        """Start watching imports, writes and the like."""
         self._begun = True
         sys.addaudithook(self._audit)
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self._events is None:
             return
-        if event == "os.chmod" and isinstance(arguments[0], int):  # it was opened, by its name
+        if event == "os.chmod" and isinstance(arguments[0], int):  # a descriptor, opened by name
             return
         if event == "import":
             if str(arguments[0]).partition(".")[0] in MODULES:
@@ -104,7 +104,7 @@ class Watch:
             self._events.append(f"{event} {arguments!r:.200}")
         elif event == "open":
             path, mode, flags = arguments
-            if isinstance(path, int):  # it was opened before, by its name
+            if isinstance(path, int):  # a descriptor, opened by name
                 return
             writes = bool(isinstance(flags, int) and flags & 3) or any(
                 c in str(mode) for c in "wax+"
@@ -127,9 +127,10 @@ class Watch:
             self._events = None
 
     def outcome(self, content: bytes) -> Outcome:
-        """Write the file, read it, and return what came of it.
+        """Write the file, read it, and return the outcome.
 
-        What took too long or too much is read again: the first time may have imported a library.
+        After a finding of time or memory, the file is read again, since the first time may have
+        imported a library.
         """
         found = self._outcome(content)
         if found.finding is not None and found.finding.kind in ("time", "memory"):
@@ -183,15 +184,15 @@ class Watch:
     def _excess(self, size: int, seconds: float, peak: int, events: list[str]) -> Finding | None:
         if events:
             return Finding("forbidden", events[0])
-        if seconds > MOST_SECONDS:
+        if seconds > MAX_SECONDS:
             return Finding("time", f"{seconds:.2f} s for {size:,} bytes")
-        if peak > MOST_BYTES + MOST_TIMES * size:
+        if peak > MAX_BYTES + MAX_RATIO * size:
             return Finding("memory", f"{peak / 1e6:,.0f} MB for {size:,} bytes")
         return None
 
 
 def _importing() -> bool:
-    """Whether a module is being imported, whose named tuples and the like are made from texts."""
+    """Return whether an import is running, which may exec strings, e.g. for named tuples."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
@@ -201,14 +202,14 @@ def _importing() -> bool:
 
 
 def _place(error: BaseException | None) -> str:
-    """Return the innermost line of this library that an error came through."""
+    """Return the innermost line of xpnet in an error's traceback."""
     frames = traceback.extract_tb(error.__traceback__) if error else []
     own = [each for each in frames if "xpnet" in each.filename or "backends" in each.filename]
     return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
 
 
 def bucket(target: str, finding: Finding) -> str:
-    """Return what findings of one cause have in common."""
+    """Return a key that is equal for findings of the same cause."""
     cause = f"{finding.kind}/{finding.text.partition(':')[0][:40]}/{finding.where}"
     if finding.kind in ("time", "memory", "hang"):
         cause = finding.kind

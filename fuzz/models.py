@@ -1,4 +1,4 @@
-"""Model files: raw damage, and JSON or tensors changed with the checksum redone."""
+"""Model files: raw damage, or changed JSON or tensors with a valid checksum."""
 
 import json
 import tempfile
@@ -26,11 +26,11 @@ class _Models(Target):
     begins_with_path = True
 
     def read(self, path: Path) -> xpnet.NeuralNetwork:
-        """Load the network, and predict with it."""
+        """Load the network."""
         return xpnet.load(path)
 
     def check(self, result: xpnet.NeuralNetwork) -> None:
-        """Check that all that was learned is finite, and that the network can predict."""
+        """Check that all parameters are finite, and that the network can predict."""
         assert result.layers, "no layers"
         assert result.parameters.values.all_finite(), "weights that are not finite"
         shape = result.layers[0].input_shape()
@@ -40,7 +40,7 @@ class _Models(Target):
 
 
 class Raw(_Models):
-    """The file's bytes, damaged."""
+    """Files with damaged bytes."""
 
     name = "model-raw"
 
@@ -50,12 +50,12 @@ class Raw(_Models):
 
 
 class Description(_Models):
-    """The description in JSON, changed, with a right checksum."""
+    """Files with a changed JSON description and a valid checksum."""
 
     name = "model-json"
 
     def content(self, random: Random) -> bytes:
-        """Return a file with another description."""
+        """Return a file with a changed description."""
         arrays, tree = _opened(random.choice(_files()))
         match random.randrange(6):
             case 0 | 1:
@@ -70,12 +70,12 @@ class Description(_Models):
 
 
 class Tensors(_Models):
-    """The tensors, changed, with a right checksum; or the header alone."""
+    """Files with changed tensors and a valid checksum, or with a changed header."""
 
     name = "model-tensors"
 
     def content(self, random: Random) -> bytes:
-        """Return a file with other tensors."""
+        """Return a file with changed tensors."""
         arrays, tree = _opened(random.choice(_files()))
         if random.random() < 0.5:
             arrays = changed_tensors(arrays, random)
@@ -87,7 +87,7 @@ class Tensors(_Models):
 
 
 def _aim(tree: Any, random: Random) -> None:
-    """Change what chance alone hardly finds: a module, a method, or all sizes of a layer."""
+    """Make a change that is unlikely by chance: of a module, a method, or a layer's sizes."""
     layer = random.choice(tree["layers"])
     part = random.choice([layer, tree["loss"], tree["optimizer"], tree["network"]])
     match random.randrange(3):
@@ -107,7 +107,7 @@ _METHODS = ("forward_propagation", "predict", "loss_and_derivative", "layers", "
 
 @cache
 def _files() -> list[bytes]:
-    """Return small files of several kinds of network."""
+    """Return small files of several kinds of networks."""
     X = np.random.default_rng(0).standard_normal((40, 4)).astype("float32")
     plain = xpnet.NeuralNetwork(1, 8, loss="mse", seed=0)
     plain.add(xpnet.DenseLayer(5, (4,))).add(xpnet.ReLUActivation()).add(xpnet.DenseLayer(1))
@@ -191,7 +191,7 @@ def _cut(array: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def _with_header(content: bytes, random: Random) -> bytes:
-    """Return a file whose header says something else of a tensor."""
+    """Return a file with a wrong entry for a tensor in its header."""
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     entry = header[random.choice([name for name in header if name != "__metadata__"])]

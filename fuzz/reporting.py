@@ -1,4 +1,4 @@
-"""Tables of what was found, for the terminal and as files."""
+"""Reports of the findings, for the terminal and as files."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from .running import Tally
 
 
 def as_table(tallies: Sequence[Tally], style: str = "simple") -> str:
-    """Return a table of how many files were read, refused, or did what they must not."""
+    """Return a table of the numbers of files read, files refused and findings."""
     rows = [
         (
             each.target,
@@ -28,7 +28,7 @@ def as_table(tallies: Sequence[Tally], style: str = "simple") -> str:
 
 
 def findings(tallies: Sequence[Tally]) -> list[str]:
-    """Return a line for each kind of finding, the most frequent first."""
+    """Return a line for each kind of finding, most frequent first within a target."""
     lines = []
     for tally in tallies:
         for key, count in tally.counts.most_common():
@@ -42,7 +42,7 @@ def findings(tallies: Sequence[Tally]) -> list[str]:
 
 
 def as_data(tallies: Sequence[Tally], **setting: Any) -> str:
-    """Return all figures as JSON."""
+    """Return all numbers as JSON."""
     content = {
         **setting,
         "targets": {

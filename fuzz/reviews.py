@@ -1,4 +1,4 @@
-"""Archives of reviews, as of the Large Movie Review data set."""
+"""Archives of reviews, like the Large Movie Review data set."""
 
 import gzip
 import io
@@ -39,7 +39,7 @@ class Reviews(Target):
     file = "reviews.tar.gz"
 
     def content(self, random: Random) -> bytes:
-        """Return a damaged archive, or one with headers that say something else."""
+        """Return an archive that is damaged or has wrong headers."""
         content = _archive()
         for _ in range(random.choice((1, 1, 3))):
             match random.randrange(3):
@@ -58,7 +58,7 @@ class Reviews(Target):
         return load_bags(path, None, max_bytes=_MAX_BYTES)
 
     def check(self, result: Any) -> None:
-        """Check that the counts belong to the words and the labels."""
+        """Check that the counts match the words and the labels."""
         order, *parts = result
         for counts, labels in parts:
             assert counts.shape == (len(labels), len(order))
@@ -76,7 +76,7 @@ def _archive() -> bytes:
 
 
 def _with_header(content: bytes, random: Random) -> bytes:
-    """Return an archive with a changed header, whose checksum is right."""
+    """Return an archive with a changed header that has a valid checksum."""
     start = random.randrange(0, max(len(content) - 511, 1), 512)
     header = bytearray(content[start : start + 512].ljust(512, b"\0"))
     if random.random() < 0.5:

@@ -1,4 +1,4 @@
-"""Runs the worker of one target, and stops it when it does not answer."""
+"""Run the worker of a target, and stop it if it does not answer."""
 
 import multiprocessing
 import tempfile
@@ -11,15 +11,15 @@ from pathlib import Path
 from .measuring import Finding, Outcome, bucket, input_of, work
 from .target import Target
 
-MOST_WAITING = 20.0
-"""Seconds without an answer, after which a worker is stopped."""
+MAX_WAIT = 20.0
+"""Seconds to wait for an answer before a worker is stopped."""
 
 _KEPT = 3
 
 
 @dataclass
 class Tally:
-    """What came of one target's files."""
+    """The outcomes of one target's files."""
 
     target: str
     results: Counter[str] = field(default_factory=Counter)
@@ -55,19 +55,19 @@ class Worker:
         self._process: multiprocessing.process.BaseProcess | None = None
 
     def outcome(self, content: bytes) -> Outcome:
-        """Return what comes of a file."""
+        """Return the outcome of reading a file."""
         if self._process is None:
             self._start()
         try:
             self._pipe.send_bytes(content)
-            if self._pipe.poll(MOST_WAITING):
+            if self._pipe.poll(MAX_WAIT):
                 answer: Outcome = self._pipe.recv()
                 return answer
-            finding = Finding("hang", f"no answer for {MOST_WAITING:g} s")
+            finding = Finding("hang", f"no answer for {MAX_WAIT:g} s")
         except (EOFError, ConnectionError):
             finding = Finding("crash", f"the process ended with {self._exit_status()}")
         self.stop()
-        return Outcome("finding", finding, MOST_WAITING if finding.kind == "hang" else 0.0, 0)
+        return Outcome("finding", finding, MAX_WAIT if finding.kind == "hang" else 0.0, 0)
 
     def _start(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="xpnet-fuzz-")
@@ -86,7 +86,7 @@ class Worker:
         return self._process.exitcode
 
     def stop(self) -> None:
-        """End the process; the next file starts another one."""
+        """Stop the process; the next file starts a new one."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
@@ -106,10 +106,10 @@ def fuzz(target: Target, seconds: float, seed: int, keep: Path, most: int | None
     keep : Path
         The folder for the findings' files.
     most : int, optional
-        The most files.
+        The maximum number of files.
     """
     tally, worker = Tally(target.name), Worker(target, seed)
-    worker.outcome(input_of(target, seed, -1))  # the process has started
+    worker.outcome(input_of(target, seed, -1))  # starts the process before the clock
     start = time.monotonic()
     try:
         for number in count():

@@ -1,7 +1,7 @@
-"""Many savers of one path at once, and loads beside them: ``python -m fuzz.saves``.
+"""Save to the same path from many threads at once while loading it: ``python -m fuzz.saves``.
 
-Two processes with three threads each save networks to one path. Every save must succeed, every load
-must find one saver's whole network, and no other file must be left in the folder.
+Two processes with three threads each save networks to the same path. Every save must succeed, every
+load must find the complete network of one thread, and no other file may be left in the folder.
 """
 
 import argparse
@@ -22,7 +22,7 @@ PROCESSES, THREADS = 2, 3
 
 
 def network(number: int, width: int = 30) -> xpnet.NeuralNetwork:
-    """Return a network all of whose weights are ``number``, and whose seed is, too."""
+    """Return a network whose parameters and seed are all ``number``."""
     net = xpnet.NeuralNetwork(loss="mse", seed=number)
     net.add(xpnet.DenseLayer(width, (20,))).add(xpnet.DenseLayer(1))
     net.parameters.scatter(np.full_like(net.parameters.gather(), number))
@@ -30,7 +30,7 @@ def network(number: int, width: int = 30) -> xpnet.NeuralNetwork:
 
 
 def is_whole(net: xpnet.NeuralNetwork) -> bool:
-    """Whether a network is one that :func:`network` made."""
+    """Return whether a network equals one made by :func:`network`."""
     return net.seed in range(PROCESSES * THREADS) and bool(
         (net.parameters.gather() == net.seed).all()
     )
@@ -58,14 +58,14 @@ def save_many(path: Path, first: int, saves: int, found: "SimpleQueue[Counter[st
 
 
 def run(saves: int, folder: Path) -> Counter[str]:
-    """Return how many saves and loads there were, and of each error.
+    """Return the numbers of saves, of loads and of each error.
 
     Parameters
     ----------
     saves : int
-        All savers' together.
+        The total number of saves.
     folder : Path
-        An empty one.
+        An empty folder.
     """
     path, context = folder / "net.safetensors", multiprocessing.get_context("spawn")
     network(0).save(path)

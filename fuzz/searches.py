@@ -1,4 +1,4 @@
-"""The file of a random search."""
+"""The files of random searches."""
 
 import json
 import tempfile
@@ -16,14 +16,14 @@ _DRAWN = [{"rate": 0.1 * k, "units": k, "name": f"n{k}"} for k in range(1, 7)]
 
 
 class Searches(Target):
-    """``xpnet.search.random_search`` with a path, without its training."""
+    """The file of ``xpnet.search.random_search``, without training."""
 
     name = "search"
     file = "search.jsonl"
     writes = True
 
     def content(self, random: Random) -> bytes:
-        """Return damaged lines, or changed ones with a right checksum."""
+        """Return damaged lines, or changed lines with a valid checksum."""
         if random.random() < 0.5:
             return damaged(_file(), random)
         lines = _file().splitlines()
@@ -36,7 +36,7 @@ class Searches(Target):
         return SearchFile(path, _DRAWN, "rmse")
 
     def check(self, result: SearchFile) -> None:
-        """Check that the trials are whole, and that the file takes the others."""
+        """Check that the trials are complete, and that the missing ones can be appended."""
         for number, row in result.rows.items():
             assert row["trial"] == number
             assert isinstance(row["score"], float)

@@ -36,7 +36,7 @@ class Tables(Target):
     nameless = (xpnet.UnknownNameError,)
 
     def content(self, random: Random) -> bytes:
-        """Return a table with some strange cells; most are damaged, some compressed."""
+        """Return a table with a few odd cells; most tables are damaged, some are compressed."""
         columns, rows = random.randrange(1, 6), random.choice((0, 1, 5, 300))
         lines = [",".join(f"c{k}" for k in range(columns))]
         for _ in range(rows):
@@ -54,6 +54,6 @@ class Tables(Target):
         return xpnet.Dataset.from_csv(path, label="c0", max_bytes=16_000_000)
 
     def check(self, result: xpnet.Dataset) -> None:
-        """Check that there is a label for each row."""
+        """Check that each row has a label."""
         assert result.y is not None
         assert len(result) == len(result.y)

@@ -1,4 +1,4 @@
-"""What is fuzzed: a kind of file, and what reads it."""
+"""The base of fuzzing targets: a kind of file and its reader."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -12,15 +12,15 @@ class Target(ABC):
     Attributes
     ----------
     name : str
-        For reports, and the first part of the names of kept files.
+        The name in reports, with which the names of kept files begin.
     file : str
-        The name of the file that is read.
+        The name of the file to read.
     refusals : tuple of type
         The exceptions that the reader documents.
     nameless : tuple of type
-        Those whose messages need not name the file.
+        The exceptions among these whose messages need not name the file.
     begins_with_path : bool
-        Whether the messages begin with the path. Otherwise they contain the file's name.
+        Whether messages begin with the path; otherwise they contain the file's name.
     writes : bool
         Whether the reader may write into the file's folder.
     """
@@ -38,7 +38,7 @@ class Target(ABC):
 
     @abstractmethod
     def read(self, path: Path) -> Any:
-        """Read it."""
+        """Read the file."""
 
     def check(self, result: Any) -> None:  # noqa: B027 - there may be nothing to check
-        """Raise an AssertionError if a result is not what the reader promises."""
+        """Raise an AssertionError if the result breaks the reader's promises."""

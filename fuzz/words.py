@@ -1,4 +1,4 @@
-"""The cache of counted words, whose damage must cost no more than counting again."""
+"""The cache of counted words, where damage may only cause counting again."""
 
 import io
 import tempfile
@@ -26,7 +26,7 @@ class Words(Target):
     writes = True
 
     def content(self, random: Random) -> bytes:
-        """Return a damaged cache, with the checksums of its parts right in half of the files."""
+        """Return a damaged cache; half of them have valid checksums of the zip entries."""
         if random.random() < 0.5:
             return damaged(_cache(), random)
         stream = io.BytesIO()
@@ -41,7 +41,7 @@ class Words(Target):
         return stream.getvalue()
 
     def read(self, path: Path) -> Any:
-        """Read the words of an archive whose cache is the file."""
+        """Read the words of an archive, with the file as its cache."""
         source = path.with_name("reviews.tar")
         source.write_bytes(reviews._archive())
         found = path.with_name(f"words-{text._identity(source)}.npz")
@@ -49,7 +49,7 @@ class Words(Target):
         return text.load_bags(source, found.parent)
 
     def check(self, result: Any) -> None:
-        """Check that the counts belong to the words and the labels."""
+        """Check that the counts match the words and the labels."""
         order, *parts = result
         for counts, labels in parts:
             assert counts.shape == (len(labels), len(order))

@@ -1,4 +1,4 @@
-"""Readers that do what a reader must not, for the tests of the fuzzing."""
+"""Readers that misbehave, for the tests of the fuzzer."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ WRONG = object()
 
 
 class Reader(Target):
-    """Reads a file of one byte, which says what goes wrong."""
+    """A reader that misbehaves as the file's content says."""
 
     name = "bad"
     file = "bad.bin"
@@ -30,7 +30,7 @@ class Reader(Target):
 
 
 class Failing(Reader):
-    """Half of its files raise a KeyError."""
+    """A reader that raises a KeyError for half of its files."""
 
     def content(self, random):
         return random.choice((b"exception", b"nothing"))

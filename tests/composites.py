@@ -1,4 +1,4 @@
-"""What tests of composites share: a user's own one, and derivatives by finite differences."""
+"""Helpers for the tests of composites: a user's composite, and finite differences."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from xpnet import Composite
 
 
 class Gated(Composite):
-    """A user's: the input times the output of the inner layers."""
+    """A user's composite: the input times the output of the inner layers."""
 
     passing_names = ("input", "gate")
 
@@ -22,7 +22,7 @@ class Gated(Composite):
 
 
 def differences(function, X, h=1e-5):
-    """Return the derivatives of a function of each sample by finite differences."""
+    """Return the derivatives of a function by each sample's features, by finite differences."""
     found = np.empty_like(X)
     for j in range(X.shape[1]):
         step = np.zeros_like(X)

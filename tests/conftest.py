@@ -1,15 +1,14 @@
-"""Every backend that can be tested here, as one fixture.
+"""Fixtures, above all ``backend``: every backend that can be tested on this machine.
 
 - ``numpy``: the reference.
-- ``strict``: array-api-strict on a second device, where mixing devices and silent host copies
-  raise, shapes that depend on data are off, and ``float()``, ``int()``, ``bool()`` of a device
-  array raise too, since on a GPU each would wait for it unseen.
+- ``strict``: array-api-strict on a second device, where mixing devices, silent host copies and
+  data-dependent shapes raise, and so do ``float()``, ``int()`` and ``bool()`` of a device array,
+  since on a GPU each would silently wait for the device.
 - ``no_float64``: the same on a device without double precision; its dtype is float32. Both are
-  skipped where array-api-strict is not installed.
-- ``torch``: PyTorch's tensors on the CPU; skipped where PyTorch is not installed.
-- ``cupy``: marked ``cuda``. Where there is no GPU it is skipped or, if XPNET_REQUIRE_CUDA is set,
-  fails. If XPNET_STANDIN is set, CuPy is replaced by a stand-in on the CPU: see
-  ``tests/cuda/standin``.
+  skipped if array-api-strict is not installed.
+- ``torch``: PyTorch's tensors on the CPU; skipped if PyTorch is not installed.
+- ``cupy``: marked ``cuda``. Without a GPU it is skipped or, if XPNET_REQUIRE_CUDA is set, fails. If
+  XPNET_STANDIN is set, CuPy is replaced by a stand-in on the CPU: see ``tests/cuda/standin``.
 """
 
 import os
@@ -32,7 +31,7 @@ from xpnet.backends import Backend, DeviceUnavailableError, resolve
 from .thinned import EVERY
 
 if find_spec("torch") is not None:
-    # Small tensors: waking a second thread costs more than it gives, much more on a busy machine.
+    # For small tensors, waking a second thread costs more than it saves.
     import torch
 
     torch.set_num_threads(1)
@@ -59,7 +58,7 @@ BACKENDS = [
 
 
 def pytest_report_header() -> str | None:
-    """Say that what runs is not CuPy, if it is not."""
+    """Report if CuPy is replaced by the stand-in."""
     order = os.environ.get("XPNET_STANDIN")
     return f"CuPy: replaced by tests/cuda/standin, order {order}" if order else None
 
@@ -74,7 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """Say how many tests were skipped for which reason, a line for each reason."""
+    """Print the number of skipped tests for each reason."""
     reasons = Counter(
         report.longrepr[2].removeprefix("Skipped: ")
         for report in terminalreporter.stats.get("skipped", [])
@@ -85,7 +84,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
-    """Ctrl-C as Python has it; a shell that runs the tests in the background has it ignored."""
+    """Restore Python's handler of Ctrl-C, which background processes of a shell ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
@@ -95,7 +94,7 @@ def ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def no_hidden_waits() -> Iterator[None]:
-    """Make array-api-strict refuse what a GPU library would silently wait for."""
+    """Make array-api-strict refuse operations for which a GPU library would silently wait."""
     import array_api_strict as xps
 
     array_class = type(xps.zeros(1))
@@ -122,7 +121,7 @@ def no_hidden_waits() -> Iterator[None]:
 
 
 def cuda_or_skip(dtype: str) -> Backend:
-    """Return the backend of the current GPU, or skip the test; fail where one is required."""
+    """Return the backend of the current GPU; without a GPU, skip the test or fail if required."""
     try:
         return resolve("cuda", dtype=dtype)
     except DeviceUnavailableError as error:
@@ -133,7 +132,7 @@ def cuda_or_skip(dtype: str) -> Backend:
 
 @contextmanager
 def opened(kind: str) -> Iterator[Backend]:
-    """Give a backend by its name here, in float64 where it has that."""
+    """Yield the backend of a name in ``BACKENDS``, in float64 if it supports that."""
     if kind == "torch":
         pytest.importorskip("torch", reason="PyTorch is not installed")
     if kind == "cupy":
@@ -149,27 +148,27 @@ def opened(kind: str) -> Iterator[Backend]:
 
 @pytest.fixture(params=BACKENDS)
 def backend(request) -> Iterator[Backend]:
-    """Each backend in turn."""
+    """Yield each backend in turn."""
     with opened(request.param) as found:
         yield found
 
 
 @pytest.fixture(params=[kind for kind in BACKENDS if kind != "no_float64"])
 def float64_backend(request) -> Iterator[Backend]:
-    """Each backend that has float64, for finite differences and exact comparisons."""
+    """Yield each backend with float64, for finite differences and exact comparisons."""
     with opened(request.param) as found:
         yield found
 
 
 @pytest.fixture
 def cuda() -> Backend:
-    """The backend of the current GPU, in float32; without a GPU see :func:`cuda_or_skip`."""
+    """Return the backend of the current GPU, in float32; see :func:`cuda_or_skip`."""
     return cuda_or_skip("float32")
 
 
 @pytest.fixture
 def emulated(monkeypatch) -> list[Any]:
-    """Let NumPy's backend capture steps as CUDA's does; return the list of machines it makes."""
+    """Make NumPy's backend capture steps like CUDA's; return the list of machines it creates."""
     if shutil.which("g++") is None:
         pytest.skip("the emulator of CUDA kernels needs g++")
     from xpnet.backends._numpy import NumpyBackend
@@ -190,7 +189,7 @@ def emulated(monkeypatch) -> list[Any]:
 
 @pytest.fixture(params=["formulas", "compiled", "captured"])
 def steps(request) -> str:
-    """Each way of taking steps, captured ones on the emulator."""
+    """Return each kind of steps in turn; captured steps run on the emulator."""
     if request.param == "compiled":
         pytest.importorskip("numba", reason="compiled steps need the extra numba")
     if request.param == "captured":
@@ -200,13 +199,13 @@ def steps(request) -> str:
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-    """A generator with a fixed seed."""
+    """Return a generator with a fixed seed."""
     return np.random.default_rng(20261121)
 
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
-    """The folder with ``mnist/`` and ``imdb/`` that XPNET_DATA names."""
+    """Return the folder with ``mnist/`` and ``imdb/`` that XPNET_DATA names."""
     folder = os.environ.get("XPNET_DATA")
     if not folder:
         pytest.skip("real data: set XPNET_DATA to a folder with mnist/ and imdb/")

@@ -1,9 +1,9 @@
-"""Ways to damage files: raw bytes for Hypothesis, and model files that are signed again.
+"""Ways to damage files: raw bytes for Hypothesis, and model files with valid checksums.
 
-The author of a model file can also write its checksum. So most tests of loading change the JSON or
-the tensors of a sound file and sign the result: :func:`contents` takes a file apart,
-:func:`changed_json`, :func:`changed_tensors` and :func:`changed_text` change it, and
-:func:`write_signed` and :func:`write_signed_text` put it together.
+An attacker can write a valid checksum too. So most tests of loading change the JSON or the tensors
+of a valid file and sign the result: :func:`contents` takes a file apart, :func:`changed_json`,
+:func:`changed_tensors` and :func:`changed_text` change it, and :func:`write_signed` and
+:func:`write_signed_text` put it together.
 
 All changes are drawn from a ``random.Random``, so a seed repeats them.
 """
@@ -26,9 +26,9 @@ def changes(content, longest=12, most_replaced=12):
     ----------
     content : bytes
     longest : int, default 12
-        The most bytes that are put in.
+        The maximum number of inserted bytes.
     most_replaced : int, default 12
-        How many bytes those may take the place of.
+        The maximum number of bytes that they replace.
     """
     places = st.integers(0, len(content))
     cut = st.tuples(places, places).map(sorted).map(lambda p: content[: p[0]] + content[p[1] :])
@@ -42,11 +42,11 @@ def changes(content, longest=12, most_replaced=12):
     return st.one_of(cut, put, flip)
 
 
-# ---- model files: taken apart, and put together with the right checksum
+# ---- model files: take apart, and put together with a valid checksum
 
 
 def contents(path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the tensors of a model file, and the rest as the dict that its JSON holds."""
+    """Return the tensors of a model file, and its JSON content as a dict."""
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
@@ -55,12 +55,12 @@ def contents(path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def write_signed(path, arrays: dict[str, np.ndarray], content: Any):
-    """Write a model file as ``save`` does, with the right checksum; return the path."""
+    """Write a model file like ``save``, with a valid checksum; return the path."""
     return write_signed_text(path, arrays, json.dumps(content))
 
 
 def write_signed_text(path, arrays: dict[str, np.ndarray], text: str):
-    """Write a model file with any text in place of its JSON; return the path."""
+    """Write a model file with any text instead of its JSON; return the path."""
     from safetensors.numpy import save_file
 
     from xpnet.model_files.container import checksum
@@ -104,11 +104,11 @@ ODD_TEXTS = [
     "[" * 900 + "]" * 900, '{"format": "xpnet-3", "format": "xpnet-3"}', "1" * 5000,
     '{"format": ' + "1" * 5000 + "}", '{"format": NaN}', '{"format": 1e999}', "\ufeff{}",
 ]  # fmt: skip
-"""Texts in place of the whole JSON."""
+"""Texts to replace the whole JSON."""
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the paths to all values inside a value of JSON, itself excepted."""
+    """Return the paths to all values inside a JSON value, except itself."""
     found = []
     pairs = enumerate(value) if isinstance(value, list) else value.items()
     for key, inner in pairs:
@@ -166,7 +166,7 @@ def _change(holder: Any, key: Any, content: Any, random: Random) -> None:
 
 
 def changed_text(content: dict[str, Any], random: Random) -> str:
-    """Return JSON text that is no sound content: cut, doubled keys, huge numbers, deep nesting."""
+    """Return JSON text with invalid content, e.g. cut, duplicate keys, huge numbers, nesting."""
     text = json.dumps(content)
     place = random.randrange(len(text))
     kind = random.choice(["cut", "replace", "insert", "double", "number"])

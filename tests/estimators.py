@@ -1,4 +1,4 @@
-"""What the tests of estimators share: data, small estimators, their weights."""
+"""Helpers for the tests of estimators: data, small estimators, and their weights."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ WIDTH = X[:, 3]
 LABELS = make_multilabel_classification(150, 4, n_classes=3, random_state=0)[1]
 BOTH = ["MLPClassifier", "MLPRegressor"]
 
-# what the targets are -> (estimator, targets, parameters)
+# kind of targets -> (estimator, targets, parameters)
 TARGETS = {
     "two classes": ("MLPClassifier", CLASSES == 0, {}),
     "three classes": ("MLPClassifier", CLASSES, {}),
@@ -44,29 +44,29 @@ def made(module, kind, **parameters):
 
 
 def targets_for(kind):
-    """Return what an estimator of that kind learns to tell of X."""
+    """Return targets of X for an estimator of that kind."""
     return CLASSES if kind == "MLPClassifier" else WIDTH
 
 
 def fitted(kind, module=ours, **parameters):
-    """Return a small estimator that has learned it."""
+    """Return a small estimator fitted on X."""
     return made(module, kind, **parameters).fit(X, targets_for(kind))
 
 
 def weights(est):
-    """Return all weights and biases in a row."""
+    """Return all weights and biases in a flat array."""
     return np.concatenate([array.ravel() for array in (*est.coefs_, *est.intercepts_)])
 
 
 def answer(est, features=X):
-    """Return probabilities of a classifier, predictions of a regressor."""
+    """Return the probabilities of a classifier or the predictions of a regressor."""
     return est.predict_proba(features) if hasattr(est, "predict_proba") else est.predict(features)
 
 
 def python(code, **environment):
-    """Run code in a process of its own; return what it prints."""
+    """Run code in a new process; return its output."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    # The root is for this module, at the end, so that an installed xpnet comes first.
+    # The root makes this module importable; it is last, so that an installed xpnet comes first.
     command = [sys.executable, "-P", "-c", f"import sys; sys.path.append({root!r})\n{code}"]
     environment = os.environ | environment
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

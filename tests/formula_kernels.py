@@ -1,4 +1,4 @@
-"""Runs the compiled kernel of a formula on arrays, through the engine that trains networks."""
+"""Run the compiled kernel of a formula on arrays, through the engine that trains networks."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def _read(memory, place, rows, columns):
 
 
 def activation(listing, x, numbers=()):
-    """Return f(x), and f'(x) if that is an output."""
+    """Return f(x), and f'(x) if it is an output."""
     rows, columns = x.shape
     memory = Memory(x.dtype.name)
     z, d = _place(memory, rows, columns), _place(memory, rows, columns)
@@ -41,7 +41,7 @@ def activation(listing, x, numbers=()):
 
 
 def back(listing, e, a, numbers=()):
-    """Return e times the formula of a, and its sums."""
+    """Return e times the formula of a, and the sums of its columns."""
     rows, columns = a.shape
     memory = Memory(a.dtype.name)
     places = [_place(memory, rows, columns) for _ in range(2)]
@@ -55,7 +55,7 @@ def back(listing, e, a, numbers=()):
 
 
 def loss(listing, y, p, numbers=(), factor=1.0, most=float("inf")):
-    """Return the mean over rows of the sum of the losses, and its derivative."""
+    """Return the mean over rows of the summed losses, and its derivative."""
     rows, columns = p.shape
     memory = Memory(p.dtype.name)
     z, e = (_place(memory, rows, columns) for _ in range(2))
@@ -83,7 +83,7 @@ def update(listing, arrays, numbers=(), rate=0.01, t=1, factor=1.0, missed=3):
 
 
 def penalty(listing, g, w, numbers=()):
-    """Return the sum of the penalties, and the sum of g and their derivatives."""
+    """Return the sum of the penalties, and g plus their derivatives."""
     size = w.size
     memory = Memory(w.dtype.name)
     places = [memory.take(size) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Parts as users write them, each as its formula alone."""
+"""Parts as users write them, given only by their formulas."""
 
 import math
 
@@ -17,7 +17,7 @@ class Swish(ActivationLayer):
 
 
 class Bent(ActivationLayer):
-    """Numbers, a constant, and a derivative from the output."""
+    """An activation with numbers, a constant, and a derivative computed from the output."""
 
     numbers = ("slope", "rate")
 
@@ -36,7 +36,7 @@ class Bent(ActivationLayer):
 
 
 class LogCosh(ElementwiseLoss):
-    """log cosh(p - y), by a formula that overflows nowhere."""
+    """log cosh(p - y), by a formula that never overflows."""
 
     def element_loss(self, y_true, y_pred):
         xp, gap = array_namespace(y_pred), y_pred - y_true
@@ -44,14 +44,14 @@ class LogCosh(ElementwiseLoss):
 
 
 class SignSGD(Optimizer):
-    """A step of the learning rate, whatever the size of the gradient."""
+    """Steps of the learning rate in the direction of the gradient's sign."""
 
     def rule(self, w, g, *, rate, t):
         return (w - rate * array_namespace(w).sign(g),)
 
 
 class Slowing(Optimizer):
-    """Numbers, a state, and steps that become shorter."""
+    """An optimizer with numbers, a state, and decreasing steps."""
 
     state_names = ("mean", "largest")
     numbers = ("decay",)
@@ -69,7 +69,7 @@ class Slowing(Optimizer):
 
 
 class Smooth(ElementwisePenalty):
-    """About the absolute value."""
+    """A smooth approximation of the absolute value."""
 
     numbers = ("factor",)
 

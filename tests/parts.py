@@ -1,6 +1,6 @@
-"""Activations and losses with which whole trainings are compared.
+"""Activations and losses for tests that compare whole trainings.
 
-Those that came first, the usual ones, are in the tests of compiled and of captured steps.
+The tests of compiled and of captured steps have lists of the most common ones.
 """
 
 import numpy as np
@@ -55,7 +55,7 @@ def positive(y):
     return 1.0 + one_hot(y)
 
 
-# name -> (loss, its targets made of classes)
+# name -> (loss, function from classes to its targets)
 MORE_LOSSES = {
     "absolute": (MeanAbsoluteError, one_hot),
     "huber": (lambda: HuberLoss(0.3), one_hot),

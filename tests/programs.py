@@ -1,4 +1,4 @@
-"""Random formulas: straight-line programs that run on arrays of any library, and on symbols."""
+"""Random formulas: straight-line programs that run on arrays of any library and on symbols."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ OPERATORS = {
     "abs": abs,
 }
 OTHERS = {
-    # what has a short name, and what is replaced by something better
+    # abbreviations, and forms that tracing replaces with more accurate ones
     "square": lambda xp, a: xp.square(a),
     "reciprocal": lambda xp, a: xp.reciprocal(a),
     "positive": lambda xp, a: xp.positive(a),
@@ -60,7 +60,7 @@ STABLE = {
     "log_sigmoid": lambda xp, a: -ops.softplus(-a),
     "one_minus": lambda xp, a: ops.sigmoid(-a),
 }
-"""Those of them that are replaced by something more accurate, and by what."""
+"""The forms in ``OTHERS`` that tracing replaces, as their more accurate replacements."""
 EXACT = {
     "sign", "negative", "abs", "maximum", "minimum", "positive", "ones_like", "zeros_like",
     "full_like", "clip", "at_least", "at_most", "twice_negative", "abs_negative", "a*1", "a/1",
@@ -88,7 +88,7 @@ CONSTANTS = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -3.0, 1e-8, 1e3, float("inf"), floa
 
 @dataclass(frozen=True)
 class Drawn:
-    """A program.
+    """A random program.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ class Drawn:
         return self._run(inputs, numbers, lambda name, value, *_: value, OTHERS)
 
     def run(self, inputs, numbers, seen):
-        """Do the same with ``STABLE``; ``seen(name, value, *operands)`` may replace each value."""
+        """Run with ``STABLE`` forms; ``seen(name, value, *operands)`` may replace each value."""
         return self._run(inputs, numbers, seen, OTHERS | STABLE)
 
     def _run(self, inputs, numbers, seen, others):
@@ -174,7 +174,7 @@ class Drawn:
 
 
 _PLACES = 7
-# One number for each step, because Hypothesis takes long for each.
+# One number per step, because Hypothesis is slow for each drawn number.
 _step = st.integers(0, len(KINDS) * _PLACES**3 - 1).map(
     lambda k: (k // _PLACES**3, k // _PLACES**2 % _PLACES, k // _PLACES % _PLACES, k % _PLACES)
 )
@@ -189,7 +189,7 @@ drawn = st.builds(
 
 
 def random_program(rng, n_inputs=2, n_outputs=1):
-    """Return a program of nine steps, without Hypothesis: many are compiled together."""
+    """Return a program of nine steps, drawn without Hypothesis, to compile many together."""
     steps = [(int(rng.integers(len(KINDS))), *map(int, rng.integers(7, size=3))) for _ in range(9)]
     return Drawn(n_inputs, tuple(steps), n_outputs, (0.5, -1.5))
 
@@ -201,7 +201,7 @@ SPECIAL = (
 
 
 def with_special(rng, shape, dtype):
-    """Return numbers of ordinary size and special ones."""
+    """Return an array of ordinary numbers and, for about a third, special values."""
     ordinary = rng.uniform(-3, 3, shape)
     special = rng.choice(SPECIAL, shape)
     with np.errstate(over="ignore", under="ignore"):

@@ -1,6 +1,6 @@
-"""Trainings that are interrupted and resumed, in this process or in one that is killed.
+"""Trainings to interrupt and resume, in this process or in a process that is killed.
 
-``python -m tests.resuming KIND FOLDER`` trains in a folder, resumes from the checkpoints there, and
+``python -m tests.resuming KIND FOLDER`` trains, resuming from the checkpoints in a folder, and
 writes the result to ``FOLDER/result.npz``.
 """
 
@@ -63,7 +63,7 @@ class Counting(NeuralNetwork):
 
 
 class Annealed(Callback):
-    """A user's callback: it changes settings of layers, and keeps an array and a dict."""
+    """A user's callback that changes settings of layers, and has an array and a dict as state."""
 
     state_names = ("seen", "numbers")
 
@@ -81,13 +81,13 @@ class Annealed(Callback):
 
 
 def classifier(**arguments):
-    """Return a network for the classes; ``arguments`` replace settings."""
+    """Return a network for the classes; ``arguments`` override its settings."""
     arguments = {"loss": "softmax_cross_entropy", "metric": "accuracy", "seed": 3} | arguments
     return NeuralNetwork(**{"batch_size": 32, "epochs": EPOCHS} | arguments)
 
 
 def formulas(folder):
-    """Everything that has a state, by formulas."""
+    """Return a network with every part that has a state, trained by formulas, and its data."""
     net = classifier(
         loss=SoftmaxCrossEntropy(class_weight="balanced"),
         optimizer=Adam(ReduceOnPlateau(0.02, 0.5, 1)),
@@ -100,7 +100,7 @@ def formulas(folder):
 
 
 def compiled(folder):
-    """Compiled steps, if Numba is there, in float64."""
+    """Return a float64 network trained by compiled steps, if Numba is installed, and its data."""
     optimizer = SGD(CosineDecay(0.2, 0.01), momentum=0.9, clip_norm=1.0)
     net = classifier(optimizer=optimizer, dtype="float64")
     net.add(DenseLayer(8, (K,))).add(TanhActivation()).add(Dropout(0.2)).add(DenseLayer(2))
@@ -108,7 +108,7 @@ def compiled(folder):
 
 
 def streamed(folder):
-    """Data in a file, in chunks."""
+    """Return a network, and data in a file, to read in chunks."""
     xpnet.training.memory.CHUNK_BYTES = 64 * K * 4
     path = folder / "features.npy"
     if not path.exists():
@@ -121,7 +121,7 @@ def streamed(folder):
 
 
 def regression(folder):
-    """A user's network, with a target unit, that is validated now and then."""
+    """Return a user's network with a target unit, validated every other epoch, and its data."""
     unit = (float(VALUES.mean()), float(VALUES.std()))
     net = Counting(
         epochs=EPOCHS,
@@ -137,7 +137,7 @@ def regression(folder):
 
 
 def batches(folder):
-    """Batches that a function makes, other ones in each pass."""
+    """Return a network, and a function that generates new batches in each pass."""
     rng = np.random.default_rng(9)
 
     def make():
@@ -154,19 +154,19 @@ KINDS = {each.__name__: each for each in (formulas, compiled, streamed, regressi
 
 
 def train(kind, folder, between=None, every=1, **arguments):
-    """Train in a folder, going on with what is there; return the network and the callbacks.
+    """Train in a folder, resuming any training there; return the network and the callbacks.
 
     Parameters
     ----------
     kind : str
-        One of :data:`KINDS`.
+        A key of :data:`KINDS`.
     folder : Path
     between : function of a network and a row, optional
         Called after each epoch.
     every : int
         The number of epochs between checkpoints.
     **arguments
-        Of ``fit``, in place of those of the kind.
+        Arguments of ``fit``, which override those of the kind.
     """
     net, data = KINDS[kind](folder)
     callbacks = [
@@ -188,7 +188,7 @@ def train(kind, folder, between=None, every=1, **arguments):
 
 
 def result(net, callbacks, folder):
-    """Return all that must be the same, as arrays by name."""
+    """Return everything that must be equal, as arrays by name."""
     found = {"predictions": net.predict(X32), "parameters": to_host(net.parameters.copy())}
     found |= {
         f"optimizer.{name}": getattr(net.optimizer, name) for name in net.optimizer.changing_names()
@@ -213,12 +213,12 @@ def result(net, callbacks, folder):
     found["best"] = to_host(xpnet.load(folder / "best.safetensors").parameters.copy())
     found["files"] = sorted(path.name for path in folder.glob("*.safetensors"))
     found["counted"] = getattr(net, "counted", 0)
-    del found["history.seconds"]  # which alone may differ
+    del found["history.seconds"]  # may differ
     return {name: np.asarray(value) for name, value in found.items()}
 
 
 def differences(one, other):
-    """Return the names under which two results differ in a bit."""
+    """Return the names of the entries that are not bit-identical."""
     return [
         name
         for name in sorted({*one, *other})
@@ -230,7 +230,7 @@ def differences(one, other):
 
 
 def start(kind, folder) -> "subprocess.Popen[str]":
-    """Start a training in a new process; return when its imports are done."""
+    """Start a training in a new process; return after its imports."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.resuming", kind, str(folder)],
         stdout=subprocess.PIPE,
@@ -247,7 +247,7 @@ def start(kind, folder) -> "subprocess.Popen[str]":
 def main(kind, folder):
     """Train in a folder, and write the result there."""
     folder = Path(folder)
-    # A shell's background processes inherit that Ctrl-C is ignored.
+    # In a shell's background processes, Ctrl-C is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     print("begun", flush=True)
     net, callbacks = train(kind, folder)

@@ -1,4 +1,4 @@
-"""What tests of compiled and captured steps share: a network, and why one cannot take them."""
+"""Helpers for the tests of compiled and captured steps."""
 
 from xpnet import Adam, NeuralNetwork
 from xpnet.training.errors import UnsupportedError
@@ -25,7 +25,7 @@ def _reason(translate, *arguments):
 
 
 def small_network(layers, steps="formulas", dtype="float64", **options):
-    """Return a network of the layers that a function makes."""
+    """Return a network with the layers that ``layers()`` returns."""
     options = {"seed": 3, "batch_size": 16, "epochs": 4, "optimizer": Adam(0.01)} | options
     net = NeuralNetwork(steps=steps, dtype=dtype, **options)
     for layer in layers():

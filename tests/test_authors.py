@@ -249,7 +249,7 @@ def test_a_class_whose_derivative_cannot_be_derived_is_told_what_to_define():
         def element_loss(self, y_true, y_pred):
             return array_namespace(y_pred).floor(y_pred - y_true)
 
-    with pytest.raises(TypeError, match=r"floor, .*: abs, clip, .* the method element_derivative$"):
+    with pytest.raises(TypeError, match=r"floor, .*: use abs, clip, .* the method element_derivative$"):
         Steps().derivative(Y, Y)
 
 
@@ -278,4 +278,4 @@ def test_a_branch_on_the_number_of_the_update_is_not_called_an_attribute():
             return w if t < 5 else w - rate * g
 
     said = network(optimizer=Late(), steps="auto").explain_steps(X, Y)
-    assert "use where, or leave the attribute, if it is one, out" in said.reasons["compiled"]
+    assert "use where, or omit the attribute, if it is one, from" in said.reasons["compiled"]

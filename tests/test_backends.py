@@ -39,7 +39,7 @@ def test_cpu_is_numpy_in_float32():
     assert memory is None or 0 < memory.free <= memory.total
 
 
-@pytest.mark.filterwarnings("ignore:device='auto' takes the CPU")
+@pytest.mark.filterwarnings("ignore:device='auto' uses the CPU")
 def test_auto_is_cuda_where_there_is_one_and_else_the_cpu():
     try:
         expected = resolve("cuda").name
@@ -124,10 +124,10 @@ def test_objects_that_are_not_arrays_have_no_backend(x):
         ("", {"backend": "torch"}, "device='' is empty"),
         ("cpu", {"backend": ""}, "unknown backend ''"),
         *[
-            (f"cuda:{number}", {}, "expected 'cuda' or 'cuda:N', N a number from 0")
+            (f"cuda:{number}", {}, "expected 'cuda' or 'cuda:N', e.g. 'cuda:0'")
             for number in ("", "x", "-1", "1.0", " 1", "\u0661", "0x1", "+1")
         ],
-        ("mps", {}, r"another library's device: add backend='torch'"),
+        ("mps", {}, r"another library's device, add e.g. backend='torch'"),
         ("cpu", {"backend": "numpi"}, "did you mean 'numpy'"),
         ("cpu", {"dtype": "float46"}, "did you mean 'float64'"),
         ("device9", {"backend": "array-api-strict"}, "did you mean 'device"),
@@ -234,7 +234,7 @@ class TestCudaThatIsNotThere:
 
     def test_without_cupy(self, monkeypatch):
         monkeypatch.setattr("xpnet.backends._cupy.find_spec", lambda name: None)
-        assert "needs CuPy, which is not installed: pip install 'xpnet[cuda13]'" in self.message()
+        assert "needs CuPy, which is not installed: pip install 'cupy-cuda13x[" in self.message()
 
     def test_with_a_cupy_that_does_not_import(self, monkeypatch):
         monkeypatch.setattr("xpnet.backends._cupy.find_spec", lambda name: object())
@@ -258,8 +258,8 @@ class TestCudaThatIsNotThere:
         Machine(monkeypatch, missing=[library])
         message = self.message()
         assert f"Failure finding lib{library}.so.13" in message
-        assert f"{library} of the CUDA toolkit was not" in message
-        assert "pip install 'xpnet[cuda13]'" in message
+        assert f"{library} of the CUDA toolkit does not load" in message
+        assert "pip install 'cupy-cuda13x[ctk]'" in message
 
     def test_the_three_messages_differ(self, monkeypatch):
         messages = set()
@@ -311,7 +311,7 @@ class TestAutoWithoutCuda:
     def test_a_cupy_that_does_not_work_is_mentioned_once(self, monkeypatch):
         Machine(monkeypatch, missing=["cublas"])
         with pytest.warns(
-            RuntimeWarning, match=r"takes the CPU.*cublas of .*was not.*libcublas"
+            RuntimeWarning, match=r"uses the CPU.*cublas of .*does not load.*libcublas"
         ) as seen:
             assert [resolve("auto").name for _ in range(3)] == ["numpy"] * 3
         assert len(seen) == 1
@@ -319,14 +319,14 @@ class TestAutoWithoutCuda:
 
     def test_the_warning_is_of_the_line_that_asked(self, monkeypatch):
         Machine(monkeypatch, driver=0)
-        with pytest.warns(RuntimeWarning, match="takes the CPU") as seen:
+        with pytest.warns(RuntimeWarning, match="uses the CPU") as seen:
             xpnet.NeuralNetwork(device="auto")
         assert seen[0].filename == __file__
 
     def test_another_reason_is_mentioned_too(self, monkeypatch):
         for arguments in ({"missing": ["nvrtc"]}, {"driver": 0}):
             Machine(monkeypatch, **arguments)
-            with pytest.warns(RuntimeWarning, match="takes the CPU, although CuPy is installed"):
+            with pytest.warns(RuntimeWarning, match="uses the CPU, although CuPy is installed"):
                 resolve("auto")
 
     def test_without_cupy_nothing_is_said(self, monkeypatch):
@@ -340,9 +340,9 @@ class TestAutoWithoutCuda:
             "from xpnet import resolve; print([resolve('auto').name for _ in range(2)])"
         )
         if find_spec("cupy") is None or "cupy" in printed:
-            assert "takes the CPU" not in warned
+            assert "uses the CPU" not in warned
         else:
-            assert warned.count("device='auto' takes the CPU, although CuPy is installed") == 1
+            assert warned.count("device='auto' uses the CPU, although CuPy is installed") == 1
 
 
 def test_the_toolkit_that_pip_installed_is_found_by_a_program_that_imports_nothing_else():
@@ -387,7 +387,7 @@ def test_a_third_partys_backend_is_found_by_its_entry_point(third_party):
 
 
 def test_an_entry_point_that_does_not_import_is_named(third_party):
-    with pytest.raises(DeviceUnavailableError, match=r"no_such_module:make.* does not import"):
+    with pytest.raises(DeviceUnavailableError, match=r"no_such_module:make.* cannot be imported"):
         resolve("cpu", backend="broken")
 
 

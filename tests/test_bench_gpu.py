@@ -282,8 +282,8 @@ def test_products_are_known_by_name_and_work_on_data(step):
 def test_products_alone_are_those_of_the_steps_that_are_asked_for(step):
     counts = step._machine.counts
     before = counts["product"], counts["kernel"]
-    step.products().ask()
-    step.products(3).ask()
+    step.products().launch()
+    step.products(3).launch()
     assert (counts["product"] - before[0], counts["kernel"] - before[1]) == (5 * 19, 0)
 
 

@@ -401,7 +401,7 @@ def test_nobody_else_can_write_where_libraries_are_kept(monkeypatch, tmp_path):
     folder = emulator.cache_folder()
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o777)
-    with pytest.raises(EmulationError, match="others can write"):
+    with pytest.raises(EmulationError, match="other users can write"):
         emulator.cache_folder()
     assert os.path.dirname(folder) == str(tmp_path)
 

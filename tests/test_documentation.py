@@ -19,7 +19,7 @@ from bench import docs
 from .pages import PAGES, ROOT, anchors, links, script, shell_commands, text_of
 
 # The examples take a GPU if there is one; CuPy may be here without it.
-pytestmark = pytest.mark.filterwarnings("ignore:device='auto' takes the CPU")
+pytestmark = pytest.mark.filterwarnings("ignore:device='auto' uses the CPU")
 
 MODULES = [
     info.name

@@ -103,7 +103,7 @@ def test_bad_parameters_are_refused(name, value):
 # ---- device, type, precision
 
 
-@pytest.mark.filterwarnings("ignore:device='auto' takes the CPU")
+@pytest.mark.filterwarnings("ignore:device='auto' uses the CPU")
 @pytest.mark.parametrize("kind", BOTH)
 def test_the_cpu_by_name_is_the_cpu(kind):
     est = fitted(kind, device="cpu")
@@ -120,7 +120,7 @@ def test_invalid_devices_are_refused():
 @pytest.mark.skipif(find_spec("cupy") is not None, reason="CuPy is installed")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_without_cupy_the_error_says_what_to_install(device):
-    with pytest.raises(DeviceUnavailableError, match=r"needs CuPy.*pip install 'xpnet\[cuda13\]'"):
+    with pytest.raises(DeviceUnavailableError, match=r"needs CuPy.*pip install 'cupy-cuda13x"):
         fitted("MLPClassifier", device=device)
 
 

@@ -243,7 +243,7 @@ def test_objects_that_are_not_callbacks_are_refused():
         fitted("MLPClassifier", callbacks=[3])
     with pytest.raises(TypeError, match=r"write StopOnNaN\(\.\.\.\)"):
         fitted("MLPClassifier", callbacks=[StopOnNaN])
-    with pytest.raises(ValueError, match="EarlyStopping watches 'val_loss', which the history"):
+    with pytest.raises(ValueError, match="EarlyStopping monitors 'val_loss', which the history"):
         fitted("MLPClassifier", callbacks=[EarlyStopping()])
 
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def worker():
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        patch.setattr(running, "MOST_WAITING", 10.0)
+        patch.setattr(running, "MAX_WAIT", 10.0)
         worker = Worker(Reader(), 0)
         yield worker
         worker.stop()
@@ -118,7 +118,7 @@ def test_any_file_is_read_if_its_target_is_given(tmp_path):
     run = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 120}
     refused = subprocess.run(command, **run)
     assert refused.returncode == 2
-    assert "give --target, model-raw for a model file" in refused.stderr
+    assert "--target model-raw for a model file" in " ".join(refused.stderr.split())
     done = subprocess.run([*command, "--target", "model-raw"], **run)
     assert done.returncode == 0, done.stderr
     assert "refused" in done.stdout

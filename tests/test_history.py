@@ -78,11 +78,11 @@ class TestPlot:
         with pytest.raises(ValueError, match="no epochs to draw"):
             History().plot()
 
-    def test_without_matplotlib_the_extra_is_named(self, monkeypatch):
+    def test_without_matplotlib_the_package_is_named(self, monkeypatch):
         import sys
 
         monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-        with pytest.raises(ImportError, match=r"pip install 'xpnet\[plot\]'"):
+        with pytest.raises(ImportError, match="pip install matplotlib"):
             make().plot()
 
 

@@ -207,7 +207,7 @@ def test_every_plot_draws_into_given_axes_of_any_figure(name, net):
     key = "axes" if name == "several histories" else "ax"
     call = calls(net)[name]
     assert call(**{key: ax}) is ax
-    with pytest.raises(ValueError, match="figsize is the size of a new figure"):
+    with pytest.raises(ValueError, match="figsize sets the size of a new figure"):
         call(**{key: ax, "figsize": (3, 2)})
     with pytest.raises((TypeError, ValueError), match="figsize"):
         call(figsize=(3, -2))
@@ -280,7 +280,7 @@ def test_each_metric_has_a_panel_with_its_own_direction():
     ]
     (one,) = found.plot(names=["mae"])
     assert one.get_ylabel() == "mae"
-    with pytest.raises(ValueError, match="expected some of the history's loss, f1, mae, odd"):
+    with pytest.raises(ValueError, match="expected names among loss, f1, mae, odd"):
         found.plot(names="acc")
 
 
@@ -369,7 +369,7 @@ def test_cells_that_are_nearly_empty_or_too_small_have_no_clutter():
         ({"y_pred": ["a", "b", "b"]}, TypeError, "labels of different types"),
         ({"y_true": [], "y_pred": []}, ValueError, "at least one sample"),
         ({"y_true": [], "y_pred": np.ones((0, 2))}, ValueError, "at least one sample"),
-        ({"class_names": ["a"]}, ValueError, "class_names has 1 names: expected one for each"),
+        ({"class_names": ["a"]}, ValueError, "class_names has 1 names: expected one name per"),
         ({"y_true": ["x"] * 3, "y_pred": np.eye(3)}, ValueError, "give class_names"),
         ({"y_true": ["x"] * 3, "y_pred": ["y"] * 3, "class_names": ["x"]}, ValueError, "'y'"),
     ],
@@ -384,7 +384,7 @@ def test_images_may_have_their_own_shape(shape):
     images = np.random.default_rng(0).random(shape)
     ax = plots.plot_images(images)
     np.testing.assert_array_equal(ax.images[2].get_array(), images[2].reshape(6, 4))
-    with pytest.raises(ValueError, match="the images have the shape"):
+    with pytest.raises(ValueError, match="the images have shape"):
         plots.plot_images(images, shape=(4, 6))
 
 
@@ -394,7 +394,7 @@ def test_images_of_several_channels_or_none_are_refused():
     for empty in (np.zeros((0, 8, 8)), np.zeros((0, 64))):
         with pytest.raises(ValueError, match="no images"):
             plots.plot_images(empty)
-    with pytest.raises(ValueError, match=r"A single image is image\[None\]"):
+    with pytest.raises(ValueError, match=r"a single image as image\[None\]"):
         plots.plot_images(np.zeros((28, 27)))
 
 
@@ -446,7 +446,7 @@ def test_regions_name_the_networks_features_and_classes():
         ("mse", 1, X[:, 0], "the network predicts numbers"),
         ("mse", 2, X[:, :2], "the network predicts numbers"),
         (GaussianNLL(), 2, X[:, 0], "the network predicts numbers"),
-        (BinaryCrossEntropy(from_logits=True), 2, X[:, :2] > 0.5, "2 yes-or-no answers"),
+        (BinaryCrossEntropy(from_logits=True), 2, X[:, :2] > 0.5, "2 binary outputs"),
         (
             {"a": ("mse", 1), "c": ("softmax_cross_entropy", 3)}, 4, np.c_[X[:, 0], Y],
             "the network has the heads a, c",

@@ -66,7 +66,7 @@ def test_a_history_may_be_a_plain_dict_of_columns():
         ({}, ValueError, "no epochs"),
         ({"epoch": [1]}, ValueError, "the columns epoch: expected loss or a metric"),
         ({"loss": 3.0}, ValueError, r"loss has shape \(\)"),
-        ([], ValueError, "empty list"),
+        ([], ValueError, "history is empty"),
         ({"loss": []}, ValueError, "no epochs"),
         (3, TypeError, "expected a history"),
         ({"loss": [1.0, 2.0], "val_loss": [1.0]}, ValueError, "val_loss has 1 rows: expected 2"),

@@ -71,10 +71,10 @@ def test_a_search_is_drawn_by_one_of_its_settings():
     assert ax.lines[0].get_linestyle() == "None"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("rate", "accuracy")
     assert ax.get_legend().get_texts()[0].get_text() == "highest accuracy: 0.95 at 0.01"
-    with pytest.raises(TypeError, match="scores are the search's own: write plot_sweep"):
+    with pytest.raises(TypeError, match="a search has its own scores: write plot_sweep"):
         plots.plot_sweep(found, "rate")
     for name in (None, "depth"):
-        with pytest.raises(ValueError, match="one of the settings of the search, rate, width"):
+        with pytest.raises(ValueError, match="a setting of the search, one of rate, width"):
             plots.plot_sweep(found, name=name)
 
 

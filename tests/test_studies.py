@@ -91,7 +91,7 @@ def test_the_record_is_written_where_it_is_asked_for(nothing_to_do, tmp_path, mo
 def test_a_quick_run_is_not_for_the_record(nothing_to_do, tmp_path, out, capsys):
     with pytest.raises(SystemExit):
         nothing_to_do("--quick", *(each.format(record=tmp_path / "record") for each in out))
-    assert "not for the record" in (error := capsys.readouterr().err) or "not allowed" in error
+    assert "--quick cannot write to" in (error := capsys.readouterr().err) or "not allowed" in error
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,8 +1,8 @@
-"""Tests with very many cases: a share of the cases is fast, and the others are marked slow.
+"""Tests with so many cases that most of the cases are marked slow.
 
-A number n means that about one case in n is fast. A checksum of its name decides, so the choice is
-the same in every run and mixes the values of all parameters. A test that has a single case for each
-class of the library does not belong here, because some classes would be left out.
+A number n means that about one case in n is not. A checksum of the case's name decides, so the
+choice is the same in every run and mixes the values of all parameters. Tests with a single case per
+class of the library do not belong here, because some classes would not be tested.
 """
 
 EVERY = {

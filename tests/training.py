@@ -1,4 +1,4 @@
-"""What tests of training share: the same by formulas, and rows with duplicate entries."""
+"""Helpers for the tests of training: training by formulas, and rows with duplicate entries."""
 
 import numpy as np
 
@@ -17,13 +17,13 @@ def orders(epochs=3):
 
 
 def in_halves(X):
-    """Return a CSR matrix with each entry as two, which are half as large."""
+    """Return a CSR matrix with each entry stored as two halves."""
     halves = np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), 2 * X.indptr
     return type(X)(halves, shape=X.shape)
 
 
 def by_formulas(net, X, y, weight=None):
-    """Train as the trainer does, step by step; return losses, weights and outputs."""
+    """Train step by step like the trainer; return losses, weights and outputs."""
     data = Dataset(X, y) if weight is None else Dataset(X, y, sample_weight=weight)
     arrays = place(data, intake_of(net, net.backend), y)
     losses, weights, outputs = [], [], []

@@ -1,1 +1,1 @@
-"""Tools for those who work on xpnet; they are not shipped."""
+"""Tools for xpnet's developers; they are not shipped."""

@@ -1,26 +1,26 @@
-"""Which file imports which, and whether all imports run downwards.
+"""Check that the package's files import only from their own layer and the layers below.
 
-``python -m tools.house`` prints the rooms by floors, the imports that run upwards, the circles
-among files, and the exceptions. It ends with status 1 if anything is wrong.
+``python -m tools.house`` prints the table of layers, the upward imports, the import cycles and the
+exceptions. Its exit status is 1 if anything is wrong.
 
-A room is a file or a folder. `FLOORS` lists the rooms of each folder, top first. A file may import
-files on its own floor and below. Two files are compared in the smallest folder that holds both.
+A layer is called a floor, and a room is a file or folder. `FLOORS` lists the rooms of each folder,
+top first. A file may import files on its own floor and below. Two files are compared in the
+smallest folder that contains both.
 
-Every import counts, wherever it stands: at the top of a file, under ``if TYPE_CHECKING``, in a
-function. ``import_module`` counts where the module's name is written out. Modules whose names are
-known only at run time, as those of `xpnet.backends._registry`, are not found.
+All imports count: at the top of a file, under ``if TYPE_CHECKING`` or in a function.
+``import_module`` counts if its argument is a literal. Modules whose names are known only at run
+time, such as those of `xpnet.backends._registry`, are not found.
 
-What an import counts as:
+How imports are attributed to files:
 
 - ``from . import module`` and ``import xpnet.folder.module`` count as imports of that module.
 - An import of a folder counts as an import of its ``__init__.py``.
-- A name that an ``__init__.py`` has imported itself counts as an import of the file that defines
-  it. Otherwise a file that needs one class of a folder would seem to need all of it, and files that
-  share a folder would form circles that do not exist.
-- Python runs the ``__init__.py`` of every folder above a module first. That does not count, for
-  the same reason. It is harmless as long as an ``__init__.py`` imports from its own folder only,
-  which is checked: then it stays in the room that was imported anyway. ``xpnet/__init__.py`` is
-  the exception that imports from everywhere.
+- An import of a name that an ``__init__.py`` re-exports counts as an import of the file that
+  defines it. Otherwise a file that needs one class of a folder would seem to need the whole folder,
+  and files that share a folder would form false cycles.
+- Python first runs the ``__init__.py`` of every folder above a module. That does not count, for the
+  same reason. It is harmless as long as an ``__init__.py`` imports only from its own folder, which
+  is checked. ``xpnet/__init__.py`` is the exception that imports from everywhere.
 
 An ``__init__.py`` is above the files of its folder, unless `FLOORS` says otherwise.
 """
@@ -35,7 +35,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {"xpnet": ROOT / "xpnet", "xpnet.backends": ROOT / "backends"}
 
-# The rooms of each folder, top first; those of one line share a floor.
+# The rooms of each folder, top first; rooms on the same line share a floor.
 FLOORS = {
     "xpnet": [
         "__main__",
@@ -265,10 +265,10 @@ FLOORS = {
     "xpnet.backends.cuda": ["formulas machine upload", "cublas kernels"],
 }
 
-# Imports that may run upwards or close a circle, with the reason. At most two.
+# Imports that may run upwards or close a cycle, with the reason; at most two.
 ALLOWED: dict[tuple[str, str], str] = {
     ("xpnet.backends._backend", "xpnet.backends._registry"): (
-        "a pickled backend finds the backend of its name again in the process that reads it"
+        "unpickling a backend looks it up by name"
     ),
     ("xpnet.training.history", "xpnet.plots.history"): (
         "net.history.plot() is a shortcut for users; the plots know nothing of training"
@@ -314,7 +314,7 @@ def imports(files: Mapping[str, Path]) -> list[Import]:
     }
 
     def defining(source: str, name: str | None, seen: frozenset[str] = frozenset()) -> str:
-        """Return the module that an import of a name counts as."""
+        """Return the module that an import of a name is attributed to."""
         if name is None or f"{source}.{name}" in files:
             return source if name is None else f"{source}.{name}"
         if source in seen or name not in passed_on.get(source, {}):
@@ -350,7 +350,7 @@ def _names(
 
 
 def _absolute(name: str, folder: str) -> str:
-    """Return the full name of a module that a file of a folder names."""
+    """Return the absolute name of a module that a file in ``folder`` imports."""
     rest = name.lstrip(".")
     dots = len(name) - len(rest)
     if not dots:
@@ -388,16 +388,16 @@ class House:
         }
 
     def without_floor(self) -> list[str]:
-        """Return the modules that are missing in the table of floors."""
+        """Return the modules that are missing from the table of floors."""
         return [
             name for name in self.files if any(self._floor(*room) is None for room in _rooms(name))
         ]
 
     def without_file(self) -> list[str]:
         """Return the rooms in the table of floors that do not exist."""
-        there = {room for name in self.files for room in _rooms(name)}
-        there |= {(name, "__init__") for name in self.files}
-        return [".".join(room) for room in self._level if room not in there]
+        existing = {room for name in self.files for room in _rooms(name)}
+        existing |= {(name, "__init__") for name in self.files}
+        return [".".join(room) for room in self._level if room not in existing]
 
     def arrows_up(self) -> list[Import]:
         """Return the imports that run upwards and are not allowed."""
@@ -408,7 +408,7 @@ class House:
         ]
 
     def circles(self) -> list[list[str]]:
-        """Return the groups of modules that import one another, allowed imports aside."""
+        """Return the import cycles, i.e. groups of modules, without the allowed imports."""
         graph: dict[str, set[str]] = {name: set() for name in self.files}
         for each in self.imports:
             if each[:2] not in self.allowed:
@@ -416,7 +416,7 @@ class House:
         return [sorted(group) for group in _strongly_connected(graph) if len(group) > 1]
 
     def strangers(self) -> list[Import]:
-        """Return the imports of an ``__init__.py`` that only passes names on, from outside."""
+        """Return imports from outside its folder by an ``__init__.py`` that only re-exports."""
         root = min(self.files, key=len)
         passing = {name for name, path in self.files.items() if _passes_on_only(path)} - {root}
         return [
@@ -426,7 +426,7 @@ class House:
         ]
 
     def not_needed(self) -> list[tuple[str, str]]:
-        """Return the allowed imports without which nothing would be wrong."""
+        """Return the allowed imports that need not be allowed."""
         needless = []
         for pair in self.allowed:
             strict = copy.copy(self)
@@ -447,13 +447,13 @@ class House:
 
 
 def _rooms(module: str) -> list[tuple[str, str]]:
-    """Return folder and room at each level: ('a', 'b'), ('a.b', 'c'), ('a.b.c', '__init__')."""
+    """Return folder and room at each level; for a.b: ('a', 'b'), ('a.b', '__init__')."""
     parts = [*module.split("."), "__init__"]
     return [(".".join(parts[:k]), parts[k]) for k in range(1, len(parts))]
 
 
 def _passes_on_only(path: Path) -> bool:
-    """Return whether a file is an ``__init__.py`` without functions and classes of its own."""
+    """Return whether a file is an ``__init__.py`` that defines no functions or classes."""
     if path.name != "__init__.py":
         return False
     body = ast.parse(path.read_text(encoding="utf-8")).body
@@ -519,7 +519,6 @@ def main() -> int:
                 house.arrows_up(),
                 house.circles(),
                 house.without_floor(),
-                house.without_file(),
                 house.without_file(),
                 house.strangers(),
                 house.not_needed(),

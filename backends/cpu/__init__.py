@@ -1,1 +1,1 @@
-"""The engine of compiled steps on a CPU, made with Numba."""
+"""The engine of compiled training steps on a CPU, built with Numba."""

@@ -1,12 +1,12 @@
-"""How OpenBLAS's threads wait between products.
+"""Let OpenBLAS's threads sleep soon after a product.
 
-By default they keep looking for the next product for 2**26 cycles before they sleep. That is longer
-than a training step, and slows down everything else in it: epochs took up to twice as long. This
-file makes them sleep after 2**20 cycles, which is less than a millisecond.
+By default they spin for 2**26 cycles, waiting for the next product, before they sleep. That is
+longer than a training step, and slows down the rest of the step: epochs took up to twice as long.
+This module makes them sleep after 2**20 cycles, which is less than a millisecond.
 
-OpenBLAS reads that number from the environment when it is loaded, which importing NumPy does. So
-the variable is set, OpenBLAS reads it again, its threads are ended and started anew, as around a
-fork, and the variable is removed. Child processes do not inherit it.
+OpenBLAS reads that number from the environment when it is loaded, i.e. when NumPy is imported. So
+this module sets the variable, makes OpenBLAS read it again, stops and restarts OpenBLAS's threads,
+as OpenBLAS does around a fork, and removes the variable. Child processes do not inherit it.
 """
 
 import ctypes
@@ -27,12 +27,12 @@ _WAITING = {("threading.py", "wait"), ("selectors.py", "select")}
 
 
 def let_threads_sleep() -> None:
-    """Make OpenBLAS's threads sleep soon after a product; this takes effect once in a process.
+    """Make OpenBLAS's threads sleep soon after a product; this takes effect once per process.
 
-    Nothing is done if the environment has ``OPENBLAS_THREAD_TIMEOUT``, on systems other than Linux,
+    It does nothing if the environment has ``OPENBLAS_THREAD_TIMEOUT``, on systems other than Linux,
     or if NumPy has another BLAS or an OpenBLAS without the functions that this needs. While another
-    Python thread may be in the middle of a product, it is left to the next call: that product would
-    wait for BLAS threads that have ended.
+    Python thread may be in the middle of a product, it leaves the work to the next call, because
+    that product would wait for BLAS threads that have ended.
     """
     global _is_done
     if _is_done:
@@ -43,14 +43,14 @@ def let_threads_sleep() -> None:
     if functions is None:
         _is_done = True
     else:
-        with _nobody_else_runs():
+        with _other_threads_paused():
             _is_done = _others_wait()
             if _is_done:
                 _restart(functions)
 
 
 def _restart(functions: list[Callable[[], object]]) -> None:
-    # Only for C code: os.environ, which other threads may read, does not change.
+    # putenv sets it for C code only; os.environ, which other threads may read, does not change.
     os.putenv(VARIABLE, EXPONENT)
     try:
         for function in functions:
@@ -60,11 +60,11 @@ def _restart(functions: list[Callable[[], object]]) -> None:
 
 
 @contextmanager
-def _nobody_else_runs() -> Iterator[None]:
+def _other_threads_paused() -> Iterator[None]:
     """Keep other Python threads from running in the block, which must be short.
 
-    A thread that waited when it was looked at could otherwise begin a product before the threads of
-    BLAS have ended, and its product would lack what they had to compute.
+    Otherwise, a thread that was waiting when checked could begin a product before the BLAS threads
+    have ended, and the product would lack their parts.
     """
     before = sys.getswitchinterval()
     if threading.active_count() == 1:
@@ -72,28 +72,28 @@ def _nobody_else_runs() -> Iterator[None]:
         return
     sys.setswitchinterval(_NO_SWITCH)
     try:
-        time.sleep(2 * before)  # for who waits for its turn and still counts by the old interval
+        time.sleep(2 * before)  # threads already waiting for the GIL still use the old interval
         yield
     finally:
         sys.setswitchinterval(before)
 
 
 _NO_SWITCH = 0.2
-"""Seconds within which a thread keeps its turn; the block takes about a millisecond."""
+"""Seconds for which a thread keeps the GIL; the block takes about a millisecond."""
 
 
 def thread_functions() -> list[Callable[[], object]] | None:
-    """Return OpenBLAS's functions to read its variables, end its threads, and start them.
+    """Return OpenBLAS's functions to read its variables, stop its threads, and start them.
 
-    None if NumPy has another BLAS, or an OpenBLAS that does not export these functions, such as
-    that of NumPy 2.5's wheels. There, the variable has to be set before NumPy is imported.
+    Return None if NumPy has another BLAS, or an OpenBLAS that does not export these functions, such
+    as that of NumPy 2.5's wheels. There, the variable must be set before NumPy is imported.
     """
     import numpy as np
 
     names = "openblas_read_env", "blas_thread_shutdown_", "blas_thread_init"
     try:
-        # Symbols of the libraries that NumPy's own has loaded are found as well. PyDLL keeps the
-        # interpreter's lock, so no other thread can begin a product during the call.
+        # Looking up symbols in NumPy's extension also searches the libraries that it has loaded.
+        # PyDLL keeps the GIL, so no other thread can begin a product during the call.
         blas = ctypes.PyDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
         return [getattr(blas, name) for name in names]
     except (AttributeError, OSError):
@@ -101,7 +101,7 @@ def thread_functions() -> list[Callable[[], object]] | None:
 
 
 def _others_wait() -> bool:
-    """Return whether every other Python thread only waits, as those of notebooks do."""
+    """Return whether every other Python thread is waiting, as a notebook's threads are."""
     own = threading.get_ident()
     return all(_waits(frame) for thread, frame in sys._current_frames().items() if thread != own)
 

@@ -1,13 +1,13 @@
-"""The number of threads that BLAS uses while several threads of this process compute.
+"""Limit BLAS to one thread while several threads of this process compute.
 
-BLAS shares each product among threads of its own, which wait for each other. If two Python threads
-compute at the same time, there are more BLAS threads than cores: they wait for threads that do not
-run, and everything takes several times as long. So BLAS is limited to one thread while two or more
-Python threads train or predict, and while this package runs compiled code on its own threads.
+BLAS splits each product among its own threads, which wait for each other. If two Python threads
+compute at the same time, there are more BLAS threads than cores: they wait for threads that are not
+running, and everything takes several times as long. So BLAS is limited to one thread while two or
+more Python threads train or predict, and while xpnet runs compiled code on its own threads.
 
-Most libraries have one limit for the whole process. The first block that needs it sets it, and the
-last one lifts it, in whichever threads they are. An OpenBLAS built with OpenMP has a limit for each
-thread, which only that thread can set.
+Most libraries have one limit for the whole process. The first block to enter, in any thread, sets
+it, and the last one to leave lifts it. An OpenBLAS built with OpenMP has a limit per thread, which
+only that thread can set.
 """
 
 import os
@@ -20,17 +20,17 @@ from typing import Any
 _lock = threading.RLock()  # garbage collection may end a training in the middle of a change
 
 _computing: dict[int, int] = {}
-"""For each thread that trains or predicts, how many such blocks it is in."""
+"""The number of :func:`computing` blocks that each thread is in."""
 
 _n_reasons = 0
-"""How many blocks need BLAS to use one thread."""
+"""The number of :func:`one_blas_thread` blocks."""
 
 _limited: dict[str, tuple[Any, int]] = {}
-"""The libraries limited for the process, with the number of threads that each had; by file."""
+"""The libraries with a limit for the process, by file, with their former number of threads."""
 
 
 class _Own(threading.local):
-    """The limits of the libraries that have one for each thread."""
+    """The current thread's limits of the libraries that have a limit per thread."""
 
     depth = 0
     limited: tuple[tuple[Any, int], ...] = ()
@@ -41,10 +41,10 @@ _own = _Own()
 
 @contextmanager
 def computing() -> Iterator[None]:
-    """Note that this thread trains or predicts.
+    """Mark the block as training or prediction.
 
-    While two or more threads are in such blocks, BLAS has one thread. A thread that is alone, in
-    one block or in several, leaves BLAS as it is.
+    While two or more threads are in such blocks, BLAS is limited to one thread. Nested blocks of a
+    single thread do not limit BLAS.
     """
     thread = threading.get_ident()
     with _lock:
@@ -65,10 +65,9 @@ def computing() -> Iterator[None]:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Limit BLAS to one thread within the block, for the whole process unless it has own limits.
+    """Limit BLAS to one thread within the block.
 
-    If several threads are in such blocks, the first one to enter sets the limit and the last one
-    to leave lifts it.
+    The limit is for the whole process, or for this thread if BLAS has a limit per thread.
     """
     global _n_reasons
     with _lock:
@@ -90,15 +89,15 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def blas_threads() -> int:
-    """Return how many threads BLAS uses now; 1 if threadpoolctl is not installed."""
+    """Return the number of threads that BLAS uses now, or 1 without threadpoolctl."""
     with _lock:
         return max((each.num_threads for each in _libraries()), default=1)
 
 
 def _set_or_lift() -> None:
-    """Set or lift the limit of the process, as the blocks that are running need it."""
+    """Set or lift the process's limit, as the current blocks require."""
     if _n_reasons or len(_computing) > 1:
-        for each in _libraries():  # some may have been loaded since the limit was set
+        for each in _libraries():  # libraries may have been loaded since the limit was set
             if not _has_own_limits(each) and each.filepath not in _limited:
                 _limited[each.filepath] = each, each.num_threads
                 _set(each, 1)
@@ -128,10 +127,10 @@ def _has_own_limits(library: Any) -> bool:
 
 
 def _set(library: Any, n: int) -> None:
-    """Set a library's number of threads, from whichever thread this is.
+    """Set a library's number of threads, from any thread.
 
-    threadpoolctl 3.8 lets only the first thread that ever set a limit of OpenBLAS set
-    another, and silently does nothing in all others.
+    threadpoolctl 3.8 lets only the first thread that set a limit of OpenBLAS set another one, and
+    silently does nothing in other threads.
     """
     release = getattr(library, "clear_controlling_thread", None)
     if release is not None:
@@ -145,9 +144,9 @@ _found: tuple[int, tuple[Any, ...]] = -1, ()
 
 
 def _libraries() -> tuple[Any, ...]:
-    """Return threadpoolctl's controllers of the BLAS libraries that are loaded.
+    """Return threadpoolctl's controllers of the loaded BLAS libraries.
 
-    It looks again if modules were imported since, because SciPy brings a BLAS of its own.
+    They are looked up again after modules were imported, because e.g. SciPy loads its own BLAS.
     """
     global _found
     if _found[0] != len(sys.modules):
@@ -161,7 +160,7 @@ def _libraries() -> tuple[Any, ...]:
 
 
 def _after_fork() -> None:
-    """Forget the other threads, which a child process does not have."""
+    """Forget the other threads, which do not exist in the child process."""
     global _lock, _n_reasons
     _lock = threading.RLock()
     own = threading.get_ident()

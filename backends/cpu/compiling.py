@@ -1,12 +1,13 @@
-"""Compilation by Numba, with a cache on disk whose files are checked before they are used.
+"""Compile by Numba, with a cache on disk whose files are checked before use.
 
-Numba's own cache does not notice damage: a truncated file raises an error at every call, and an
-altered one may crash the process. Each process also numbers its files on its own, so two processes
-may write different functions under one name. The cache here writes a checksum and the key into each
-file. A file that fails these checks is replaced; if no file can be written, there is no cache.
+Numba's own cache does not detect damage: a truncated file raises an error at every call, and a
+modified file may crash the process. Each process also numbers its files independently, so two
+processes may write different functions to the same file name. The cache here stores a checksum and
+the key in each file. A file that fails these checks is replaced; if files cannot be written, there
+is no cache.
 
-This does not protect against others who can write to the folder: Numba's files are pickles, and
-reading one may run any code. Only the folder's permissions protect it.
+The checksum does not protect against other users who can write to the folder: Numba's files are
+pickles, which may run any code when read. Only the folder's permissions protect against that.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from typing import Any
 
 
 def compiled_function(function: Callable[..., Any], signature: Any, **options: Any) -> Any:
-    """Return a Numba dispatcher of a function, compiled for a signature or taken from the cache.
+    """Return a Numba dispatcher of a function, compiled for a signature or read from the cache.
 
     Parameters
     ----------
@@ -36,9 +37,9 @@ def compiled_function(function: Callable[..., Any], signature: Any, **options: A
 
 
 def compiled_callback(function: Callable[..., Any], signature: Any, **options: Any) -> Any:
-    """Compile a function as ``numba.cfunc`` does, or take it from the cache.
+    """Compile a function like ``numba.cfunc``, or read it from the cache.
 
-    The machine code is at its attribute ``address`` for as long as the object lives.
+    The result's ``address`` is valid for as long as the result lives.
     """
     of_numba: Any = import_module("numba.core.ccallback")
     signatures: Any = import_module("numba.core.sigutils")
@@ -50,21 +51,21 @@ def compiled_callback(function: Callable[..., Any], signature: Any, **options: A
 
 
 def _cache_of(function: Callable[..., Any]) -> Any:
-    """Return the cache for a function, or one that keeps nothing if no folder can be written."""
+    """Return the cache for a function, or an empty one if no folder can be written."""
     caching: Any = import_module("numba.core.caching")
     try:
-        return _classes()(function)
+        return _cache_class()(function)
     except (OSError, RuntimeError):  # Numba's "cannot cache function"
         return caching.NullCache()
 
 
 @cache
-def _classes() -> Any:
-    """Return the class of the caches; made here, so that importing this file needs no Numba."""
+def _cache_class() -> Any:
+    """Return the cache class, defined here so that importing this module does not need Numba."""
     caching: Any = import_module("numba.core.caching")
 
     class CheckedFile(caching.IndexDataCacheFile):  # type: ignore[misc]
-        """The files of one function."""
+        """The cache files of one function."""
 
         def save(self, key: Any, data: Any) -> None:
             super().save(key, (key, data))
@@ -104,7 +105,7 @@ def _classes() -> Any:
             try:
                 return super().load_overload(sig, target_context)
             except Exception:
-                return None  # not usable here: the function is compiled, and the file replaced
+                return None  # not usable here; the function is compiled and the file replaced
 
         def save_overload(self, sig: Any, data: Any) -> None:
             try:
@@ -117,22 +118,22 @@ def _classes() -> Any:
 
 @cache
 def _sources() -> bytes:
-    """Return a hash of this folder's files, from which a kernel may take functions."""
+    """Return a hash of this folder's files, whose functions a kernel may call."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(each.read_bytes() for each in files)).digest()
 
 
 def _read(path: str) -> Any:
-    """Return what a file of the cache holds; None if it is missing, unreadable or damaged."""
+    """Return the object in a cache file, or None if it is missing, unreadable or damaged."""
     content = intact_content(path)
     try:
         return None if content is None else pickle.loads(content)
-    except Exception:  # it names something that this Numba does not have
+    except Exception:  # e.g. it refers to something that this version of Numba lacks
         return None
 
 
 def intact_content(path: str) -> bytes | None:
-    """Return the content of a file without its checksum; None if it does not fit or is missing."""
+    """Return a file's content without its checksum, or None if it is missing or damaged."""
     try:
         with open(path, "rb") as file:
             written = file.read()

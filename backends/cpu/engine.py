@@ -1,9 +1,9 @@
-"""Runs training steps as lists of instructions, on several threads and without Python.
+"""Run training steps as lists of instructions, on several threads and without Python.
 
 An :class:`Engine` has one list of instructions per thread. Each thread executes its list once per
-batch, for any number of batches in one call. Threads wait for each other only at marked
-instructions. There they spin instead of sleeping, since waking a thread takes as long as a step of
-a small network.
+batch, for any number of batches per call. Threads wait for each other only at marked instructions,
+where they spin instead of sleeping, since waking a thread takes as long as a step of a small
+network.
 """
 
 import ctypes
@@ -37,22 +37,23 @@ from .team import Team
 
 
 class Engine:
-    """Runs programs, one per thread; the calling thread runs the first.
+    """Run programs, one per thread; the calling thread runs the first.
 
     Parameters
     ----------
     memory : Memory
     programs : list of (Program, Program)
         Each thread's instructions for even and for odd steps. The two may use different memory, so
-        that one thread can begin the next step while another still reads results of this one.
+        that one thread can begin the next step while another still reads results of the current
+        step.
     data : array
         The features.
 
     Attributes
     ----------
     penalties : float64 array
-        The penalty that the samples of each update in the last run shared, at the update's last
-        batch, for parameters that report one.
+        The penalty per step of the last run, from parameters that report a penalty shared by the
+        samples of an update. It is at the last batch of each update.
     """
 
     def __init__(
@@ -93,17 +94,17 @@ class Engine:
         batch_size : int
         learning_rate : float, or array of shape (n_steps,)
         n_updates : int
-            How many updates there were before.
+            The number of earlier updates.
         outputs : array, optional
-            Receives the outputs.
+            An array for the outputs.
         follow : bool, or array of shape (n_steps,), default True
-            Whether an update follows each step. Those that do not wait until one does.
+            Whether an update follows each step. Without an update, the gradient is accumulated.
         shares : float, or array of shape (n_steps,), default 0.0
-            The weight of the parameters after each step in their average.
+            The weight of the parameters after each step in their running average.
         """
         if self._counters[0] or not self.close.alive:
             raise RuntimeError(
-                "the engine was closed, or interrupted inside a step: make a new one"
+                "the engine was closed, or interrupted in the middle of a step: create a new one"
             )
         order = np.ascontiguousarray(order, np.int64)
         losses = np.zeros((2, -(-len(order) // batch_size)))
@@ -129,20 +130,14 @@ class Engine:
             (k, self.threads, start, self._tables[k], state[k], *common, self.times[k])
             for k in range(self.threads)
         ]
-        self._held = (
-            order,
-            losses,
-            penalties,
-            outputs,
-            of_steps,
-            jobs,
-        )  # threads use them by address
+        # The threads use these arrays by address, so they must stay alive.
+        self._held = (order, losses, penalties, outputs, of_steps, jobs)
         with one_blas_thread():
             try:
                 self._team.start(jobs[1:])
                 self._arrived = run_steps(*jobs[0])
             except BaseException:
-                self._counters[0] = 1  # ends the others' waiting
+                self._counters[0] = 1  # stops the waiting of the other threads
                 raise
             finally:
                 self._team.wait()
@@ -150,12 +145,12 @@ class Engine:
         return losses[0], losses[1]
 
     def set_draws(self, draws: list[int]) -> None:
-        """Begin to count batches anew, and set how often each dropout has drawn before."""
+        """Reset the batch counts, and set the number of earlier draws of each dropout."""
         self._states[:, [PASS, WAITING]] = 0
         self._states[:, DRAWS : DRAWS + len(draws)] = draws
 
     def measure(self, on: bool = True) -> None:
-        """Start or stop counting the cycles of each instruction and of the wait after it."""
+        """Start or stop measuring the cycles of each instruction and of the wait after it."""
         self.times = [
             np.zeros((table.shape[1] if on else 0, 2), np.int64) for table in self._tables
         ]

@@ -1,10 +1,10 @@
-"""Kernels written from formulas, as Python text that Numba compiles; kernels as in ``kernels.py``.
+"""Kernels generated from formulas, as Python code for Numba; kernels as in ``kernels.py``.
 
 Each function takes a :class:`~xpnet.backends.formula.Listing` and returns a kernel. The numbers of
 the formula are the last values of the record, in the order of ``listing.numbers``.
 
-The text is kept in a file of the user's cache folder, named by its hash, so that Numba's cache on
-disk works for it as for any other function. Without such a folder, it is compiled in each process.
+The code is kept in a file in the user's cache folder, named by its hash, so that Numba's cache on
+disk works for it as for any other function. Without such a folder, each process compiles it again.
 """
 
 import hashlib
@@ -27,9 +27,9 @@ Kernel = Callable[..., None]
 
 @lru_cache(maxsize=1024)
 def activation(listing: Listing) -> Kernel:
-    """Return the kernel that sets z to f(z + b), and d to f'(z + b) if that is an output too.
+    """Return the kernel that sets z to f(z + b), and d to f'(z + b) if f' is the second output.
 
-    The input of the formula is the first one. The record is (columns, z, stride, b, d, stride).
+    Only the first input is used. The record is (columns, z, stride, b, d, stride).
     """
     (x,), keeps = listing.inputs[:1], len(listing.results) > 1
     lines = ["b = vector(memory, record[3], n)"]
@@ -43,7 +43,7 @@ def activation(listing: Listing) -> Kernel:
 
 @lru_cache(maxsize=1024)
 def back(listing: Listing) -> Kernel:
-    """Return the kernel that multiplies e by a formula of the activation, and sums it.
+    """Return the kernel that multiplies e by a formula of the activation, and sums its columns.
 
     The last input is the activation. The record is (columns, e, stride, activations, stride, sums).
     """
@@ -58,9 +58,9 @@ def back(listing: Listing) -> Kernel:
 
 @lru_cache(maxsize=1024)
 def loss(listing: Listing) -> Kernel:
-    """Return the kernel of a loss of each output, whose outputs are the loss and its derivative.
+    """Return the kernel of a loss per output; the formula returns the loss and its derivative.
 
-    The inputs are the target and the output. The record is that of ``losses.py``.
+    The inputs are the target and the output. ``losses.py`` defines the record.
     """
     y, p = listing.inputs
     lines = [
@@ -89,12 +89,12 @@ def loss(listing: Listing) -> Kernel:
 
 @lru_cache(maxsize=1024)
 def update(listing: Listing) -> Kernel:
-    """Return the kernel of an optimizer's rule.
+    """Return the kernel of an optimizer's update rule.
 
-    The inputs are the weight, its gradient and the state; the outputs are the new weight and the
-    new state. The numbers ``rate`` and ``t`` are those of the step. The record is (size, w, g, one
-    place for each array of the state, the factor of the rate, how many updates these weights have
-    missed).
+    The inputs are the weight, its gradient and the optimizer's state; the outputs are the new
+    weight and the new state. The numbers ``rate`` and ``t`` are the step's learning rate and update
+    number. The record is (size, w, g, the offset of each array of the state, the factor of the
+    rate, the number of updates that these weights have missed).
     """
     inputs, outputs = listing.inputs, (listing.inputs[0], *listing.inputs[2:])
     lines = ["n = record[0]"]
@@ -116,11 +116,11 @@ def update(listing: Listing) -> Kernel:
 def penalty(listing: Listing) -> Kernel:
     """Return the kernel that adds a penalty's derivative to g.
 
-    The input is a weight; the outputs are the penalty on it and the derivative. A penalty that the
-    samples of an update share is divided by their total weight, and reported unless that is 0; what
-    pads rows costs nothing. The record is (size, g, w, whether the penalty is shared, whether
-    several batches share it, columns, address of the weights or 0, stride of rows, or 0 not to
-    report the penalty).
+    The input is a weight; the outputs are its penalty and the derivative. A penalty that is shared
+    by the samples of an update is divided by their total weight, and reported unless that is 0.
+    Padding of rows has no penalty. The record is (size, g, w, whether the penalty is shared,
+    whether it is shared by several batches, columns, address of the samples' weights or 0, stride
+    of rows, or 0 not to report the penalty).
     """
     (x,) = listing.inputs
     lines = [
@@ -154,7 +154,7 @@ def penalty(listing: Listing) -> Kernel:
     return _kernel("penalty", [], lines, body)
 
 
-# ---- the parts of the text
+# ---- the parts of the generated code
 
 _HEAD_Z = ["n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])"]
 _HEAD_E = ["n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])"]
@@ -179,7 +179,7 @@ def _each(body: Sequence[str]) -> list[str]:
 
 
 def _outside(listing: Listing, first: int, known: Mapping[str, str] | None = None) -> list[str]:
-    """Return the lines that come before a loop: numbers, constants, results of ``before``.
+    """Return the lines before a loop: numbers, constants, results of ``listing.before``.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def _outside(listing: Listing, first: int, known: Mapping[str, str] | None = Non
     first : int
         The index of the first number in the record.
     known : mapping of str to str
-        Numbers that are not in the record, with the text that reads them.
+        Numbers that are not in the record, with the code that reads them.
     """
     known = known or {}
     lines, place = [], first
@@ -212,12 +212,12 @@ def _outside(listing: Listing, first: int, known: Mapping[str, str] | None = Non
 
 
 def _inside(listing: Listing) -> list[str]:
-    """Return the lines for one element."""
+    """Return the lines that compute one element."""
     return [_line(listing, statement) for statement in listing.inside]
 
 
 def _name(listing: Listing, name: str) -> str:
-    """Return the name in a loop, where numbers have the type of the arrays."""
+    """Return the name inside a loop, where numbers have the dtype of the arrays."""
     return f"s_{name}" if name in listing.shared else name
 
 
@@ -239,7 +239,7 @@ def _line(listing: Listing, statement: Statement) -> str:
 
 
 _WITH_CONSTANT = {"maximum": "{1} if {0} < {1} else {0}", "minimum": "{1} if {0} > {1} else {0}"}
-"""A comparison with NaN is false, so NaN in the first operand stays."""
+"""With a constant as second operand, only the first can be NaN, which stays."""
 
 _FORMATS = {
     "exp": "exp({})",
@@ -254,11 +254,11 @@ _FORMATS = {
 }
 
 
-# ---- from text to functions
+# ---- from code to functions
 
 
 def _kernel(kind: str, head: Sequence[str], lines: Sequence[str], body: Sequence[str]) -> Kernel:
-    """Return the function with these lines."""
+    """Return the kernel with these lines of code."""
     whole = "\n".join(f"    {line}" for line in (*head, *lines, *body))
     return _function(kind, whole)
 
@@ -267,8 +267,8 @@ def _kernel(kind: str, head: Sequence[str], lines: Sequence[str], body: Sequence
 def _function(kind: str, lines: str) -> Kernel:
     name = f"{kind}_{hashlib.sha256(lines.encode() + _helpers()).hexdigest()[:20]}"
     text = f"{_IMPORTS}\n\ndef {name}(record, state, memory, data):\n{lines}\n"
-    path = _written(f"{name}.py", text)
-    # Numba's cache finds the function's module by its name; without one, it loads nothing.
+    path = _saved(f"{name}.py", text)
+    # Numba's cache looks up the function's module by name, and loads nothing without a module.
     module = ModuleType(f"{__name__}.{name}")
     sys.modules[module.__name__] = module
     exec(compile(text, name if path is None else str(path), "exec"), vars(module))
@@ -278,17 +278,17 @@ def _function(kind: str, lines: str) -> Kernel:
 
 @cache
 def _helpers() -> bytes:
-    """Return a hash of the files whose functions the text calls."""
+    """Return a hash of the files whose functions the generated code calls."""
     names = "intrinsics", "kernels", "losses"
     texts = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in names]
     return hashlib.sha256(b"".join(texts)).digest()
 
 
-def _written(name: str, text: str) -> Path | None:
-    """Return the path of a file with this text, or None if there is no safe folder for it.
+def _saved(name: str, text: str) -> Path | None:
+    """Save code in a file and return its path, or None if there is no safe folder for it.
 
-    Numba's cache beside it holds code that is run. So the folder must be the user's own, and
-    nobody else may be able to write to it.
+    Numba's cache next to the file holds executable code. So the folder must belong to the user, and
+    no other user may be able to write to it.
     """
     temporary = None
     try:
@@ -302,7 +302,7 @@ def _written(name: str, text: str) -> Path | None:
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
         with open(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        # Not replaced if another process was faster: Numba's cache goes by the time of the file.
+        # Do not replace the file of a faster process: Numba's cache depends on the file's time.
         with suppress(OSError):
             os.link(temporary, path)
         if not _holds(path, text):
@@ -317,7 +317,7 @@ def _written(name: str, text: str) -> Path | None:
 
 
 def _holds(path: Path, text: str) -> bool:
-    """Whether a file has just this text."""
+    """Return whether a file has exactly this text."""
     try:
         return path.is_file() and path.read_text(encoding="utf-8") == text
     except UnicodeDecodeError:
@@ -325,12 +325,12 @@ def _holds(path: Path, text: str) -> bool:
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether nobody else can write to a folder, nor put another one in its place."""
+    """Return whether no other user can write to a folder, or replace it."""
     if not hasattr(os, "getuid"):
         return True  # on Windows, a user's folders are their own
     found, above = folder.lstat(), folder.parent.stat()
     if found.st_uid != os.getuid() or found.st_mode & 0o022 or not stat.S_ISDIR(found.st_mode):
         return False
-    # Others who may write to the folder above could rename this one, unless that is sticky.
+    # Other users who can write to the parent folder could rename this one, unless it is sticky.
     is_sticky = above.st_mode & stat.S_ISVTX
     return above.st_uid in (os.getuid(), 0) and bool(is_sticky or not above.st_mode & 0o022)

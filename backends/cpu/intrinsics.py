@@ -1,7 +1,7 @@
 """Low-level operations for compiled kernels: pointers, calls by address, atomics, bits.
 
-Kernels are compiled separately and share nothing but memory. They get typed pointers, and find
-all else by offset or by address.
+Kernels are compiled separately and share only memory. They get typed pointers, and find everything
+else by offset or address.
 """
 
 import math
@@ -19,12 +19,12 @@ _X86 = llvmlite.binding.get_process_triple().split("-")[0] in ("x86_64", "i386",
 
 
 INLINED = {"forceinline": True, "error_model": "numpy"}
-"""Options for helper functions: the compiler does not vectorize a loop that calls a function."""
+"""Options for helper functions, since a loop that calls a function is not vectorized."""
 
 
 @intrinsic
 def at(typing_context, memory, offset):
-    """Return the pointer ``memory + offset``, with the offset in numbers."""
+    """Return the pointer ``memory + offset``, with the offset in elements."""
 
     def generate(context, builder, signature, arguments):
         item = context.get_data_type(memory.dtype)
@@ -44,12 +44,12 @@ def pointer(typing_context, address, like):
 
 
 def _pointer_to(kind):
-    """Return an intrinsic that casts an address to a pointer to numbers of a type."""
+    """Return an intrinsic that casts an address to a pointer to elements of a type."""
     result = types.CPointer(kind)
 
     @intrinsic
     def pointer_to(typing_context, address):
-        """Cast an address to a pointer to numbers."""
+        """Cast an address to a pointer."""
 
         def generate(context, builder, signature, arguments):
             return builder.inttoptr(arguments[0], context.get_value_type(result))
@@ -66,7 +66,7 @@ pointer_to_int64 = _pointer_to(types.int64)
 
 @intrinsic
 def number(typing_context, memory, value):
-    """Return ``value`` in the type of the numbers that ``memory`` points to."""
+    """Return ``value``, cast to the element type of ``memory``."""
     target = memory.dtype
 
     def generate(context, builder, signature, arguments):
@@ -136,7 +136,7 @@ def call_plain(typing_context, address):
 
 @intrinsic
 def publish(typing_context, address, value):
-    """Write an int64 with release order: threads that observe it also see all earlier writes."""
+    """Write an int64 with release order: threads that observe it see all earlier writes."""
 
     def generate(context, builder, signature, arguments):
         place = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
@@ -148,7 +148,7 @@ def publish(typing_context, address, value):
 
 @intrinsic
 def observe(typing_context, address):
-    """Read an int64 with acquire order: later reads see all that its writer wrote before it."""
+    """Read an int64 with acquire order: later reads see everything that was written before it."""
 
     def generate(context, builder, signature, arguments):
         place = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
@@ -159,7 +159,7 @@ def observe(typing_context, address):
 
 @intrinsic
 def relax(typing_context):
-    """Tell the processor that the thread spins in a loop."""
+    """Hint to the processor that the thread is spinning in a loop."""
 
     def generate(context, builder, signature, arguments):
         if _X86:
@@ -201,17 +201,17 @@ def while_fits(builder: Any, counter: Any, step: int, limit: Any) -> Iterator[An
 
 @njit(**INLINED)
 def vector(memory, offset, n):
-    """Return ``n`` numbers of the memory from ``offset`` on, as an array."""
+    """Return ``n`` elements of the memory, from ``offset`` on, as an array."""
     return carray(at(memory, offset), (n,))
 
 
 @njit(**INLINED)
 def matrix(memory, offset, rows, stride):
-    """Return rows of the memory as an array; each begins ``stride`` numbers after the previous."""
+    """Return rows of the memory as an array; they are ``stride`` elements apart."""
     return carray(at(memory, offset), (rows, stride))
 
 
-# ---- functions of one number, written so that the compiler can vectorize them
+# ---- elementwise functions, written so that the compiler can vectorize them
 
 
 def exp(x):
@@ -232,7 +232,7 @@ def _overload_exp(x):
 
     def float32_exp(x):
         # The polynomial of Cephes' expf (Moshier), on |r| <= ln(2) / 2, times 2^n made from bits.
-        # The comparisons let NaN pass.
+        # The comparisons leave NaN unchanged.
         x = least if x < least else x
         x = most if x > most else x
         n = np.float32(math.floor(x * log2_e + half))

@@ -1,21 +1,25 @@
-"""Compiled parts of a training step that are not written from formulas: products, sums, copies.
+"""Compiled parts of a training step that are not generated from formulas: products, sums, copies.
 
 A kernel is a function of four pointers that returns nothing:
 
 ``record``
-    The kernel's arguments as 64-bit integers: sizes, offsets into ``memory`` (in numbers),
+    The kernel's arguments as 64-bit integers: sizes, offsets into ``memory`` (in elements),
     addresses, and the bits of floating-point numbers.
 ``state``
-    Values that change from step to step, at the indices :data:`ROWS` and so on.
+    Values that change from step to step, at the indices :data:`ROWS`, :data:`START` etc.
 ``memory``
-    All arrays of the step, in one block of memory of the network's type.
+    All arrays of the step, in one block of memory of the network's dtype.
 ``data``
-    The features, in their own type.
+    The features, in their own dtype.
 
-Each kernel is compiled separately, once for each type, and cached on disk. The compiler can
-vectorize such short loops, and a new network with the same kernels needs no compilation. The rows
-of a matrix are ``stride`` numbers apart; a thread that works on some of the columns gets the offset
-of its first column.
+Each kernel is compiled separately, once per dtype, and cached on disk. The compiler can vectorize
+such short loops, and a new network with the same kernels needs no compilation. The rows of a matrix
+are ``stride`` elements apart; a thread that works on some of the columns gets the offset of its
+first column.
+
+Names of arrays: x the input of a layer, z its output, b its biases, w its weights, g the gradient
+of a parameter, d the derivative of the activation, e the error, which is the derivative of the loss
+with respect to z.
 """
 
 from numba import carray
@@ -34,25 +38,26 @@ from .intrinsics import (
 ROWS, START, ORDER, STEP, UPDATE, RATE, LOSSES, WEIGHTS, OUTPUTS, PENALTIES = range(10)
 PASS, SHARE, FOLLOWED, RATES, SHARES, FOLLOWS, TOTAL, WAITING = range(10, 18)
 DRAWS, STATE = 18, 34
-"""Indices into ``state``, whose length is ``STATE``.
+"""Indices into ``state``, which has ``STATE`` words.
 
 ``ROWS`` is the number of samples in the batch, ``START`` its first index into the order, ``ORDER``
 the order's address, ``STEP`` the step in this run, ``UPDATE`` the number of the update from 1, and
-``RATE`` the bits of the learning rate. The next four are addresses: of the losses, of their
-weights, of the kept outputs (or 0) and of this thread's part of the penalties.
+``RATE`` the bits of the learning rate. ``LOSSES``, ``WEIGHTS``, ``OUTPUTS`` and ``PENALTIES`` are
+the addresses of the losses, of their weights, of the outputs to keep (or 0) and of this thread's
+part of the penalties.
 
 ``PASS`` counts the batches since the parameters were loaded, from 1. ``FOLLOWED`` is whether an
-update follows this batch, and ``SHARE`` the bits of the weight that the new parameters get in their
-average. ``RATES``, ``SHARES`` and ``FOLLOWS`` are the addresses of such numbers for each step of
-the run. ``TOTAL`` is the address of the total weight of the batches since the last update, and
-``WAITING`` is their number.
+update follows this batch, and ``SHARE`` the bits of the weight of the new parameters in their
+running average. ``RATES``, ``SHARES`` and ``FOLLOWS`` are the addresses of these three values for
+all steps of the run. ``TOTAL`` is the address of the total weight of the batches since the last
+update, and ``WAITING`` is their number.
 
-From ``DRAWS`` on, there is for each dropout the number of its draws before the first pass.
+The words from ``DRAWS`` on are the number of draws of each dropout before the first pass.
 """
 
 
 def gather(record, state, memory, data):
-    """Copy the batch's rows of the features to x: (columns, x, stride)."""
+    """Copy the batch's rows of the features to x; the record is (columns, x, stride)."""
     columns = record[0]
     x = matrix(memory, record[1], state[ROWS], record[2])
     order = pointer_to_int64(state[ORDER])
@@ -63,9 +68,9 @@ def gather(record, state, memory, data):
 
 
 def gather_standardized(record, state, memory, data):
-    """Copy rows as ((row - high) - low) / scale: (columns, x, stride, high, low, scale).
+    """Copy rows as ((row - high) - low) / scale, as in :func:`ops.split_moments`.
 
-    See :func:`ops.split_moments`.
+    The record is (columns, x, stride, high, low, scale).
     """
     columns = record[0]
     x = matrix(memory, record[1], state[ROWS], record[2])
@@ -93,7 +98,7 @@ def gather_standardized_wide(record, state, memory, data):
 
 
 def gemm(record, state, memory, data):
-    """Multiply matrices by BLAS; :meth:`Program.gemm` makes the record."""
+    """Multiply matrices by BLAS; :meth:`Program.gemm` builds the record."""
     place = record[11]  # the record's own address, since BLAS takes its arguments by address
     sizes = pointer_to_int32(place + 16)
     for k in range(3):
@@ -108,12 +113,14 @@ def gemm(record, state, memory, data):
     )  # fmt: skip
 
 
-# ---- backward: e becomes e f', and the biases' gradient its sum over the batch,
-#      (columns, e, stride, derivative or activations, stride, gradient); see also ``formulas.py``
+# ---- backward
 
 
 def back_kept(record, state, memory, data):
-    """Multiply e by the derivative d that the forward pass kept."""
+    """Multiply e by the derivative d that the forward pass kept, and sum its columns.
+
+    The record is (columns, e, stride, d, stride, gradient of the biases).
+    """
     n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
     d, total = matrix(memory, record[3], state[ROWS], record[4]), vector(memory, record[5], n)
     for c in range(n):
@@ -126,9 +133,9 @@ def back_kept(record, state, memory, data):
 
 
 def add_parts(record, state, memory, data):
-    """Set e to the sum of the threads' parts of it.
+    """Set e to the sum of the parts that the threads have computed.
 
-    The record is (columns, e, stride, parts, stride, numbers from one part to the next, parts).
+    The record is (columns, e, stride, parts, stride, distance between parts, number of parts).
     """
     n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
     first = matrix(memory, record[3], state[ROWS], record[4])
@@ -140,7 +147,7 @@ def add_parts(record, state, memory, data):
 
 
 def keep_outputs(record, state, memory, data):
-    """Keep the batch's outputs if the caller asked for them: (columns, z, stride)."""
+    """Keep the batch's outputs if the caller needs them; the record is (columns, z, stride)."""
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     if state[OUTPUTS] != 0:
         kept = carray(pointer(state[OUTPUTS], memory), (state[START] + state[ROWS], n))

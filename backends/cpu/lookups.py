@@ -1,8 +1,8 @@
-"""Compiled kernels of embeddings: vectors in place of codes; kernels as in ``kernels.py``.
+"""Compiled kernels of embeddings, which replace codes by vectors; kernels as in ``kernels.py``.
 
-What a row is made of is an array of int64 numbers, which is given by address: five for each run of
-columns. They are the first column in x, the first column in z, the number of columns in z, the
-number of categories, or 0 for columns that are copied, and where the table of vectors begins.
+The layout of a row is an array of int64 numbers, passed by address, with five numbers for each run
+of columns: the first column in x, the first column in z, the number of columns in z, the number of
+categories (0 for columns that are copied), and the offset of the table of vectors.
 """
 
 import math
@@ -16,8 +16,9 @@ from .kernels import ROWS
 def lookup(record, state, memory, data):
     """Set z to the vectors of the codes in x, and to copies of the other columns.
 
-    The record is (runs, z, stride, x, stride, tables, address of the runs, whether each table has
-    one more vector, for numbers that are not codes). Without that vector, these become NaN.
+    The record is (number of runs, z, stride, x, stride, tables, address of the runs, whether each
+    table has one more vector, for numbers that are not codes). Without that vector, the outputs of
+    such numbers are NaN.
     """
     runs = carray(pointer_to_int64(record[6]), (record[0], 5))
     for k in range(record[0]):
@@ -43,8 +44,8 @@ def lookup(record, state, memory, data):
 def back_lookup(record, state, memory, data):
     """Set the gradient of the tables to the sums of e over the rows with each code.
 
-    The record is (runs, e, stride, x, stride, gradient, address of the runs, whether each table has
-    one more vector, size of the gradient).
+    The record is (number of runs, e, stride, x, stride, gradient, address of the runs, whether each
+    table has one more vector, size of the gradient).
     """
     runs, whole = carray(pointer_to_int64(record[6]), (record[0], 5)), record[8]
     gradient = vector(memory, record[5], whole)
@@ -60,14 +61,14 @@ def back_lookup(record, state, memory, data):
         for r in range(state[ROWS]):
             index = _index(x[r, 0], categories)
             if index == categories and record[7] == 0:
-                index = 0  # as in the layers; the loss is NaN, and nothing is learned
+                index = 0  # as in the layer; the loss is NaN, so training stops
             for c in range(width):
                 table[index, c] += e[r, c]
 
 
 @njit(**INLINED)
 def _index(code, categories):
-    """Return a code as an integer, or the number of categories if it is none."""
+    """Return a code as an integer, or the number of categories if it is not a code."""
     if code >= 0 and code < categories:  # False for NaN
         index = int(code)
         if index == code:

@@ -29,14 +29,14 @@ from .kernels import (
 from .program import ARRIVE, OF_UPDATE, WAIT
 
 _SPINS = 2_000
-"""How often a waiting thread looks before it yields to others: about 50 microseconds."""
+"""How often a waiting thread looks before it yields the processor: about 50 microseconds."""
 
 WORDS = 16
-"""64-bit words between the counters of two threads: two cache lines, so that none is shared."""
+"""64-bit words between two threads' counters: two cache lines, so that they share none."""
 
 
 @njit(**INLINED)
-def _wait(counters, threads, target, give_way):
+def _wait(counters, threads, target, yield_address):
     """Wait until all threads have arrived ``target`` times; return False if stopped."""
     for other in range(threads):
         looks = 0
@@ -47,13 +47,13 @@ def _wait(counters, threads, target, give_way):
             elif observe(counters) != 0:
                 return False
             else:
-                call_plain(give_way)
+                call_plain(yield_address)
     return True
 
 
 def _run_steps(thread, threads, counters, programs, state, memory, data, plan, times):
     """Run the steps of one thread; return how often it has arrived, or -1 if it was stopped."""
-    samples, batch, arrived, give_way = plan
+    samples, batch, arrived, yield_address = plan
     mine = counters + 8 * WORDS * (thread + 1)
     # The bits of the rates and shares are copied as integers.
     rates, shares = pointer_to_int64(state[RATES]), pointer_to_int64(state[SHARES])
@@ -79,7 +79,7 @@ def _run_steps(thread, threads, counters, programs, state, memory, data, plan, t
                 if mark & ARRIVE:
                     arrived += 1
                     publish(mine, arrived)
-                if mark & WAIT and not _wait(counters, threads, arrived, give_way):
+                if mark & WAIT and not _wait(counters, threads, arrived, yield_address):
                     return -1
                 if times.size:
                     times[k, 1] += cycles() - before
@@ -98,6 +98,6 @@ _SIGNATURE = int64(
     int64[:, ::1],  # times
 )
 
-# Compiled when this file is imported, before a training begins.
+# Compiled on import, before training begins.
 run_steps = compiled_function(_run_steps, _SIGNATURE, nogil=True)
 """The compiled loop, which releases the GIL."""

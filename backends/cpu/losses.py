@@ -1,10 +1,10 @@
-"""Compiled losses that couple the outputs of a sample; kernels as in ``kernels.py``.
+"""Compiled losses that combine the outputs of a sample; kernels as in ``kernels.py``.
 
-Losses of each output are written by ``formulas.py``. All take the same record: (columns, z, stride
-of z, e, stride of e, address of the targets, address of the weights or 0, whether to report the
-loss, whether to keep log-probabilities as outputs, factor of the loss, largest loss that is
-reported for one output). The kernel writes the derivative of the weighted mean of the samples'
-losses to e. One thread reports this mean and the total weight.
+``formulas.py`` generates the losses that treat each output separately. All have the same record:
+(columns, z, stride of z, e, stride of e, address of the targets, address of the samples' weights or
+0, whether to report the loss, whether to keep log-probabilities as outputs, factor of the loss,
+largest loss to report for one output). The kernel sets e to the derivative of the weighted mean of
+the samples' losses. One thread reports this mean and the total weight.
 """
 
 import math
@@ -39,7 +39,7 @@ def total_weight(record, state, memory):
 
 @njit(**INLINED)
 def share_of(record, state, memory, r, total):
-    """Return the sample's share of the mean, times the loss's factor; 0 if all weights are 0."""
+    """Return the sample's fraction of the mean, times the loss's factor; 0 if all weights are 0."""
     factor = float64_of(record[9])
     if record[6] == 0:
         return factor / total
@@ -62,7 +62,7 @@ def added(total, value):
 
 @njit(**INLINED)
 def report(record, state, loss, total):
-    """Report the loss of a step and the total weight of its samples, if this thread does that."""
+    """Report the loss of a step and the total weight of its samples, if ``record[7]`` is set."""
     if record[7]:
         pointer_to_float64(state[LOSSES])[state[STEP]] = loss
         pointer_to_float64(state[WEIGHTS])[state[STEP]] = total
@@ -70,7 +70,7 @@ def report(record, state, loss, total):
 
 @njit(**INLINED)
 def _exponentials(record, state, memory):
-    """Set e to exp(z - maximum of the row), in one loop over all rows and their padding."""
+    """Set e to exp(z - row maximum), in a single loop over all rows and their padding."""
     n, rows, stride = record[0], state[ROWS], record[4]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, stride)
     for r in range(rows):
@@ -85,7 +85,7 @@ def _exponentials(record, state, memory):
 
 
 def softmax_classes(record, state, memory, data):
-    """Cross-entropy of the softmax, for int64 classes; a class out of range has loss 0."""
+    """Compute the softmax cross-entropy for int64 classes; a class out of range has loss 0."""
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     labels, order = pointer_to_int64(record[5]), pointer_to_int64(state[ORDER])
@@ -113,7 +113,7 @@ def softmax_classes(record, state, memory, data):
 
 
 def softmax_rows(record, state, memory, data):
-    """Cross-entropy of the softmax, for rows of class probabilities."""
+    """Compute the softmax cross-entropy for rows of class probabilities."""
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])

@@ -1,8 +1,8 @@
-"""A matrix product for small matrices, on which BLAS spends much of its time packing.
+"""A matrix product for small matrices, for which BLAS spends much of its time packing.
 
 Rows are read in place, in whole registers. A block of the result, 8 rows of 3 registers, stays in
-registers during the sum. Each pass takes so few terms of the sum that the columns it needs stay in
-the first-level cache.
+registers during the sum. Each pass adds so few terms that the columns it needs stay in the
+first-level cache.
 """
 
 from typing import Any
@@ -17,13 +17,13 @@ from .intrinsics import at, while_fits
 from .kernels import ROWS
 
 IS_FAST = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
-"""Whether the processor has the 32 registers of 64 bytes that the blocks need."""
+"""Whether the processor has 32 registers of 64 bytes, which the blocks need."""
 
 REGISTER = 64
 """Bytes in a register."""
 
 _TERMS = 128
-"""Terms of the sum in one pass, for which the columns fit in the first-level cache."""
+"""Terms of the sum per pass, so that the columns fit in the first-level cache."""
 
 _WIDTHS, _HEIGHTS = (3, 2, 1), (8, 4, 2, 1)
 
@@ -32,7 +32,7 @@ _WIDTHS, _HEIGHTS = (3, 2, 1), (8, 4, 2, 1)
 def _multiply(typing_context, memory, a, steps, b, b_stride, c, c_stride, sizes, more):
     """Set C to AB, or add AB to C if ``more``.
 
-    ``steps`` are the distances in A from row to row and from term to term of the sum.
+    ``steps`` are the distances in A between rows and between terms of the sum.
     """
     pair, triple = types.UniTuple(types.int64, 2), types.UniTuple(types.int64, 3)
     whole = types.int64
@@ -131,10 +131,11 @@ def _block(
 
 
 def row_product(record, state, memory, data):
-    """Set C to AB: (rows, registers in a row, terms, A, its two steps, B, stride, C, stride).
+    """Set C to AB.
 
-    The steps of A are the distances from row to row and from term to term of the sum. -1 for rows
-    or terms stands for the number of samples in the batch.
+    The record is (rows, registers per row, terms, A, its two steps, B, stride, C, stride). The
+    steps are the distances in A between rows and between terms of the sum. For rows or terms, -1
+    means the number of samples in the batch.
     """
     rows = state[ROWS] if record[0] < 0 else record[0]
     terms = state[ROWS] if record[2] < 0 else record[2]

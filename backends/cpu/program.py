@@ -1,4 +1,4 @@
-"""The memory and the instructions with which the engine trains one network."""
+"""The memory and instructions of the engine for one network."""
 
 import math
 from collections.abc import Callable
@@ -15,20 +15,20 @@ from .kernels import gemm
 from .product import IS_FAST, row_product
 
 RECORD = 16
-"""Integers in an instruction's record, or more if one needs more."""
+"""The minimum number of integers in an instruction's record."""
 
 ARRIVE, WAIT, OF_UPDATE = 1, 2, 4
-"""Marks of an instruction: signal its end to the other threads; wait until all have signalled; skip
-it after batches that no update follows."""
+"""Marks of an instruction: signal its end to the other threads; wait until all threads have
+signalled; skip the instruction in batches without an update."""
 
 ROWS_OF_BATCH = -1
-"""Stands for a matrix size that is the number of samples in the batch."""
+"""Means the number of samples in the batch, as the size of a matrix."""
 
-_ALIGNMENT = 128  # bytes: a cache line and the next one, which the processor prefetches
+_ALIGNMENT = 128  # bytes: two cache lines, since processors prefetch the second
 
 
 class Memory:
-    """Arrays of one type in one block of memory, which is allocated once all offsets are taken.
+    """Arrays of one dtype in one block of memory, allocated after all offsets are taken.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ class Memory:
         self._array: np.ndarray | None = None
 
     def padded(self, n: int) -> int:
-        """Return the stride of rows of ``n`` numbers: a whole number of registers.
+        """Return the stride of rows of ``n`` elements, a multiple of the register size.
 
-        Long rows have an odd number of them, since otherwise the cache lines of a column would
-        compete for few sets of the cache.
+        Long rows have an odd number of registers, since otherwise the cache lines of a column would
+        compete for a few sets of the cache.
         """
         registers = self.registers(n)
         if registers > 6:
@@ -52,18 +52,18 @@ class Memory:
         return registers * (64 // self.dtype.itemsize)
 
     def registers(self, n: int) -> int:
-        """Return how many registers of 64 bytes hold ``n`` numbers."""
+        """Return the number of 64-byte registers for ``n`` elements."""
         return -(-n * self.dtype.itemsize // 64)
 
     def take(self, *shape: int) -> int:
-        """Return the offset of a new array, which shares no cache line with others."""
+        """Return the offset of a new array, which shares no cache line with other arrays."""
         start, step = self.size, _ALIGNMENT // self.dtype.itemsize
         self.size += -(-math.prod(shape) // step) * step
         return start
 
     @property
     def array(self) -> np.ndarray:
-        """The whole memory, allocated with zeros at the first access."""
+        """The whole memory, allocated and set to zero at the first access."""
         if self._array is None:
             spare = _ALIGNMENT // self.dtype.itemsize  # kernels may read a register past the end
             whole = np.zeros(self.size + 2 * spare, self.dtype)
@@ -72,7 +72,7 @@ class Memory:
         return self._array
 
     def view(self, offset: int, *shape: int) -> np.ndarray:
-        """Return the array of a shape at an offset."""
+        """Return the array at an offset, with the given shape."""
         return self.array[offset : offset + math.prod(shape)].reshape(shape)
 
 
@@ -83,7 +83,7 @@ class Program:
     ----------
     memory : Memory
     data : str, default "uint8"
-        Type of the features.
+        The dtype of the features.
     """
 
     def __init__(self, memory: Memory, data: str = "uint8") -> None:
@@ -92,7 +92,7 @@ class Program:
         self._records: Any = None
 
     def add(self, function: Callable[..., None], *arguments: int | float) -> None:
-        """Add a kernel with its record; floats are stored by their bits."""
+        """Add a kernel with its record; floats are stored as their bits."""
         record = [bits(each) if isinstance(each, float) else int(each) for each in arguments]
         self._lines.append((function, record, 0))
 
@@ -169,7 +169,7 @@ def bits(value: float) -> int:
 
 
 def kernel(function: Callable[..., None], dtype: str, data: str) -> int:
-    """Return the address of a kernel compiled for these types of memory and features."""
+    """Return the address of a kernel compiled for these dtypes of memory and features."""
     takes_data = function.__name__.startswith("gather")
     return _kernel(function, dtype, data if takes_data else "uint8")
 
@@ -182,7 +182,7 @@ def _kernel(function: Callable[..., None], dtype: str, data: str) -> int:
         pointer(getattr(numba_types, name)) for name in ("int64", dtype, data)
     )
     signature = numba_types.void(record, record, number, feature)
-    # Fusing a·b + c changes only rounding; NaN and infinity are treated as usual.
+    # Contracting a·b + c to an FMA changes only rounding; NaN and infinity are handled as usual.
     options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
     compiled = compiled_callback(function, signature, **options)
     _alive.append(compiled)
@@ -190,7 +190,7 @@ def _kernel(function: Callable[..., None], dtype: str, data: str) -> int:
 
 
 _alive: list[Any] = []
-"""Compiled kernels, referenced here because an address alone does not keep them alive."""
+"""Compiled kernels, kept alive because their addresses are in use."""
 
 
 @cache

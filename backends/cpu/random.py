@@ -1,4 +1,4 @@
-"""Compiled dropout, which draws the numbers of :func:`ops.uniform`.
+"""Compiled dropout, which draws the same numbers as :func:`ops.uniform`.
 
 The generator is counter-based, so each thread draws only the numbers for its own columns. Kernels
 as in ``kernels.py``.
@@ -33,7 +33,7 @@ def _high_product(typing_context, a, b):
 
 @njit(**INLINED)
 def _philox(block, draw, key):
-    """Return the four 64-bit words of a block of the stream, as NumPy's generator does."""
+    """Return the four 64-bit words of a block of the stream, the same as NumPy's generator."""
     c0, c1, c2, c3 = np.uint64(block + 1), _ZERO, _ZERO, np.uint64(draw)
     k0, k1 = key, _ZERO
     for _ in range(10):
@@ -45,7 +45,7 @@ def _philox(block, draw, key):
 
 
 def ones(record, state, memory, data):
-    """Set d to 1: (columns, d, stride)."""
+    """Set d to 1; the record is (columns, d, stride)."""
     n, d = record[0], matrix(memory, record[1], state[ROWS], record[2])
     for r in range(state[ROWS]):
         for c in range(n):
@@ -53,12 +53,12 @@ def ones(record, state, memory, data):
 
 
 def dropout(record, state, memory, data):
-    """Set z and d to 0 for dropped units, and divide them by 1 - rate for the others.
+    """Set z and d to 0 for dropped units, and divide them by 1 - rate for all other units.
 
     The record is (columns, z, stride, d, stride, columns of the whole layer, this thread's first
     column, key, rate, index of this dropout's draws in ``state`` from ``DRAWS`` on, scratch for a
-    row's numbers and 16 more). Each block of the generator gives eight numbers, which run along
-    the rows.
+    row's numbers and 16 more). Each block of the generator yields eight numbers, in row-major
+    order.
     """
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     d = matrix(memory, record[3], state[ROWS], record[4])
@@ -83,5 +83,5 @@ def dropout(record, state, memory, data):
 
 @njit(**INLINED)
 def _uniform(bits):
-    """Turn 32 random bits into a float32 in [0, 1)."""
+    """Convert 32 random bits to a float32 in [0, 1)."""
     return np.float32(np.int64(bits >> _BYTE)) * np.float32(1.0 / 16777216.0)

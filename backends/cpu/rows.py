@@ -1,6 +1,6 @@
-"""Compiled kernels of normalizations of rows, and of the sums of residual connections.
+"""Compiled kernels of row normalization and residual connections; kernels as in ``kernels.py``.
 
-They are kernels as in ``kernels.py``. The sums over a row are computed in float64.
+Sums over a row are computed in float64.
 """
 
 import math
@@ -13,8 +13,8 @@ from .losses import added
 def row_norm(record, state, memory, data):
     """Set z to gamma x, where x is y + b normalised by rows; y may be z.
 
-    The record is (columns, z, stride, b, gamma, x, stride, what rows are divided by, whether the
-    mean is subtracted, epsilon, y, stride).
+    The record is (columns, z, stride, b, gamma, x, stride, divisors of the rows, whether the mean
+    is subtracted, epsilon, y, stride).
     """
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     b, gamma = vector(memory, record[3], n), vector(memory, record[4], n)
@@ -44,8 +44,8 @@ def row_norm(record, state, memory, data):
 def back_row_norm(record, state, memory, data):
     """Propagate e back through :func:`row_norm`, and sum the gradients of gamma and of b.
 
-    The record is (columns, e, stride, x, stride, what rows were divided by, gamma, its gradient,
-    that of b, whether the mean was subtracted).
+    The record is (columns, e, stride, x, stride, divisors of the rows, gamma, gradient of gamma,
+    gradient of b, whether the mean was subtracted).
     """
     n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
     x = matrix(memory, record[3], state[ROWS], record[4])
@@ -72,7 +72,7 @@ def back_row_norm(record, state, memory, data):
 
 
 def add_to(record, state, memory, data):
-    """Add y to x: (columns, x, stride, y, stride)."""
+    """Add y to x; the record is (columns, x, stride, y, stride)."""
     n, x = record[0], matrix(memory, record[1], state[ROWS], record[2])
     y = matrix(memory, record[3], state[ROWS], record[4])
     for r in range(state[ROWS]):
@@ -81,7 +81,7 @@ def add_to(record, state, memory, data):
 
 
 def copy_to(record, state, memory, data):
-    """Set x to y: (columns, x, stride, y, stride)."""
+    """Set x to y; the record is (columns, x, stride, y, stride)."""
     n, x = record[0], matrix(memory, record[1], state[ROWS], record[2])
     y = matrix(memory, record[3], state[ROWS], record[4])
     for r in range(state[ROWS]):

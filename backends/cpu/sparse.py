@@ -1,7 +1,7 @@
-"""Compiled products with sparse rows; kernels as in ``kernels.py``.
+"""Compiled products of sparse matrices; kernels as in ``kernels.py``.
 
-The matrix X is in CSR format. Its three arrays are given by address: int64 starts, int32 indices,
-and values in the network's type. The sum for a row, or the row of the error, stays in registers
+The matrix X is in CSR format. Its three arrays are passed by address: int64 starts, int32 indices,
+and values in the network's dtype. The sum for a row, or the row of the error, stays in registers
 during the loop over the row's entries.
 """
 
@@ -14,13 +14,13 @@ from .intrinsics import at, matrix, pointer, pointer_to_int32, pointer_to_int64,
 from .kernels import ORDER, ROWS, START
 
 _WIDTHS = (64, 32, 16, 8, 4, 2, 1)
-"""How many columns a pass over a row's entries may compute at once."""
+"""The numbers of columns that a pass over a row's entries may compute at once."""
 
 
 def _row_pass(scatter):
-    """Return an intrinsic for dense += Σ value · W[index], or W[index] += value · dense.
+    """Return an intrinsic for dense += Σ value · W[index] or, with scatter, for its transpose.
 
-    The latter if ``scatter``.
+    The transpose is W[index] += value · dense.
     """
 
     @intrinsic
@@ -84,7 +84,7 @@ _collect, _scatter = _row_pass(False), _row_pass(True)
 
 
 def sparse_product(record, state, memory, data):
-    """Set z to XW: (columns, z, stride, W, starts, indices, values)."""
+    """Set z to XW; the record is (columns, z, stride, W, starts, indices, values)."""
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     order, starts = pointer_to_int64(state[ORDER]), pointer_to_int64(record[4])
     for r in range(state[ROWS]):
@@ -104,7 +104,10 @@ def sparse_product(record, state, memory, data):
 
 
 def sparse_gradient(record, state, memory, data):
-    """Set g to Xᵀe: (columns, e, stride, g, starts, indices, values, rows of g)."""
+    """Set g to Xᵀe.
+
+    The record is (columns, e, stride, g, starts, indices, values, rows of g).
+    """
     n = record[0]
     order, starts = pointer_to_int64(state[ORDER]), pointer_to_int64(record[4])
     whole = vector(memory, record[3], record[7] * n)

@@ -1,4 +1,4 @@
-"""Worker threads for the engine, which sleep while there is no work."""
+"""Worker threads of the engine, which sleep while there is no work."""
 
 import ctypes
 import os
@@ -10,7 +10,7 @@ from .blas_threads import one_blas_thread
 from .loop import run_steps
 
 Job = tuple[Any, ...]
-"""The arguments of ``run_steps``; the third is the address of the flag that stops all threads."""
+"""The arguments of ``run_steps``; the third is the address of a flag that stops all threads."""
 
 
 class Team:
@@ -19,7 +19,7 @@ class Team:
     Parameters
     ----------
     n : int
-        The number of threads, besides the calling one.
+        The number of threads, not counting the calling thread.
     """
 
     def __init__(self, n: int) -> None:
@@ -29,7 +29,7 @@ class Team:
         self._process = os.getpid()
 
     def start(self, jobs: list[Job]) -> None:
-        """Give each thread its job, after starting threads that do not exist yet."""
+        """Give each thread its job; start threads that do not exist yet."""
         if self._process != os.getpid():  # threads do not survive a fork
             self._members, self._process = [], os.getpid()
         self._failed.clear()
@@ -45,17 +45,17 @@ class Team:
     def wait(self) -> None:
         """Wait until all threads are done, even if Ctrl-C is pressed.
 
-        Each thread gets an event to set, queued after its job. Ctrl-C may interrupt the waiting at
-        any point, so it then starts again with new events.
+        Each thread gets an event to set, queued after its job. Ctrl-C may interrupt the wait at any
+        point; the wait is then repeated with new events.
         """
         interrupted: BaseException | None = None
         while True:
             try:
-                bells = [threading.Event() for _ in self._members]
-                for (_, tasks), bell in zip(self._members, bells, strict=True):
-                    tasks.put(bell)
-                for bell in bells:
-                    bell.wait()
+                events = [threading.Event() for _ in self._members]
+                for (_, tasks), event in zip(self._members, events, strict=True):
+                    tasks.put(event)
+                for event in events:
+                    event.wait()
                 break
             except KeyboardInterrupt as error:
                 interrupted = error
@@ -81,9 +81,9 @@ def _member(tasks: "SimpleQueue[Any]", failed: list[BaseException]) -> None:
             task.set()
             continue
         try:
-            with one_blas_thread():  # of libraries with a limit for each thread
+            with one_blas_thread():  # for libraries that have a limit per thread
                 run_steps(*task)
         except BaseException as error:
-            ctypes.c_int64.from_address(task[2]).value = 1  # stops threads that wait for this one
+            ctypes.c_int64.from_address(task[2]).value = 1  # stops threads waiting for this one
             failed.append(error)
-        del task  # so that its arrays are not kept alive while the thread sleeps
+        del task  # do not keep its arrays alive while the thread sleeps

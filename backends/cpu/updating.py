@@ -1,4 +1,4 @@
-"""Compiled kernels around an update: the mean gradient of several batches, an average of weights.
+"""Compiled kernels for gradient accumulation and for averaging weights.
 
 Kernels as in ``kernels.py``.
 """
@@ -9,7 +9,7 @@ from .losses import total_weight
 
 
 def accumulate(record, state, memory, data):
-    """Add g, times the batch's weight, to a sum; before an update, set g to the mean.
+    """Add g times the batch's weight to a sum; before an update, set g to the mean.
 
     The record is (size, g, sum, unused, unused, unused, address of the samples' weights or 0).
     """
@@ -34,7 +34,7 @@ def accumulate(record, state, memory, data):
 
 
 def average(record, state, memory, data):
-    """Add the new weights to their average: (size, w, average)."""
+    """Add the new weights to their average; the record is (size, w, average)."""
     n, share = record[0], float64_of(state[SHARE])
     w, mean = vector(memory, record[1], n), vector(memory, record[2], n)
     part = number(memory, share)

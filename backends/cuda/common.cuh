@@ -1,15 +1,20 @@
-// Types and functions of all kernels of training steps on a GPU. A module is this text, followed by
-// the kernels of `kernels.cu`, or by one that `formulas.py` has written.
+// Types and functions shared by all kernels of training steps on a GPU. A module is this file,
+// followed by `kernels.cu` or by a kernel that `formulas.py` has generated.
 //
-// The text has three uses: CuPy compiles it on a machine with a GPU, NVRTC alone compiles it in the
-// tests, and in the tests a small header makes it run on the CPU. So it includes nothing, and uses
-// only what that header supports: one-dimensional blocks of whole warps, barriers, shuffles, ballots
-// and atomics. It is pure ASCII, since CuPy writes it to a file in the encoding of the locale.
+// The code is used in three ways: CuPy compiles it on a machine with a GPU; in the tests, NVRTC
+// alone compiles it, and a small header makes it run on the CPU. So it includes nothing, and uses
+// only what that header supports: one-dimensional blocks of whole warps, barriers, shuffles,
+// ballots and atomics. It is pure ASCII, since CuPy writes it to a file in the encoding of the
+// locale.
 //
-// REAL is float or double, the type of the network. Matrices are stored row by row. Values that
+// REAL is float or double, the dtype of the network. Matrices are stored row by row. Values that
 // change from step to step are in a State on the device, which captured steps read at each replay.
-// Sums over a batch are computed in double, or always in the same order, so that the same step
-// gives the same bits; a comment in `kernels.cu` marks the one exception.
+// Sums over a batch are computed in double, or in a fixed order, so that a step is reproducible bit
+// for bit; a comment in `kernels.cu` marks the only exception.
+//
+// Names of arrays: x is the input of a layer, z its output, b its biases, w its weights, g the
+// gradient of a parameter, d the derivative of the activation, e the error, which is the derivative
+// of the loss with respect to z.
 
 #ifndef SIMT_EMULATED
 #define SHARED(T, name, n) __shared__ T name[n]
@@ -19,32 +24,32 @@
 #endif
 
 #define KERNEL extern "C" __global__ void
-// A module has only some kernels, and need not use all functions.
+// A module has only some of the kernels, and may not use all functions.
 #define DEVICE [[maybe_unused]] static __device__ __forceinline__
 
 typedef long long int64;
 typedef unsigned long long uint64;
 
-// Words of 64 bits; `kernels.py` has the same names in the same order.
+// 64-bit words; `kernels.py` has the same names in the same order.
 struct State {
     int64 step;       // the step in this run, from 0
     int64 start;      // index of the batch's first sample in the order
     int64 update;     // the number of the update, from 1
-    int64 batch;      // samples in a whole batch
-    int64 skipped;    // whether nothing is updated: no update follows, or the gradient overflowed
+    int64 batch;      // samples in a full batch
+    int64 skipped;    // whether the update is skipped: none is due, or the gradient overflowed
     int64 good;       // updates since the loss scale changed
     int64 followed;   // whether an update follows this step
-    int64 waiting;    // steps since the last update, after this one
+    int64 waiting;    // steps since the last update, including this one
     int64 first;      // whether this step is the first since the last update
     double rate;      // the learning rate
-    double share;     // weight of the new parameters in their average
-    double own;       // total weight of the batch, if updates come after several
+    double share;     // weight of the new parameters in their running average
+    double own;       // total weight of the batch, if gradients are accumulated
     double group;     // total weight of the batches since the last update
     double total;     // total weight of the batch's samples
-    double scale;     // loss scale, so that float16 products do not underflow
+    double scale;     // loss scale, which prevents underflow of float16 products
     double factor;    // factor of the gradient, for clipping and for undoing the loss scale
-    double hits;      // weight of this run's samples that were classified correctly
-    double counted;   // weight of this run's samples that count
+    double hits;      // total weight of this run's correctly classified samples
+    double counted;   // total weight of this run's samples
     int64 draws[20];  // number of masks that each dropout drew before this run
 };
 
@@ -62,13 +67,13 @@ DEVICE int64 first_index() { return blockIdx.x * (int64)blockDim.x + threadIdx.x
 
 DEVICE int64 stride() { return gridDim.x * (int64)blockDim.x; }
 
-// ---- functions for which C++ has no operator or literal
+// ---- functions without a C++ operator or literal
 
 DEVICE double infinite() { return __longlong_as_double(0x7ff0000000000000ll); }
 
 DEVICE double not_a_number() { return __longlong_as_double(0x7ff8000000000000ll); }
 
-// NaN in either stays NaN, unlike in fmax and fmin.
+// NaN in either argument gives NaN, unlike in fmax and fmin.
 template <typename T>
 DEVICE T larger(T a, T b) {
     return a < b || b != b ? b : a;
@@ -81,7 +86,7 @@ DEVICE T smaller(T a, T b) {
 
 // ---- activations
 
-// Calls `apply(i, x)` for each element i of z, x being z + b; b may be null.
+// Calls `apply(i, z[i] + bias)` for each element i of z; b may be null.
 template <typename Apply>
 DEVICE void each_output(const REAL* z, const REAL* b, int rows, int n, const Apply& apply) {
     const unsigned total = (unsigned)rows * (unsigned)n;  // below 2**31: its remainder is cheap
@@ -92,8 +97,8 @@ DEVICE void each_output(const REAL* z, const REAL* b, int rows, int n, const App
     }
 }
 
-// Sums the numbers `error(i)` of each column, over each of gridDim.y groups of rows, into `parts`.
-// A block has 32 columns.
+// Sums `error(i)` over each column, separately for each of gridDim.y groups of rows, into `parts`.
+// A block handles 32 columns.
 template <typename Error>
 DEVICE void back_columns(REAL* parts, int rows, int n, const Error& error) {
     SHARED(REAL, sums, 1024);
@@ -113,11 +118,11 @@ DEVICE void back_columns(REAL* parts, int rows, int n, const Error& error) {
 }
 
 // ---- losses: one warp per row. The error is the derivative of the weighted mean of the samples'
-//      losses, times the loss scale. `report` sums the samples' parts of the loss and of the hits.
+//      losses, times the loss scale. `report` sums the loss and the hits of the samples.
 
 struct Row {
     int64 sample;
-    REAL share;  // the sample's share of the mean
+    REAL share;  // the sample's fraction of the mean
     double weight;
 };
 
@@ -141,9 +146,9 @@ DEVICE double at_most(double loss, double limit) {
     return loss > limit ? limit : loss;
 }
 
-// A loss of each output: `element(y, z, slope)` returns it, and sets its derivative. `factor`
-// multiplies both. `limit` is the largest loss reported for an output, before the factor; it does
-// not change the error.
+// Computes a loss per output: `element(y, z, slope)` returns the loss and sets `slope` to its
+// derivative. `factor` multiplies both. `limit` is the largest loss to report for an output, before
+// the factor; it does not affect the error.
 template <typename Element>
 DEVICE void each_row(
     const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,

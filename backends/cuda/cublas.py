@@ -1,7 +1,7 @@
-"""Matrix products by cuBLAS that can be captured in a CUDA graph.
+"""Matrix products by cuBLAS that a CUDA graph can capture.
 
-CuPy's matrix products cannot be captured, since each of them sets the stream of CuPy's handle. The
-handle made here keeps one stream and one workspace, so that no product allocates.
+CuPy's matrix products cannot be captured, since each sets the stream of CuPy's handle. The handle
+created here keeps one stream and one workspace, so that no product allocates memory.
 """
 
 import ctypes
@@ -19,17 +19,17 @@ COMPUTE = {
     "bfloat16": 75,  # CUBLAS_COMPUTE_32F_FAST_16BF
     "tf32": 77,  # CUBLAS_COMPUTE_32F_FAST_TF32
 }
-"""The compute type of cuBLAS for each precision of float32 products; all sum in float32."""
+"""cuBLAS's compute type for each precision of float32 products; all accumulate in float32."""
 
 PRECISIONS = tuple(COMPUTE)
 
 _COMPUTE_64F = 70
 _WORKSPACE = 32 << 20
-"""Bytes that NVIDIA recommends for its newest devices; older ones need less."""
+"""Bytes, as NVIDIA recommends for its newest devices; older devices need less."""
 
 
 _NO_MEMORY = (1, 3)
-"""CUBLAS_STATUS_NOT_INITIALIZED, which may also mean too little memory, and ALLOC_FAILED."""
+"""CUBLAS_STATUS_NOT_INITIALIZED, which may mean too little memory, and ALLOC_FAILED."""
 
 
 class CublasError(RuntimeError):
@@ -41,7 +41,7 @@ class CublasError(RuntimeError):
 
 
 class Cublas:
-    """Products on one stream of the current device.
+    """Matrix products on one stream of the current device.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Cublas:
         self.nbytes = _WORKSPACE
 
     def _create(self) -> None:
-        """Make the handle; if memory is too small, try again after emptying CuPy's pool."""
+        """Create the handle; if there is too little memory, retry after emptying CuPy's pool."""
         import cupy
 
         for is_last in (False, True):
@@ -97,11 +97,11 @@ class Cublas:
         Parameters
         ----------
         a, b, out : CuPy matrix
-            C-contiguous and of the same type.
+            C-contiguous and of the same dtype.
         transposed : str, default "NN"
-            A letter each for a and b: T to use the transpose, N to use the matrix itself.
+            One letter each for a and b: T to use the transpose, N to use the matrix itself.
         adds : bool, default False
-            Whether the product is added to ``out``.
+            Whether to add the product to ``out``.
         """
         # cuBLAS stores matrices by columns, so it computes outᵀ = bᵀ aᵀ, which needs no copy.
         m, n = out.shape
@@ -109,7 +109,7 @@ class Cublas:
         single = out.dtype.name == "float32"
         real = ctypes.c_float if single else ctypes.c_double
         kind = _FLOAT32 if single else _FLOAT64
-        one, share = real(1.0), real(1.0 if adds else 0.0)  # of a @ b, and of what out was
+        one, share = real(1.0), real(1.0 if adds else 0.0)  # factors of a @ b and of out
         operations = [_TRANSPOSED if letter == "T" else _NONE for letter in transposed]
         arguments = (
             self._handle, operations[1], operations[0], n, m, k, ctypes.byref(one),
@@ -133,11 +133,11 @@ def _library() -> Any:
 
     if sys.platform == "win32":
         names, mode = ("cublas64_13.dll", "cublas64_12.dll"), ctypes.DEFAULT_MODE
-    else:  # RTLD_NOLOAD: the library that is loaded already, not another one on the search path
+    else:  # RTLD_NOLOAD: only the library that is already loaded, not one on the search path
         names, mode = ("libcublas.so.13", "libcublas.so.12"), os.RTLD_NOLOAD | os.RTLD_NOW
     for name in names:
         try:
             return ctypes.CDLL(name, mode=mode)
         except OSError:
             continue
-    raise RuntimeError(f"cuBLAS is loaded under an unknown name: expected {' or '.join(names)}")
+    raise RuntimeError(f"no loaded cuBLAS library was found: expected {' or '.join(names)}")

@@ -1,11 +1,11 @@
-"""Kernels written from formulas, as CUDA C++ that uses the functions of ``common.cuh``.
+"""Kernels generated from formulas, as CUDA C++ that uses the functions of ``common.cuh``.
 
 Each function takes a :class:`~xpnet.backends.formula.Listing` and returns a :class:`Kernel`. The
 numbers of the formula are arguments of the launch, so changing one compiles nothing.
 
-The values that depend on numbers alone are computed in float64: on the host (:func:`fixed`), or for
-an optimizer's rule by one thread of each block, since the rate and the number of the update are on
-the device. The kernel uses them in the type of the network.
+Values that depend only on numbers are computed in float64: on the host (:func:`fixed`) or, for an
+optimizer's rule, by one thread of each block, since the learning rate and the update number are on
+the device. The kernel uses them in the dtype of the network.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from .kernels import Kernel
 
 
 def fixed(listing: Listing, numbers: Mapping[str, float]) -> list[float]:
-    """Return the values of ``listing.shared``: the last arguments of kernels but :func:`update`.
+    """Return the values of ``listing.shared``, the last arguments of all kernels but ``update``.
 
     Parameters
     ----------
@@ -28,13 +28,13 @@ def fixed(listing: Listing, numbers: Mapping[str, float]) -> list[float]:
 
 
 def activation(listing: Listing) -> Kernel:
-    """Return the kernel that sets z to f(z + b), and d to f'(z + b) if that is an output too.
+    """Return the kernel that sets z to f(z + b), and d to f'(z + b) if f' is the second output.
 
-    The input of the formula is the first one. The arguments are z, b or null, d if there is one,
-    rows, columns, and :func:`fixed`.
+    Only the first input is used. The arguments are z, b or null, d if there is one, rows, columns,
+    and :func:`fixed`.
     """
     keeps = len(listing.results) > 1
-    text = _Text(listing)
+    text = _Code(listing)
     body = [
         f"each_output(z, b, rows, n, [&](unsigned i, {_unused('REAL x0')}) {{",
         *_indented(text.inside),
@@ -52,7 +52,7 @@ def back(listing: Listing) -> Kernel:
     The last input is the activation. The arguments are e, the activation, the sums (one row for
     each of gridDim.y groups of rows), rows, columns, and :func:`fixed`.
     """
-    text = _Text(listing)
+    text = _Code(listing)
     body = [
         "back_columns(parts, rows, n, [&](int64 i) {",
         f"    {_unused(f'const REAL x{len(listing.inputs) - 1}')} = a[i];",
@@ -65,13 +65,13 @@ def back(listing: Listing) -> Kernel:
 
 
 def loss(listing: Listing) -> Kernel:
-    """Return the kernel of a loss of each output, whose outputs are the loss and its derivative.
+    """Return the kernel of a loss per output; the formula returns the loss and its derivative.
 
     The inputs are the target and the output. The arguments are z, e, the targets, the order, the
-    weights or null, the state, the rows' losses, rows, columns, the factor of the loss, the largest
-    loss that is reported for one output, and :func:`fixed`.
+    samples' weights or null, the state, the rows' losses, rows, columns, the factor of the loss,
+    the largest loss to report for one output, and :func:`fixed`.
     """
-    text = _Text(listing)
+    text = _Code(listing)
     arguments = "z, e, targets, order, weights, state, losses, rows, n, factor, limit"
     inputs = f"{_unused('REAL x0')}, {_unused('REAL x1')}"
     body = [
@@ -90,13 +90,13 @@ def loss(listing: Listing) -> Kernel:
 
 
 def penalty(listing: Listing) -> Kernel:
-    """Return the kernel that adds a penalty's derivative, the only output, to the gradient.
+    """Return the kernel that adds a penalty's derivative to the gradient.
 
-    The input is a weight. The arguments are g, w, the state, how many there are, a factor, whether
-    to divide by the total weight of the batch's samples (2: of all batches since the last update),
-    and :func:`fixed`.
+    The input is a weight; the only output is the derivative. The arguments are g, w, the state, the
+    number of weights, a factor, whether to divide by the total weight of the batch's samples (2: of
+    all batches since the last update), and :func:`fixed`.
     """
-    text = _Text(listing)
+    text = _Code(listing)
     body = [
         "double scale = state->scale * share;",
         "const double total = weighted == 2 ? state->group : state->total;",
@@ -114,15 +114,16 @@ def penalty(listing: Listing) -> Kernel:
 
 
 def update(listing: Listing) -> Kernel:
-    """Return the kernel of an optimizer's rule.
+    """Return the kernel of an optimizer's update rule.
 
-    The inputs are the weight, its gradient and the state; the outputs are the new weight and the
-    new state. The numbers ``rate`` and ``t`` are those of the step. The arguments are w, g, the
-    arrays of the state, the state of training, how many weights there are, the factor of the rate,
-    how many updates these weights have missed, and all other numbers.
+    The inputs are the weight, its gradient and the optimizer's state; the outputs are the new
+    weight and the new state. The numbers ``rate`` and ``t`` are the step's learning rate and update
+    number. The arguments are w, g, the arrays of the optimizer's state, the state of training, the
+    number of weights, the factor of the rate, the number of updates that these weights have missed,
+    and all other numbers.
     """
     known = {"rate": "(state->rate * relative)", "t": "((double)state->update - missed)"}
-    text = _Text(listing, known)
+    text = _Code(listing, known)
     arrays = [f"a{k}" for k in range(len(listing.inputs))]
     loads = ["a0[i]", "factor * a1[i]", *(f"{name}[i]" for name in arrays[2:])]
     outputs = [name for name in arrays if name != "a1"]
@@ -144,12 +145,12 @@ def update(listing: Listing) -> Kernel:
 
 
 def elementwise(listing: Listing) -> Kernel:
-    """Return the kernel that computes a formula.
+    """Return the kernel that computes a formula for each element.
 
-    The arguments are the inputs, the outputs, which may be the same arrays, how many elements there
-    are, and :func:`fixed`.
+    The arguments are the inputs, the outputs, which may be the same arrays, the number of elements,
+    and :func:`fixed`.
     """
-    text = _Text(listing)
+    text = _Code(listing)
     inputs, outputs = range(len(listing.inputs)), range(len(listing.results))
     body = _over_elements(
         [f"{_unused(f'const REAL x{k}')} = a{k}[i];" for k in inputs],
@@ -160,27 +161,27 @@ def elementwise(listing: Listing) -> Kernel:
     return _kernel("formula", [*parameters, "int64 n", *text.parameters], body)
 
 
-# ---- the parts of the text
+# ---- the parts of the generated code
 
 
-class _Text:
-    """A listing in C++.
+class _Code:
+    """A listing as C++ code.
 
-    The inputs are ``x0``, ``x1``, ... The values of ``listing.shared`` are ``s0``, ``s1``, ... in
-    the type of the network.
+    The inputs are ``x0``, ``x1``, ... The values of ``listing.shared`` are ``s0``, ``s1``, ..., in
+    the dtype of the network.
 
     Parameters
     ----------
     listing : Listing
     known : mapping of str to str, optional
-        Numbers that are in the state of training, with the text that reads them.
+        Numbers that are in the state of training, with the code that reads them.
 
     Attributes
     ----------
     parameters : list of str
         The kernel's parameters for ``listing.shared``.
     inside : list of str
-        The lines for one element.
+        The lines that compute one element.
     results : list of str
     """
 
@@ -201,7 +202,7 @@ class _Text:
     def hoisted(self) -> list[str]:
         """Return the lines that compute the values of ``listing.shared`` on the device.
 
-        They also end the kernel if the update is to be skipped.
+        They also end the kernel if the update is skipped.
         """
         listing, skip = self._listing, "if (state->skipped) return;"
         names = {
@@ -224,7 +225,7 @@ class _Text:
 
 
 def _line(statement: Statement, names: Mapping[str, str], real: str) -> str:
-    """Return a statement in C++, in which truth values too are numbers, 1 and 0."""
+    """Return a statement in C++, where booleans are the numbers 1 and 0."""
     name, operation, operands, _ = statement
     form = _FORMATS.get(operation, f"{operation}({', '.join(['{}'] * len(operands))})")
     value = form.replace("REAL", real).format(*(names.get(each, each) for each in operands))
@@ -252,22 +253,22 @@ _FORMATS = {
     "minimum": "smaller<REAL>({}, {})",
     "where": "{} ? {} : {}",
 }
-"""Operations that are not functions of C++ of the same name."""
+"""Formats of the operations that are not C++ functions of the same name."""
 
 
 def _literal(value: float | bool, real: str) -> str:
-    """Return a constant, exactly; there are no headers with names for infinity and NaN."""
+    """Return a constant as an exact literal; without headers, infinity and NaN have no names."""
     if value != value:
         text = "not_a_number()"
     elif value in (float("inf"), float("-inf")):
         text = "infinite()" if value > 0 else "(-infinite())"
-    else:  # the shortest digits that give the same number
+    else:  # repr has the shortest digits that are exact
         text = f"({float(value)!r})"
     return f"({real}){text}"
 
 
 def _unused(declaration: str) -> str:
-    """Return a declaration that gives no warning if the formula does not use the variable."""
+    """Return a declaration that causes no warning if the formula does not use the variable."""
     return f"[[maybe_unused]] {declaration}"
 
 

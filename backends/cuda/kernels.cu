@@ -1,5 +1,4 @@
-// The kernels of a training step that no formula of one number describes. `common.cuh` comes before
-// them.
+// The kernels of a training step that are not generated from formulas. They follow `common.cuh`.
 
 // ---- reductions over threads
 
@@ -11,7 +10,7 @@ DEVICE REAL warp_max(REAL value) {
     return value;
 }
 
-// Returns the sum over a block, valid in its first thread; `shared` has a number for each warp.
+// Returns the sum over a block, valid in its first thread; `shared` has one element per warp.
 DEVICE double block_sum(double value, double* shared) {
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, warps = blockDim.x >> 5;
     value = warp_sum(value);
@@ -23,8 +22,8 @@ DEVICE double block_sum(double value, double* shared) {
 
 // ---- before a step
 
-// Each step has three numbers: the learning rate, the share of the parameters in their average, and
-// whether an update follows.
+// Begins a step. `controls` has three numbers per step: the learning rate, the weight of the new
+// parameters in their running average, and whether an update follows.
 KERNEL tick(State* state, const double* controls) {
     if (first_index() == 0) {
         state->step += 1;
@@ -38,7 +37,7 @@ KERNEL tick(State* state, const double* controls) {
     }
 }
 
-// One block: the total weight of the batch's samples.
+// Sets the total weight of the batch's samples; runs in one block.
 KERNEL total_weight(const REAL* weights, const int64* order, State* state, int rows) {
     SHARED(double, shared, 32);
     double sum = 0;
@@ -53,8 +52,8 @@ KERNEL fill(REAL* x, int64 n, REAL value) {
 }
 
 // ---- features: x = data[order], or (data[order] - mean) / scale. The rows of `split` are the
-// mean's high part, its low part and the scale. The rows of `wide`, with which the kernel computes
-// in double, are the mean and the scale. The unused one is null.
+// mean's high part, its low part and the scale. The rows of `wide` are the mean and the scale, for
+// computing in double. At most one of the two is not null.
 
 template <typename T>
 DEVICE void gather(
@@ -92,7 +91,7 @@ GATHER(float64, double)
 
 // ---- sparse features, in CSR format without duplicates
 
-// One block per row: makes the row dense.
+// Converts rows to dense, one block per row.
 KERNEL csr_rows(
     const int64* starts, const int* indices, const REAL* values, const int64* order,
     const State* state, REAL* x, int rows, int columns) {
@@ -106,7 +105,7 @@ KERNEL csr_rows(
     }
 }
 
-// z = X W: one block for each row and each group of columns of W.
+// z = X W, one block per row and group of columns of W.
 KERNEL csr_product(
     const int64* starts, const int* indices, const REAL* values, const int64* order,
     const State* state, const REAL* w, REAL* z, int rows, int n) {
@@ -122,8 +121,8 @@ KERNEL csr_product(
     }
 }
 
-// g += X' e; g must be 0 before. The rows of the batch are added in any order, so the last bits
-// differ from run to run.
+// g += X' e, where g must be 0 before. The rows of the batch are added in no fixed order, so the
+// last bits differ from run to run.
 KERNEL csr_gradient(
     const int64* starts, const int* indices, const REAL* values, const int64* order,
     const State* state, const REAL* e, REAL* g, int rows, int n) {
@@ -138,14 +137,14 @@ KERNEL csr_gradient(
     }
 }
 
-// ---- embeddings. `columns` has five numbers for each column of the output: the column of the input
-// from which it comes; the number of categories there, or 0 for a column that is copied; the length
-// of the vectors; where the column of the first vector is in the layer's parameter; and, if a vector
-// begins here, the number of its table, else -1.
+// ---- embeddings. `columns` has five numbers for each column of the output: the corresponding
+// column of the input; its number of categories, or 0 for a column that is copied; the length of
+// the vectors; the offset, in the layer's parameter, of this column in the table's first vector;
+// and the number of the table if a vector begins here, else -1.
 
-// z becomes vectors and copies. `codes`, if not null, gets the row of the vector for each table and
-// each row of x. If `unknown` is not 0, the table has one more row, which all numbers that are not
-// codes get. Otherwise their output is NaN, and their gradient goes to row 0.
+// Sets z to vectors and copied columns. `codes`, if not null, gets the row of the vector for each
+// table and each row of x. If `unknown` is not 0, each table has one more row, for numbers that are
+// not codes. Otherwise their output is NaN, and their gradient is added to row 0.
 KERNEL look_up(
     const REAL* x, const REAL* w, const int64* columns, REAL* z, int* codes, int rows, int n_inputs,
     int n, int unknown) {
@@ -165,16 +164,17 @@ KERNEL look_up(
     }
 }
 
-// g gets the sum of the errors of each vector; it must be 0 before. `tables` has three numbers for
-// each table: the length of its vectors, where it begins in g, and where its vectors begin in a row.
+// Sets g, which must be 0 before, to the sum of the errors of each vector. `tables` has three
+// numbers for each table: the length of its vectors, its offset in g, and the offset of its vectors
+// in a row.
 //
-// One block for each code in the batch. If the same code has been before, it leaves: so each sum has
-// one block, which adds up all rows with this code in an order that never differs, unlike that of
-// atomicAdd. A block has at most eight warps. Each takes every eighth group of 32 rows; a lane has up
-// to four columns, so that vectors of up to 128 numbers need one search for the rows.
+// There is one block for each code in the batch. A block returns if its code occurs earlier in the
+// batch, so one block adds up all rows with the same code, in a fixed order, unlike atomicAdd. A
+// block has at most eight warps, each of which handles every eighth group of 32 rows. A lane
+// handles up to four columns, so that vectors of up to 128 elements need one search for the rows.
 //
-// The searches compare each code in the batch with each different one. That is little beside the
-// matrix products, unless a batch has many thousands of different codes of one table.
+// The searches compare each code in the batch with each distinct code. That takes little time
+// compared with the matrix products, unless a batch has many thousands of distinct codes per table.
 KERNEL code_gradient(
     const REAL* e, const int* codes, const int64* tables, REAL* g, int rows, int n) {
     SHARED(int, before, 1);
@@ -191,7 +191,7 @@ KERNEL code_gradient(
         if (r < place && all[r] == code) atomicAdd(before, 1);
         __syncthreads();
         const bool leaves = before[0] > 0;
-        __syncthreads();  // it has been read before the next group of rows may change it
+        __syncthreads();  // all threads read it before the next group of rows can change it
         if (leaves) return;
     }
     for (int64 c = lane; c - lane < width; c += 128) {
@@ -215,18 +215,18 @@ KERNEL code_gradient(
             for (int part = 0; part < (int)(blockDim.x >> 5); ++part) sum += sums[128 * part + k];
             g[first + code * width + c - lane + k] = sum;
         }
-        __syncthreads();  // the sums have been read
+        __syncthreads();  // all threads have read the sums
     }
 }
 
-// ---- errors of layers; the derivative of most activations is in a written kernel
+// ---- errors of layers; most activations have a generated kernel
 
-// `parts` gets the sums of e's columns; see `back_columns`.
+// Sets `parts` to the sums of the columns of e; see `back_columns`.
 KERNEL column_sums(const REAL* e, REAL* parts, int rows, int n) {
     back_columns(parts, rows, n, [&](int64 i) { return e[i]; });
 }
 
-// e becomes e d, and `parts` gets the sums of its columns.
+// Sets e to e d, and `parts` to the sums of its columns.
 KERNEL back_kept(REAL* e, const REAL* d, REAL* parts, int rows, int n) {
     back_columns(parts, rows, n, [&](int64 i) { return e[i] *= d[i]; });
 }
@@ -239,7 +239,7 @@ KERNEL sum_parts(const REAL* parts, REAL* out, int n_parts, int n) {
     }
 }
 
-// ---- dropout: NumPy's Philox4x64-10 (Salmon et al. 2011), whose blocks give eight numbers each
+// ---- dropout: NumPy's Philox4x64-10 (Salmon et al. 2011), which yields eight numbers per block
 
 struct Words {
     uint64 of[4];
@@ -261,7 +261,7 @@ DEVICE Words philox(uint64 block, uint64 draw, uint64 key) {
     return Words{{c0, c1, c2, c3}};
 }
 
-// Returns 0 or 1 / (1 - rate), depending on number k of a block.
+// Returns the mask, 0 or 1 / (1 - rate), for number k of a block.
 DEVICE REAL mask_of(const Words& words, int k, REAL rate) {
     const uint64 bits = k & 1 ? words.of[k >> 1] >> 32 : words.of[k >> 1] & 0xffffffffull;
     const REAL drawn = (REAL)((float)(unsigned int)(bits >> 8) * (1.0f / 16777216.0f));
@@ -277,7 +277,7 @@ KERNEL dropout_mask(REAL* mask, uint64 key, uint64 draw, int64 n, REAL rate) {
     }
 }
 
-// z becomes 0 or z / (1 - rate), and d, the derivative of what was before, that of both.
+// Multiplies z by the mask, and also d, which becomes the derivative through the dropout.
 KERNEL dropout(
     REAL* z, REAL* d, const State* state, int place, uint64 key, int64 n, REAL rate) {
     const uint64 draw = (uint64)(state->draws[place] + state->step);
@@ -294,9 +294,9 @@ KERNEL dropout(
     }
 }
 
-// ---- batch normalization: each block has 32 columns, whose rows are divided among its threads
+// ---- batch normalization: each block handles 32 columns and divides their rows among its threads
 
-// Returns the sum of a column to all threads that work on it.
+// Returns the sum of a column, to all threads that work on the column.
 DEVICE REAL column_total(REAL value, REAL* sums) {
     const int lane = threadIdx.x & 31, groups = blockDim.x >> 5;
     __syncthreads();
@@ -307,8 +307,8 @@ DEVICE REAL column_total(REAL value, REAL* sums) {
     return total;
 }
 
-// z becomes gamma (z + b - mean) / sqrt(variance + epsilon) + beta, and the running moments are
-// updated by the batch's.
+// Sets z to gamma (z + b - mean) / sqrt(variance + epsilon) + beta, and updates the running moments
+// with the moments of the batch.
 KERNEL batch_norm(
     REAL* z, const REAL* b, const REAL* gamma, const REAL* beta, REAL* normalized,
     REAL* deviation, REAL* running_mean, REAL* running_variance, int rows, int n, REAL momentum,
@@ -344,7 +344,7 @@ KERNEL batch_norm(
     }
 }
 
-// e becomes gamma (e - (sum(e) + x sum(e x)) / rows) / sqrt(variance + epsilon), where x is the
+// Sets e to gamma (e - (sum(e) + x sum(e x)) / rows) / sqrt(variance + epsilon), where x is the
 // normalized input.
 KERNEL back_batch_norm(
     REAL* e, const REAL* normalized, const REAL* deviation, const REAL* gamma,
@@ -373,7 +373,7 @@ KERNEL back_batch_norm(
     }
 }
 
-// z becomes gamma (z + b - mean) / sqrt(variance + epsilon) + beta with fixed moments.
+// Sets z to gamma (z + b - mean) / sqrt(variance + epsilon) + beta, with fixed moments.
 KERNEL fixed_norm(
     REAL* z, const REAL* b, const REAL* gamma, const REAL* beta, const REAL* mean,
     const REAL* variance, int rows, int n, REAL epsilon) {
@@ -385,7 +385,7 @@ KERNEL fixed_norm(
     }
 }
 
-// e becomes gamma e / sqrt(variance + epsilon).
+// Sets e to gamma e / sqrt(variance + epsilon).
 KERNEL back_fixed_norm(
     REAL* e, const REAL* gamma, const REAL* variance, int rows, int n, REAL epsilon) {
     const int64 total = rows * (int64)n;
@@ -395,9 +395,9 @@ KERNEL back_fixed_norm(
     }
 }
 
-// ---- normalization of rows, a warp for each, and the sums of residual connections
+// ---- normalization of rows, one warp per row, and residual connections
 
-// z becomes gamma x, where x is z + b normalised by rows; the mean is subtracted if `centres`.
+// Sets z to gamma x, where x is z + b, normalised by rows; subtracts the mean if `centres`.
 KERNEL row_norm(
     REAL* z, const REAL* b, const REAL* gamma, REAL* normalized, REAL* divisors, int rows, int n,
     int centres, REAL epsilon) {
@@ -425,7 +425,7 @@ KERNEL row_norm(
     }
 }
 
-// e becomes (g - mean(g) - x mean(g x)) / divisor, where g is gamma e and x the normalised row.
+// Sets e to (g - mean(g) - x mean(g x)) / divisor, where g is gamma e and x the normalised row.
 KERNEL back_row_norm(
     REAL* e, const REAL* normalized, const REAL* divisors, const REAL* gamma, int rows, int n,
     int centres) {
@@ -445,7 +445,7 @@ KERNEL back_row_norm(
     }
 }
 
-// `parts` gets the sums of the columns of e x.
+// Sets `parts` to the sums of the columns of e x.
 KERNEL product_sums(const REAL* e, const REAL* x, REAL* parts, int rows, int n) {
     back_columns(parts, rows, n, [&](int64 i) { return e[i] * x[i]; });
 }
@@ -458,7 +458,7 @@ KERNEL copy_to(REAL* x, const REAL* y, int64 n) {
     for (int64 i = first_index(); i < n; i += stride()) x[i] = y[i];
 }
 
-// ---- losses that couple the outputs of a sample; see `Row`. All others are written kernels.
+// ---- losses that combine the outputs of a sample; see `Row`. Other losses are generated kernels.
 
 DEVICE REAL row_max(const REAL* z, int n, int lane) {
     REAL most = z[0];
@@ -466,7 +466,7 @@ DEVICE REAL row_max(const REAL* z, int n, int lane) {
     return warp_max(most);
 }
 
-// Returns the column of a row's largest number, or the first column if there are several.
+// Returns the first column with a row's largest number.
 DEVICE int row_argmax(const REAL* z, REAL most, int n, int lane) {
     int place = n;
     for (int c = lane; c < n && place == n; c += 32)
@@ -478,9 +478,9 @@ DEVICE int row_argmax(const REAL* z, REAL most, int n, int lane) {
     return place;
 }
 
-// Cross-entropy of the softmax, for class labels; a label out of range has loss 0. `logs`, if not
-// null, gets the log-probabilities of all samples of the run. `limit` is the largest loss reported
-// for a sample; it does not change the error.
+// Computes the softmax cross-entropy for class labels; a label out of range has loss 0. `logs`, if
+// not null, gets the log-probabilities of all samples of the run. `limit` is the largest loss to
+// report for a sample; it does not affect the error.
 KERNEL softmax_classes(
     const REAL* z, REAL* e, const int64* labels, const int64* order, const REAL* weights,
     const State* state, double* losses, double* hits, REAL* logs, int rows, int n, double limit) {
@@ -508,7 +508,7 @@ KERNEL softmax_classes(
     }
 }
 
-// Cross-entropy of the softmax, for rows of class probabilities.
+// Computes the softmax cross-entropy for rows of class probabilities.
 KERNEL softmax_rows(
     const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
     const State* state, double* losses, double* hits, REAL* logs, int rows, int n, double limit) {
@@ -541,7 +541,7 @@ KERNEL softmax_rows(
     }
 }
 
-// One block: the step's loss, the total weight, and the hits, if they are counted.
+// Sums the step's loss, total weight and, if counted, hits; runs in one block.
 KERNEL report(
     const double* row_losses, const double* row_hits, State* state, double* losses,
     double* totals, int rows, int weighted) {
@@ -562,13 +562,13 @@ KERNEL report(
     }
 }
 
-// Copies the batch's outputs to those of the run.
+// Copies the batch's outputs to the outputs of the run.
 KERNEL keep_outputs(const REAL* z, REAL* kept, const State* state, int rows, int n) {
     const int64 total = rows * (int64)n;
     for (int64 i = first_index(); i < total; i += stride()) kept[state->start * n + i] = z[i];
 }
 
-// ---- the mean gradient of several batches, and the average of the parameters
+// ---- gradient accumulation, and the average of the parameters
 
 KERNEL count_batch(State* state, int rows, int weighted) {
     if (first_index() == 0) {
@@ -579,7 +579,7 @@ KERNEL count_batch(State* state, int rows, int weighted) {
     }
 }
 
-// Adds g times the weight of its batch to a sum; before an update, g becomes the mean.
+// Adds g times the weight of its batch to a sum; before an update, sets g to the mean.
 KERNEL accumulate(REAL* g, REAL* sums, const State* state, int64 n) {
     const REAL factor = (REAL)state->own;
     const REAL divisor = (REAL)(state->group > 0 ? state->group : 1);
@@ -597,9 +597,9 @@ KERNEL average(const REAL* w, REAL* mean, const State* state, int64 n) {
         mean[i] = share == 1 ? w[i] : mean[i] + (REAL)share * (w[i] - mean[i]);
 }
 
-// ---- clipping of the gradient. Penalties and updates are written kernels.
+// ---- gradient clipping. Penalties and updates are generated kernels.
 
-// If the loss is scaled, numbers that are not finite are left for `judge` to find.
+// If the loss is scaled, numbers that are not finite are left to `judge`.
 KERNEL clip_values(REAL* g, const State* state, int64 n, REAL most, int scaled) {
     const REAL scale = (REAL)state->scale, limit = most * scale;
     for (int64 i = first_index(); i < n; i += stride()) {
@@ -609,7 +609,7 @@ KERNEL clip_values(REAL* g, const State* state, int64 n, REAL most, int scaled) 
     }
 }
 
-// The sum of g^2; each block writes one part.
+// Sums g^2; each block writes one part.
 KERNEL square_sum(const REAL* g, double* parts, int64 n) {
     SHARED(double, shared, 32);
     double sum = 0;
@@ -618,9 +618,9 @@ KERNEL square_sum(const REAL* g, double* parts, int64 n) {
     if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
 
-// One block: the factor of the gradient. `most` is the largest norm allowed, or 0 for no limit. If
-// the loss is scaled, an update whose gradient is not finite is skipped and the scale is halved;
-// after 2,000 finite ones, the scale is doubled.
+// Sets the factor of the gradient; runs in one block. `most` is the largest norm allowed, or 0 for
+// no limit. If the loss is scaled, an update whose gradient is not finite is skipped and the scale
+// is halved; after 2,000 consecutive finite gradients, the scale is doubled.
 KERNEL judge(const double* parts, State* state, int n_parts, double most, int scaled) {
     SHARED(double, shared, 32);
     double sum = 0;

@@ -1,7 +1,7 @@
-"""The kernels' texts, their signatures, and the state of training on the device.
+"""Source code and signatures of the kernels, and the state of training on the device.
 
 A signature has one letter for each argument: ``p`` pointer, ``i`` int, ``l`` long long, ``u``
-unsigned long long, ``r`` the network's type, ``d`` double.
+unsigned long long, ``r`` the network's dtype, ``d`` double.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from .._feature_types import FEATURE_TYPES
 
 
 class Kernel(NamedTuple):
-    """A kernel that was written from a formula.
+    """A kernel generated from a formula.
 
     Attributes
     ----------
     name : str
-        It contains a hash of the text.
+        The name, which contains a hash of ``text``.
     signature : str
-        A letter for each argument.
+        One letter per argument.
     text : str
         CUDA C++, to be compiled after ``common.cuh``.
     """
@@ -34,7 +34,7 @@ class Kernel(NamedTuple):
 
 @cache
 def source(kernel: Kernel | None = None) -> str:
-    """Return the source of the module with a written kernel, or of that with the fixed ones."""
+    """Return the source of a module with a generated kernel, or with all fixed kernels."""
     text = _read("kernels.cu") if kernel is None else kernel.text
     return _read("common.cuh") + "\n" + text
 
@@ -114,7 +114,7 @@ STATE = (
     "step", "start", "update", "batch", "skipped", "good", "followed", "waiting", "first", "rate",
     "share", "own", "group", "total", "scale", "factor", "hits", "counted",
 )  # fmt: skip
-"""The words of the state, in their order; the number of draws of each dropout follows them."""
+"""The words of the state in their order; the number of draws of each dropout follows them."""
 
 _DOUBLES = frozenset([
     "rate", "share", "own", "group", "total", "scale", "factor", "hits", "counted",
@@ -125,7 +125,7 @@ STATE_WORDS = len(STATE) + MOST_DROPOUTS
 
 
 def new_state(draws: list[int], **values: float) -> np.ndarray:
-    """Return a new state with the given values; scale and factor default to 1, all others to 0."""
+    """Return a new state; ``scale`` and ``factor`` default to 1, all other words to 0."""
     words = np.zeros(STATE_WORDS, np.int64)
     numbers = words.view(np.float64)
     for name, value in ({"scale": 1.0, "factor": 1.0} | values).items():

@@ -1,4 +1,4 @@
-"""Runs kernels and matrix products on a CUDA device, one by one or captured in a graph."""
+"""Run kernels and matrix products on a CUDA device, one by one or captured in a graph."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,13 +14,13 @@ Call = Callable[[], None]
 
 
 class CudaMachine:
-    """Kernels and products for one floating-point type, on a new stream of the current device.
+    """Run kernels and products for one floating-point dtype, on a new stream of this device.
 
     Parameters
     ----------
     dtype : {"float32", "float64"}
     precision : str, default "float32"
-        The precision of products; see :data:`_cublas.COMPUTE`.
+        The precision of products; see :data:`.cublas.COMPUTE`.
     """
 
     def __init__(self, dtype: str, precision: str = "float32") -> None:
@@ -29,28 +29,28 @@ class CudaMachine:
         self._cupy, self.dtype = cupy, np.dtype(dtype)
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self._device = cupy.cuda.Device().id
-        kernels_of(self._device, dtype)  # compiled now, not while training is timed
+        kernels_of(self._device, dtype)  # compile now, not during training
         self._cublas = Cublas(self.stream.ptr, precision)
         self.nbytes = self._cublas.nbytes
         self._sent: list[np.ndarray] = []
         self.scales_loss = precision == "float16"
 
     def zeros(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        """Return a new array of zeros, by default of the machine's type."""
-        # On the current stream, so that CuPy can reuse the memory after this stream is gone.
+        """Return a new array of zeros, by default of the machine's dtype."""
+        # Allocated on the current stream, so that CuPy can reuse the memory after this stream ends.
         return self._cupy.zeros(shape, dtype or self.dtype)
 
     def host_buffer(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         """Return an array in pinned host memory, from which copies to the device are asynchronous.
 
-        From pageable memory, the driver copies through a small buffer of its own and may wait for
-        the stream first. Do not change values until their copy is done.
+        From pageable memory, the driver copies through an internal buffer, and may wait for the
+        stream first. Do not change values until their copy is complete.
         """
         import cupyx
 
         try:
             buffer: np.ndarray = cupyx.empty_pinned(shape, dtype)
-        except (MemoryError, RuntimeError):  # no more memory can be pinned; pageable memory works
+        except (MemoryError, RuntimeError):  # no more memory can be pinned; use pageable memory
             buffer = np.empty(shape, dtype)
         return buffer
 
@@ -59,13 +59,13 @@ class CudaMachine:
         with self.stream:
             if isinstance(values, np.ndarray):
                 sent = np.ascontiguousarray(values, place.dtype)
-                self._sent.append(sent)  # kept until the stream was waited for: the copy is async
+                self._sent.append(sent)  # kept until the asynchronous copy is complete
                 place.set(sent, stream=self.stream)
             else:
                 self._cupy.copyto(place, values)
 
     def read(self, array: Any) -> np.ndarray:
-        """Return a copy of an array on the host; wait for the stream."""
+        """Return a copy of an array on the host, after waiting for the stream."""
         host: np.ndarray = array.get(stream=self.stream)
         self._sent.clear()
         return host
@@ -73,16 +73,16 @@ class CudaMachine:
     def kernel(
         self, kernel: str | Kernel, grid: tuple[int, int], block: int, *arguments: Any
     ) -> Call:
-        """Return a function that launches a kernel; an argument None is a null pointer.
+        """Return a function that launches a kernel; an argument of None is a null pointer.
 
         Parameters
         ----------
         kernel : str or Kernel
-            The name of a fixed kernel, or one that was written from a formula.
+            The name of a fixed kernel, or a kernel generated from a formula.
         grid, block : tuple of int, int
-            The number of blocks, and of threads in a block.
+            The number of blocks, and the number of threads per block.
         *arguments
-            As the kernel's signature says.
+            The arguments, which match the kernel's signature.
         """
         function = function_of(self._device, self.dtype.name, kernel)
         packed = pack(kernel, self.dtype, arguments)
@@ -91,8 +91,8 @@ class CudaMachine:
     def product(self, a: Any, b: Any, out: Any, transposed: str = "NN", adds: bool = False) -> Call:
         """Return a function that computes ``out = a @ b``; see :meth:`Cublas.prepare`.
 
-        It is called once here, since the first call makes cuBLAS choose and load a kernel, which
-        must not happen during capture. So ``out`` has to be an array that each step overwrites.
+        The function is called once here, since the first call makes cuBLAS choose and load a
+        kernel, which must not happen during capture. So each step must overwrite ``out``.
         """
         call = self._cublas.prepare(a, b, out, transposed, adds)
         self.run([call])
@@ -120,8 +120,8 @@ class CudaMachine:
     def ordered_with_current_stream(self) -> Iterator[None]:
         """Order the block's work on this stream after the past work of the current stream.
 
-        Later work of the current stream is ordered after the block, since it may reuse memory from
-        which the block copies values.
+        Later work of the current stream is ordered after the block, since it may reuse memory that
+        the block copies from.
         """
         self.stream.wait_event(self._cupy.cuda.get_current_stream().record())
         try:
@@ -130,17 +130,17 @@ class CudaMachine:
             self.current_stream_waits()
 
     def current_stream_waits(self) -> None:
-        """Let the current stream wait for the past work of this stream."""
+        """Make the current stream wait for the past work of this stream."""
         self._cupy.cuda.get_current_stream().wait_event(self.stream.record())
 
     def record_event(self) -> Any:
-        """Return an event that occurs when all past work of this stream is done."""
+        """Return an event that is recorded when all past work of this stream is done."""
         # block=True: the waiting thread sleeps instead of spinning.
         event = self._cupy.cuda.Event(block=True, disable_timing=True)
         return self.stream.record(event)
 
     def copy(self, array: Any) -> Any:
-        """Return a copy of an array on the device, made on the current stream."""
+        """Return a copy of an array on the device, copied on the current stream."""
         return array.copy()
 
     def join(self, parts: Sequence[Any]) -> Any:
@@ -159,11 +159,11 @@ class CudaMachine:
 
 @lru_cache(maxsize=1024)
 def kernels_of(device: int, dtype: str, kernel: Kernel | None = None) -> Any:
-    """Return the fixed kernels, or a written one, compiled once per process, device and type.
+    """Return the module of the fixed kernels, or of a generated kernel, compiled only once.
 
-    Each written kernel is a module of its own: NVRTC takes about 0.1 s for it, but more than 1 s
-    for the fixed ones, and a kernel that one network has compiled serves all others. CuPy keeps the
-    machine code on disk.
+    It is cached per process, device and dtype. Each generated kernel is a separate module: NVRTC
+    needs about 0.1 s for it, but more than 1 s for the fixed kernels, and all networks share it.
+    CuPy caches the machine code on disk.
 
     CuPy adds ``-ftz=true``, which flushes subnormal float32 numbers (below 1.2e-38) to 0.
     """
@@ -177,7 +177,7 @@ def kernels_of(device: int, dtype: str, kernel: Kernel | None = None) -> Any:
 
 
 def function_of(device: int, dtype: str, kernel: str | Kernel) -> Any:
-    """Return a compiled kernel, fixed or written."""
+    """Return a compiled kernel, fixed or generated."""
     if isinstance(kernel, str):
         return kernels_of(device, dtype).get_function(kernel)
     return kernels_of(device, dtype, kernel).get_function(kernel.name)

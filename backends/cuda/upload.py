@@ -1,7 +1,7 @@
-"""Copies large arrays from the host to a GPU, through two small pinned buffers.
+"""Copy large arrays from the host to a GPU, through two small pinned buffers.
 
 CuPy copies an array through a pinned buffer of the same size, and keeps the buffer: 60 GB of data
-would take 60 GB more. Here one small buffer is filled while the other is copied to the device.
+would take another 60 GB. Here, one small buffer is filled while the other is copied to the device.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ CHUNK_BYTES = 1 << 25
 
 
 def upload(x: np.ndarray) -> Any:
-    """Return a copy of an array on the current device; wait until it is complete."""
+    """Return a copy of an array on the current device, after waiting for its completion."""
     import cupy
     import cupyx
 
@@ -24,7 +24,7 @@ def upload(x: np.ndarray) -> Any:
     buffers = [cupyx.empty_pinned((CHUNK_BYTES,), np.uint8) for _ in range(2)]
     stream = cupy.cuda.Stream(non_blocking=True)
     events: list[Any] = [None, None]
-    # Pending work on the current stream may still use this memory for an array freed before.
+    # Pending work on the current stream may still use this memory, for an array freed earlier.
     stream.wait_event(cupy.cuda.get_current_stream().record())
     for k, start in enumerate(range(0, source.size, CHUNK_BYTES)):
         turn = k % 2

@@ -1,8 +1,8 @@
-"""Formulas of one number as programs: traced from array functions, differentiated, compiled.
+"""Elementwise formulas: traced from array functions, differentiated, and compiled.
 
-Array functions take their namespace from their arguments, and :mod:`.namespace` is a namespace of
-symbols. So a function of arrays can be called with symbols: its result is then its formula, an
-:class:`Expression`, from which its derivative and programs for NumPy, Numba and CUDA are made.
+Array functions get their namespace from their arguments, and :mod:`.namespace` is a namespace of
+symbols. So a function of arrays can be called with symbols. The result is its formula, an
+:class:`Expression`, from which its derivative and programs for NumPy, Numba and CUDA are generated.
 """
 
 from . import scalars

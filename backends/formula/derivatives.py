@@ -1,10 +1,10 @@
-"""Derivatives of expressions, by the chain rule from the symbol upwards.
+"""Derivatives of expressions, by forward-mode differentiation.
 
-A derivative is again an expression in the same graph, so it shares what the formula computes
-anyway. Where a formula has a kink, the derivative is that of the branch which the formula takes:
-that of ``maximum(a, b)`` is the derivative of ``a`` where a > b, else that of ``b``, and that of
-``abs`` is 0 at 0. The derivative of ``where`` is chosen after both branches are computed, so NaN or
-infinity in the branch that is not taken has no effect.
+A derivative is an expression in the same graph, so it shares subexpressions with the formula. At a
+kink, the derivative follows the branch that the formula takes: the derivative of ``maximum(a, b)``
+is that of ``a`` where a > b, else that of ``b``. The derivative of ``abs`` at 0 is 0. The
+derivative of ``where`` is selected after both branches are computed, so NaN or infinity in the
+other branch has no effect.
 """
 
 import math
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from .expressions import COMPARISONS, LOGICAL, TESTS, Expression
 
 Slope = Expression | None
-"""A derivative; None is 0 everywhere."""
+"""A derivative; None means 0 everywhere."""
 
 
 def derivative(expression: Expression, by: Expression) -> Expression:
@@ -33,7 +33,7 @@ def derivative(expression: Expression, by: Expression) -> Expression:
 
 
 def ordered(*expressions: Expression) -> list[Expression]:
-    """Return the nodes of expressions, each once and after its operands."""
+    """Return all nodes of the expressions in topological order: operands first, each node once."""
     found: dict[int, Expression] = {}
     left = list(expressions)
     while left:
@@ -56,7 +56,7 @@ def _slope(node: Expression, slopes: dict[Expression, Slope]) -> Slope:
     return _OF_MORE[node.operation](node, operands, inner)
 
 
-# ---- arithmetic that leaves out terms of 0 and factors of 1
+# ---- arithmetic on slopes that omits terms of 0 and factors of 1
 
 
 def _times(a: Slope, b: Slope) -> Slope:
@@ -143,7 +143,7 @@ def _of_power(node: Expression, operands: Nodes, inner: Slopes) -> Slope:
     of_base = of_exponent = None
     if da is not None:
         of_base = _times(b, make("pow", a, make("subtract", b, 1.0)))
-        if b.value is None:  # at 0 to the power of 0, this would be 0 times infinity
+        if b.value is None:  # for 0 ** 0, this would be 0 times infinity
             of_base = _where(make("equal", b, 0.0), None, of_base)
         of_base = _times(of_base, da)
     if db is not None:

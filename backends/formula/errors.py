@@ -2,12 +2,12 @@
 
 
 class UntraceableError(TypeError):
-    """A formula uses an operation that symbols cannot follow.
+    """A formula uses an operation that cannot be traced.
 
-    The message names the operation, and says what to write instead. The formula still works on
+    The message names the operation and says what to write instead. The formula still works on
     arrays.
     """
 
 
 class UntraceableAttributeError(UntraceableError, AttributeError):
-    """The same, for an attribute or a function that symbols do not have."""
+    """A formula uses an attribute or a function that symbols do not have."""

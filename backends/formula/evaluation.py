@@ -14,7 +14,7 @@ from .listing import Listing
 from .namespace import OF_OPS
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
-    # By operators, which take Python's numbers beside arrays in every library.
+    # Operators, because in every library they accept Python numbers together with arrays.
     "add": lambda a, b: a + b,
     "subtract": lambda a, b: a - b,
     "multiply": lambda a, b: a * b,
@@ -40,25 +40,25 @@ _NUMBERS: dict[str, Callable[..., Any]] = {
     "softplus": ops.softplus,
     "erf": math.erf,
 }
-"""Operations on single numbers that are not functions of NumPy."""
+"""Operations on Python numbers that are not functions of NumPy."""
 
 
 def evaluate(
     outputs: tuple[Expression, ...], inputs: Mapping[str, Array], numbers: Mapping[str, float]
 ) -> tuple[Array, ...]:
-    """Return the values of expressions.
+    """Return the values of the expressions.
 
     Parameters
     ----------
     outputs : tuple of Expression
     inputs : mapping of str to array
-        An array for each input, of shapes that fit.
+        An array for each input; their shapes must broadcast.
     numbers : mapping of str to float
 
     Returns
     -------
     tuple of array
-        An output that does not depend on the inputs is an array of their type all the same.
+        One array per output, even for outputs that do not depend on the inputs.
     """
     like = next(iter(inputs.values()))
     xp = array_namespace(like)
@@ -98,7 +98,7 @@ def _value(
     if operation in OF_OPS:
         return getattr(ops, operation)(*operands)
     if operation == "where" and not node.operands[0].varies:
-        # One branch for all elements: libraries take no condition that is a number.
+        # One branch for all elements; libraries' ``where`` does not accept a Python bool.
         chosen = 1 if operands[0] else 2
         value = operands[chosen]
         dtype = xp.bool if node.is_bool else like.dtype
@@ -110,7 +110,7 @@ def _value(
 
 
 def number_of(operation: str, *operands: Any) -> Any:
-    """Return the value of an operation on Python's numbers; NaN or infinity instead of an error."""
+    """Return the value of an operation on Python numbers, with NaN or infinity for errors."""
     function = _NUMBERS.get(operation) or getattr(np, operation)
     values = [each if isinstance(each, (bool, np.bool_)) else np.float64(each) for each in operands]
     with np.errstate(all="ignore"):
@@ -118,7 +118,7 @@ def number_of(operation: str, *operands: Any) -> Any:
 
 
 def shared_values(listing: Listing, numbers: Mapping[str, float]) -> list[float | bool]:
-    """Return the values of ``shared`` of a listing; NaN or infinity instead of an error."""
+    """Return the values of ``listing.shared``, with NaN or infinity for errors."""
     values: dict[str, float | bool] = dict(listing.constants)
     values |= {f"n_{name}": numbers[name] for name in listing.numbers}
     for name, operation, operands, _ in listing.before:

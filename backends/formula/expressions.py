@@ -1,11 +1,11 @@
-r"""Expressions of one number: symbols that take part in arithmetic as an array does.
+r"""Expressions: symbols for array elements that take part in arithmetic like arrays.
 
 An :class:`Expression` is a node of a :class:`Graph`. Its operators and the functions of
-:mod:`.namespace` make new nodes in the same graph instead of computing. Equal nodes are one object,
-so a term that occurs twice in a formula is computed once.
+:mod:`.namespace` create new nodes in the same graph instead of computing. Equal nodes are the same
+object, so a term that occurs twice in a formula is computed once.
 
-Some forms are replaced by more accurate ones when they are made: :math:`1 / (1 + e^{-x})` becomes
-the operation ``sigmoid``, which does not overflow, and :math:`\log(1 + e^x)` becomes ``softplus``.
+Some forms are replaced by more accurate ones on creation: :math:`1 / (1 + e^{-x})` becomes the
+operation ``sigmoid``, which does not overflow, and :math:`\log(1 + e^x)` becomes ``softplus``.
 """
 
 import math
@@ -23,17 +23,17 @@ LOGICAL = frozenset(["logical_and", "logical_or", "logical_xor", "logical_not"])
 TESTS = frozenset(["isfinite", "isinf", "isnan"])
 
 COMMUTATIVE = frozenset(["add", "multiply", "equal", "not_equal", "logical_and", "logical_or"])
-"""Operations whose result does not depend on the order of the operands, not even by a bit."""
+"""Operations whose result is the same, bit for bit, in either order of the operands."""
 
 _BOOLS = COMPARISONS | LOGICAL | TESTS
 _OF_BOOLS = frozenset(["equal", "not_equal", "where"])
-"""Operations that take truth values as well as numbers."""
+"""Operations that accept booleans as well as numbers."""
 
 _LEAVES = frozenset(["input", "number", "constant"])
 
 
 class Graph:
-    """The nodes of one formula, for one type of numbers.
+    """The nodes of one formula, for one floating-point dtype.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Graph:
     Attributes
     ----------
     refusal : UntraceableError or None
-        The first error that was raised because a symbol cannot follow the formula.
+        The first error raised because the formula cannot be traced.
     """
 
     def __init__(self, dtype: str = "float64") -> None:
@@ -51,12 +51,12 @@ class Graph:
         self._nodes: dict[tuple[Any, ...], Expression] = {}
 
     def refuse(self, error: UntraceableError) -> NoReturn:
-        """Raise an error, and keep it: the formula may catch it and go another way."""
+        """Raise an error and record it, in case the formula catches it and takes another branch."""
         self.refusal = self.refusal or error
         raise error
 
     def input(self, name: str) -> "Expression":
-        """Return the symbol of an argument that differs from element to element."""
+        """Return the symbol of an array argument, which varies from element to element."""
         return self._make("input", name)
 
     def number(self, name: str) -> "Expression":
@@ -69,7 +69,7 @@ class Graph:
         Raises
         ------
         UntraceableError
-            It is not a real number.
+            ``value`` is not a real number.
         """
         if isinstance(value, (bool, np.bool_)):
             return self._make("constant", bool(value))
@@ -78,12 +78,12 @@ class Graph:
         if not isinstance(value, Real):
             self.refuse(
                 UntraceableError(
-                    f"a {type(value).__name__} in a formula of single numbers: use numbers, and "
-                    "arrays that are arguments of the formula"
+                    f"a {type(value).__name__} in an elementwise formula: use numbers, and arrays "
+                    "that are arguments of the formula"
                 )
             )
         number = float(value)
-        # One object for all NaN, because equal formulas must have equal constants.
+        # The same object for every NaN, because equal formulas must have equal constants.
         return self._make("constant", number if number == number else math.nan)
 
     def make(self, operation: str, *operands: Any) -> "Expression":
@@ -92,7 +92,7 @@ class Graph:
             each if isinstance(each, Expression) else self.constant(each) for each in operands
         )
         if any(node.graph is not self for node in nodes):
-            self.refuse(UntraceableError("symbols of different formulas in one expression"))
+            self.refuse(UntraceableError("symbols of different formulas in the same expression"))
         nodes = self._of_right_types(operation, nodes)
         better = _BETTER.get(operation)
         found = None if better is None else better(self, *nodes)
@@ -101,10 +101,9 @@ class Graph:
     def _of_right_types(
         self, operation: str, nodes: "tuple[Expression, ...]"
     ) -> "tuple[Expression, ...]":
-        """Return operands with truth values as numbers where the other operands are numbers.
+        """Return the operands, with booleans converted to numbers if others are numbers.
 
-        Libraries differ in arithmetic with truth values alone, e.g. + may be "or". So it is
-        refused.
+        Arithmetic on booleans alone is refused, because libraries differ: e.g. + may mean "or".
         """
         if operation in LOGICAL:
             if not all(node.is_bool for node in nodes):
@@ -119,14 +118,14 @@ class Graph:
         if kinds == {True}:
             self.refuse(
                 UntraceableError(
-                    f"{operation} of truth values: make numbers of them, e.g. "
+                    f"{operation} of truth values: convert them to numbers, e.g. "
                     "xp.astype(x > 0, x.dtype)"
                 )
             )
         return (*nodes[:first], *(self.as_number(node) for node in nodes[first:]))
 
     def as_number(self, node: "Expression") -> "Expression":
-        """Return 1 and 0 for a truth value; a number as it is."""
+        """Return 1 or 0 for a boolean; return a number unchanged."""
         if not node.is_bool:
             return node
         if node.value is not None:
@@ -134,7 +133,7 @@ class Graph:
         return self.make("where", node, 1.0, 0.0)
 
     def exactly(self, operation: str, *nodes: Any) -> "Expression":
-        """Return the node of an operation on nodes, or a leaf, in just this form."""
+        """Return the node of an operation on nodes, or a leaf, without replacing its form."""
         if operation in COMMUTATIVE and nodes[0].index > nodes[1].index:
             nodes = nodes[::-1]
         return self._make(operation, *nodes)
@@ -142,7 +141,7 @@ class Graph:
     def _make(self, operation: str, *operands: Any) -> "Expression":
         key: tuple[Any, ...]
         if operation in _LEAVES:
-            # By its digits: 0.0 equals -0.0, and 1.0 equals True, but they are not the same.
+            # By its repr: 0.0 == -0.0 and 1.0 == True, but they are different constants.
             key = operation, repr(operands[0])
         else:
             key = operation, *[each.index for each in operands]
@@ -153,7 +152,7 @@ class Graph:
 
 
 class Expression:
-    """A number of a formula that is not known yet.
+    """A symbol, constant or operation in a formula, which stands for one array element.
 
     Attributes
     ----------
@@ -162,17 +161,17 @@ class Expression:
         ``"input"``, ``"number"``, ``"constant"``, or the name of a function of the array API (or
         of :mod:`~xpnet.backends.ops`).
     operands : tuple
-        Expressions; of a leaf, its name or its value.
+        Expressions; for a leaf, its name or its value.
     index : int
-        The position in the graph: operands have smaller ones.
+        The position in the graph, which is larger than those of the operands.
     is_bool : bool
-        Whether it is a truth value.
+        Whether the value is boolean.
     varies : bool
-        Whether it depends on an input. All others are computed once, not for each element.
+        Whether the value depends on an input. If not, it is computed once for all elements.
     """
 
     namespace: ClassVar[Any] = None
-    """The module :mod:`.namespace`, which sets it itself."""
+    """The module :mod:`.namespace`, which sets this attribute."""
 
     __slots__ = ("__weakref__", "graph", "index", "is_bool", "operands", "operation", "varies")
 
@@ -197,13 +196,13 @@ class Expression:
         return self.namespace
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """Follow NumPy's own functions too, as if they were those of the namespace."""
+        """Trace NumPy's ufuncs as the functions of the same names in the namespace."""
         if method != "__call__" or options:
             self.graph.refuse(
                 UntraceableError(
                     f"numpy.{ufunc.__name__}{'' if method == '__call__' else '.' + method}"
-                    f"{' with options' if options else ''}: a formula has one number of each "
-                    "argument, and makes new arrays"
+                    f"{' with options' if options else ''}: a formula must be elementwise and "
+                    "return new arrays"
                 )
             )
         try:
@@ -213,7 +212,7 @@ class Expression:
         return function(*inputs)
 
     def __array_function__(self, function: Any, types: Any, given: Any, options: Any) -> Any:
-        """Follow NumPy's functions that are no ufuncs in the same way, e.g. ``numpy.where``."""
+        """Trace NumPy's other functions in the same way, e.g. ``numpy.where``."""
         try:
             return getattr(self.namespace, function.__name__)(*given, **options)
         except UntraceableError as error:
@@ -221,7 +220,7 @@ class Expression:
 
     @property
     def dtype(self) -> Any:
-        """The type of the numbers, as NumPy's."""
+        """The NumPy dtype of the value."""
         return np.dtype(bool) if self.is_bool else self.graph.dtype
 
     # ---- operations of arrays that symbols refuse
@@ -231,11 +230,11 @@ class Expression:
 
     def __bool__(self) -> NoReturn:
         self._refuse(
-            "a branch on a number of an array (if, and, or, not, min, max): use where, "
-            "logical_and, minimum, ... of the array's namespace"
+            "a branch on an array element (if, and, or, not, min, max): use where, logical_and, "
+            "minimum, ... of the array's namespace"
             if self.varies
-            else "a branch on one of its numbers (if, and, or, not, min, max): use where, or leave "
-            "the attribute, if it is one, out of `numbers`"
+            else "a branch on one of its numbers (if, and, or, not, min, max): use where, or omit "
+            "the attribute, if it is one, from `numbers`"
         )
 
     def _to_number(self) -> NoReturn:
@@ -248,29 +247,24 @@ class Expression:
     __floor__ = __ceil__ = __trunc__ = _to_number
 
     def _no_elements(self, *_: Any) -> NoReturn:
-        self._refuse(
-            "an index, a loop or the length of an array: a formula has one number of each argument"
-        )
+        self._refuse("an index, a loop or the length of an array: a formula must be elementwise")
 
     __getitem__ = __setitem__ = __len__ = __iter__ = __contains__ = _no_elements
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
         self._refuse(
-            "a function that makes a NumPy array of its argument: use the functions of the "
+            "a function that converts its argument to a NumPy array: use the functions of the "
             "array's namespace"
         )
 
     def _in_place(self, *_: Any) -> NoReturn:
-        self._refuse(
-            "+=, *= or the like, which changes an array that may have other names too: write "
-            "x = x + y"
-        )
+        self._refuse("+=, *= or the like, which changes an array in place: write x = x + y")
 
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __ifloordiv__ = __imod__ = _in_place
     __iand__ = __ior__ = __ixor__ = __imatmul__ = _in_place
 
     def _no_such_operator(self, *_: Any) -> NoReturn:
-        self._refuse("//, %, @, << or >>, which are not among the operations of formulas")
+        self._refuse("//, %, @, << or >>, which formulas do not support")
 
     __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = _no_such_operator
     __matmul__ = __rmatmul__ = __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = (
@@ -288,8 +282,8 @@ class Expression:
             raise AttributeError(name)
         self.graph.refuse(
             UntraceableAttributeError(
-                f".{name} of an array: a formula has one number of each argument, with operators "
-                "and the functions of its namespace"
+                f".{name} of an array: a formula may use only operators and the functions of the "
+                "array's namespace"
             )
         )
 
@@ -297,7 +291,7 @@ class Expression:
         return self._shown(8)
 
     def _shown(self, depth: int) -> str:
-        """Return the expression as text, with dots below a depth: it may share many operands."""
+        """Return the expression as text, with "..." below a depth, since it may be very large."""
         if self.operation in _LEAVES:
             return str(self.operands[0])
         if depth == 0:
@@ -321,7 +315,7 @@ _NUMPY_NAMES = {"absolute": "abs", "true_divide": "divide", "power": "pow", "fab
 
 
 def _set_operators() -> None:
-    """Give expressions the operators of arrays, also with the expression on the right."""
+    """Give expressions the operators of arrays, with the expression on either side."""
 
     def both(operation: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         def forward(self: Expression, other: Any) -> Any:
@@ -360,11 +354,11 @@ def _unary(operation: str) -> Callable[[Expression], Expression]:
 
 
 def _fits(other: Any) -> bool:
-    # Other objects are refused by our message, which names them, not by Python's TypeError.
+    # Other objects are refused by ``Graph.constant``, whose message names them.
     return not isinstance(other, str) and other is not None
 
 
-# ---- forms that are replaced by better ones: each function returns None or the better node
+# ---- replacement of forms: each function returns a better node, or None to keep the form
 
 
 def _is(node: Expression, operation: str) -> bool:
@@ -372,7 +366,7 @@ def _is(node: Expression, operation: str) -> bool:
 
 
 def _one_and(node: Expression) -> Expression | None:
-    """Return u of ``1 + u``, or None for another form."""
+    """Return u if the node is ``1 + u``, otherwise None."""
     if _is(node, "add"):
         for one, other in (node.operands, node.operands[::-1]):
             if one.value == 1.0:
@@ -381,7 +375,7 @@ def _one_and(node: Expression) -> Expression | None:
 
 
 def _exponent(node: Expression | None) -> Expression | None:
-    """Return u of ``exp(u)``, or None for another form."""
+    """Return u if the node is ``exp(u)``, otherwise None."""
     if node is not None and _is(node, "exp"):
         return node.operands[0]  # type: ignore[no-any-return]
     return None
@@ -446,7 +440,7 @@ def _better_power(graph: Graph, a: Expression, b: Expression) -> Expression | No
 
 
 def _folded(function: Callable[..., Any]) -> Callable[..., Expression | None]:
-    """Return a function that computes an operation on constants at once."""
+    """Return a function that replaces an operation on constants with its value."""
 
     def fold(graph: Graph, *nodes: Expression) -> Expression | None:
         values = [node.value for node in nodes]
@@ -455,7 +449,7 @@ def _folded(function: Callable[..., Any]) -> Callable[..., Expression | None]:
         try:
             return graph.constant(function(*values))
         except (ArithmeticError, ValueError):
-            return None  # the arrays' own arithmetic gives infinity or NaN
+            return None  # array arithmetic returns infinity or NaN at run time
 
     return fold
 

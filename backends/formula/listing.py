@@ -1,4 +1,4 @@
-"""Expressions as statements, from which the writers for each language make programs."""
+"""Listings: expressions as statements, from which code in each language is generated."""
 
 import math
 from collections.abc import Callable, Collection
@@ -19,7 +19,7 @@ class Statement(NamedTuple):
     operands : tuple of str
         Names of inputs, numbers, constants and earlier statements.
     is_bool : bool
-        Whether the result is a truth value.
+        Whether the result is boolean.
     """
 
     name: str
@@ -29,22 +29,22 @@ class Statement(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """A program for one element. Equal formulas have equal listings.
+    """A program for one array element. Equal formulas have equal listings.
 
     Attributes
     ----------
     inputs : tuple of str
         The inputs, used or not, in the order of the formula's arguments.
     numbers : tuple of str
-        The names of the numbers that it uses.
+        The names of the numbers that the formula uses.
     constants : tuple of (str, float or bool)
         The name and the value of each constant.
     before : tuple of Statement
-        The statements that depend on numbers alone. They are run once, in float64.
+        The statements that depend only on numbers. They run once, in float64.
     shared : tuple of str
-        The names of numbers and of results of ``before`` that ``inside`` or ``results`` use.
+        The names of numbers and results of ``before`` that ``inside`` or ``results`` use.
     inside : tuple of Statement
-        The statements that are run for each element.
+        The statements that run for each element.
     results : tuple of str
         The names of the outputs.
     """
@@ -71,8 +71,8 @@ class Listing(NamedTuple):
 def listing(formula: Formula, kept: Collection[str] = ()) -> Listing:
     """Return the statements that compute a formula.
 
-    ``sigmoid``, ``softplus`` and ``sign`` are written out in simpler operations, so that those of
-    the same number share their exponential. The operations in ``kept`` are left as they are.
+    ``sigmoid``, ``softplus`` and ``sign`` are lowered to simpler operations, so that those of the
+    same argument share an exponential. The operations in ``kept`` are not lowered.
     """
     outputs = lowered(formula.outputs, kept)
     names: dict[int, str] = {}
@@ -113,8 +113,8 @@ def listing(formula: Formula, kept: Collection[str] = ()) -> Listing:
 def _letter(value: float | bool) -> str:
     """Return the first letter of a constant's name.
 
-    Listings are compared, so the names of constants differ that are equal in Python but not the
-    same: -0.0 and 0.0, True and 1.0.
+    Listings are compared, so constants that are equal in Python but not identical have different
+    names: -0.0 and 0.0, True and 1.0.
     """
     if isinstance(value, bool):
         return "t"
@@ -122,7 +122,7 @@ def _letter(value: float | bool) -> str:
 
 
 def lowered(outputs: tuple[Expression, ...], kept: Collection[str] = ()) -> tuple[Expression, ...]:
-    """Return expressions in a new graph, without the operations of ``_SIMPLER`` not in ``kept``."""
+    """Return the expressions in a new graph, with operations of ``_SIMPLER`` lowered."""
     graph = Graph(str(outputs[0].graph.dtype))
     new: dict[int, Expression] = {}
     for node in ordered(*outputs):
@@ -143,7 +143,7 @@ Make = Callable[..., Expression]
 
 
 def _positive(u: Expression) -> tuple[Expression, bool]:
-    """Return u without a minus sign in front, and whether it had one."""
+    """Return u without a leading minus sign, and whether it had one."""
     if u.operation == "negative":
         return u.operands[0], True
     return u, False
@@ -169,7 +169,7 @@ def _softplus(make: Make, graph: Graph, u: Expression) -> Expression:
 
 def _sign(make: Make, graph: Graph, u: Expression) -> Expression:
     zero, one, minus = (graph.constant(value) for value in (0.0, 1.0, -1.0))
-    below = make("where", make("less", u, zero), minus, u)  # u itself: 0 and NaN stay
+    below = make("where", make("less", u, zero), minus, u)  # u, so that 0 and NaN stay
     return make("where", make("greater", u, zero), one, below)
 
 
@@ -178,4 +178,4 @@ _SIMPLER: dict[str, Callable[[Make, Graph, Any], Expression]] = {
     "softplus": _softplus,
     "sign": _sign,
 }
-"""Operations that are written out in simpler ones, with the functions that do."""
+"""The operations that are lowered to simpler ones, and the functions that do so."""

@@ -1,7 +1,7 @@
-"""The array API namespace of expressions: the functions that formulas of one number use.
+"""The array API namespace of expressions: the functions that formulas may use.
 
-``array_namespace(x)`` returns this module if ``x`` is a symbol. Each function makes a node instead
-of computing. Functions of the standard that need more than one number, such as sums, are refused.
+``array_namespace(x)`` returns this module if ``x`` is a symbol. Each function creates a node
+instead of computing. Functions of the standard that are not elementwise, such as sums, are refused.
 """
 
 import math
@@ -26,22 +26,22 @@ def _graph(*values: Any) -> Graph:
     for value in values:
         if isinstance(value, Expression):
             return value.graph
-    raise UntraceableError("an array function of numbers alone: one argument must be an array")
+    raise UntraceableError("an array function of numbers only: one argument must be an array")
 
 
 def _function(name: str, n: int) -> Callable[..., Expression]:
-    """Return the function that makes nodes of an operation with ``n`` operands."""
+    """Return the function that creates nodes of an operation with ``n`` operands."""
 
     def function(*operands: Any, **options: Any) -> Expression:
         if len(operands) != n or options:
-            raise UntraceableError(f"{name} with other arguments than {n} array(s)")
+            raise UntraceableError(f"{name} with arguments other than {n} array(s)")
         return _graph(*operands).make(name, *operands)
 
-    function.__name__, function.__doc__ = name, f"Make a node of the operation {name}."
+    function.__name__, function.__doc__ = name, f"Create a node of the operation {name}."
     return function
 
 
-# Every operation but where and astype, by the number of operands.
+# All operations except where and astype, by the number of operands.
 ONE = (
     "abs", "exp", "expm1", "log", "log1p", "sqrt", "sign", "tanh", "sinh", "cosh", "sin", "cos",
     "negative", "logical_not", "isfinite", "isinf", "isnan",
@@ -51,7 +51,7 @@ TWO = (
     "greater", "greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_xor",
 )  # fmt: skip
 OF_OPS = ("sigmoid", "softplus", "erf")
-"""The functions of :mod:`~xpnet.backends.ops` that are operations themselves."""
+"""The functions of :mod:`~xpnet.backends.ops` that are single operations."""
 
 globals().update({name: _function(name, 1) for name in ONE})
 globals().update({name: _function(name, 2) for name in TWO})
@@ -60,7 +60,7 @@ for _name in OF_OPS:
 
 
 def where(condition: Any, x1: Any, x2: Any, /) -> Expression:
-    """Make the node that is ``x1`` where the condition holds, else ``x2``."""
+    """Create a node that is ``x1`` where the condition holds, else ``x2``."""
     graph = _graph(condition, x1, x2)
     if not isinstance(condition, Expression):
         condition = graph.constant(condition)
@@ -70,12 +70,12 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Expression:
 
 
 def astype(x: Expression, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Expression:
-    """Make 1 and 0 of a truth value; leave a number, whose type stays that of the formula.
+    """Convert between the formula's dtype and bool.
 
     Raises
     ------
     UntraceableError
-        The type is neither the formula's nor bool.
+        ``dtype`` is neither the formula's dtype nor bool.
     """
     kind = np.dtype(dtype)
     if kind == x.dtype:
@@ -83,7 +83,7 @@ def astype(x: Expression, dtype: Any, /, *, copy: Any = True, device: Any = None
     if kind.kind == "b":
         return x.graph.make("not_equal", x, 0.0)
     if kind != x.graph.dtype:
-        raise UntraceableError(f"a number of the type {kind}: a formula has the type of its input")
+        raise UntraceableError(f"a cast to {kind}: a formula has the dtype of its input")
     return x.graph.as_number(x)
 
 
@@ -103,7 +103,7 @@ def reciprocal(x: Expression, /) -> Expression:
 
 
 def clip(x: Expression, /, min: Any = None, max: Any = None) -> Expression:
-    """Return x limited to a range; None is no limit."""
+    """Return x limited to a range; None means no limit."""
     if min is not None:
         x = x.graph.make("maximum", x, min)
     return x if max is None else x.graph.make("minimum", x, max)
@@ -112,7 +112,7 @@ def clip(x: Expression, /, min: Any = None, max: Any = None) -> Expression:
 def full_like(
     x: Expression, fill_value: Any, /, *, dtype: Any = None, device: Any = None
 ) -> Expression:
-    """Return the value, as a number or as a truth value."""
+    """Return the value as a number, or as a boolean if ``dtype`` is bool."""
     if not isinstance(fill_value, Expression):
         fill_value = x.graph.constant(fill_value)
     return astype(fill_value, x.dtype if dtype is None else dtype)
@@ -132,7 +132,7 @@ _NAMED = (
     "abs", "clip", "cos", "cosh", "exp", "expm1", "log", "log1p", "maximum", "minimum",
     "reciprocal", "sign", "sin", "sinh", "sqrt", "square", "tanh", "where",
 )  # fmt: skip
-"""Those that a message lists: the others are operators, or of little use for a formula."""
+"""The functions that the error message lists; others have operators, or are rarely needed."""
 
 _REDUCTIONS = frozenset([
     "all", "any", "argmax", "argmin", "count_nonzero", "cumulative_prod", "cumulative_sum",
@@ -148,10 +148,9 @@ def __getattr__(name: str) -> NoReturn:
         raise AttributeError(name)
     if name in _REDUCTIONS:
         raise UntraceableAttributeError(
-            f"{name}, which needs several numbers of an array: a formula has one number of each "
-            "argument"
+            f"{name}, which needs several elements of an array: a formula must be elementwise"
         )
     raise UntraceableAttributeError(
-        f"{name}, which is not among the functions of one number that formulas can have: "
-        f"{', '.join(_NAMED)}, and in xpnet.backends.ops {', '.join(OF_OPS)}"
+        f"{name}, which formulas do not support: use {', '.join(_NAMED)}, or from "
+        f"xpnet.backends.ops {', '.join(OF_OPS)}"
     )

@@ -1,4 +1,4 @@
-"""Statements in Python, for values that depend on numbers alone."""
+"""Statements as Python code, for values that depend only on numbers."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ FORMATS = {
     "subtract": "{} - {}",
     "multiply": "{} * {}",
     "divide": "{} / {}",
-    "pow": "math.pow({}, {})",  # ** would make complex numbers of negative ones
+    "pow": "math.pow({}, {})",  # ** of a negative number may be complex
     "negative": "-{}",
     "abs": "abs({})",
     "less": "{} < {}",
@@ -23,19 +23,19 @@ FORMATS = {
     "logical_or": "{} | {}",
     "logical_xor": "{} ^ {}",
     "logical_not": "not {}",
-    # NaN is not equal to itself, and no comparison with it is true.
+    # NaN is not equal to itself, and every other comparison with it is false.
     "maximum": "{0} if {0} >= {1} or {0} != {0} else {1}",
     "minimum": "{0} if {0} <= {1} or {0} != {0} else {1}",
     "sign": "math.copysign(1.0, {0}) if {0} < 0.0 or {0} > 0.0 else {0}",
     "where": "{1} if {0} else {2}",
 }
-"""Operations that are not functions of the module ``math``."""
+"""Formats of the operations that are not functions of the module ``math``."""
 
 
 def assignments(listing: Listing) -> list[str]:
-    """Return ``before`` of a listing as lines of Python, which need the module ``math``.
+    """Return ``listing.before`` as lines of Python, which need the module ``math``.
 
-    Numbers have the names that they have in the listing, and constants are written out.
+    Numbers keep their names in the listing; constants are written as literals.
     """
     literals = {name: literal(value) for name, value in listing.constants}
     return [_assignment(statement, literals) for statement in listing.before]
@@ -50,7 +50,7 @@ def _assignment(statement: Statement, literals: Mapping[str, str]) -> str:
 
 
 def literal(value: float | bool) -> str:
-    """Return a constant as Python writes it."""
+    """Return a constant as a Python literal."""
     if value != value:
         return "math.nan"
     if value in (math.inf, -math.inf):

@@ -1,4 +1,4 @@
-"""Running a formula on arrays, by a library's fast version if there is one."""
+"""Run formulas on arrays, by a library's fast version if there is one."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,13 +22,13 @@ def run(
     Parameters
     ----------
     first, *others : array
-        An array for each input of the formula, of one type; fast versions take equal shapes.
+        An array for each input of the formula, all of one dtype; fast versions need equal shapes.
     formula : Formula
     numbers : mapping of str to float
     outs : sequence of array, optional
-        Arrays that a version may overwrite with the results. What is returned counts.
+        Arrays that a version may overwrite with the results, or ignore.
     overwrites : tuple of str or None
-        For each of ``outs``, the input that may be the same array.
+        For each of ``outs``, the name of the input that may be the same array.
     """
     names = [each.operands[0] for each in formula.inputs]
     inputs = dict(zip(names, (first, *others), strict=True))

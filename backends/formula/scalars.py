@@ -1,8 +1,8 @@
-"""Functions of numbers that are the same for all elements, such as a learning rate.
+"""Functions of scalars in formulas, such as a learning rate, which are equal for all elements.
 
-In a formula, such a number is a Python number, but a symbol while the formula is traced. Functions
-of the array API do not take the former, functions of the module ``math`` not the latter. The
-functions here take both. They return NaN or infinity instead of raising an error.
+Such a scalar is a Python number, or a symbol while the formula is traced. Functions of the array
+API do not accept Python numbers, and functions of the module ``math`` do not accept symbols. The
+functions here accept both. They return NaN or infinity instead of raising an error.
 
 >>> from xpnet.backends.formula import scalars
 >>> scalars.exp(0.0), scalars.where(2.0 > 1.0, 3.0, 4.0)
@@ -39,10 +39,10 @@ def where(condition: Any, a: Any, b: Any, /) -> Any:
     Parameters
     ----------
     condition : bool
-        A comparison of numbers, e.g. ``t > 5``. For comparisons of arrays, there is the function
-        of the array's namespace.
+        A comparison of numbers, e.g. ``t > 5``. For comparisons of arrays, use ``where`` of the
+        array's namespace.
     a, b : float or array
-        Both are computed.
+        Both are evaluated.
     """
     for each in (condition, a, b):
         if isinstance(each, Expression):

@@ -1,4 +1,4 @@
-"""Tracing: calling a formula once with symbols, which gives it as an expression."""
+"""Tracing: call a function with symbols to get its formula as expressions."""
 
 import copy
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -13,12 +13,12 @@ from .expressions import Expression, Graph
 
 @dataclass(frozen=True, eq=False)
 class Formula:
-    """A formula as expressions.
+    """An elementwise formula, as expressions.
 
     Attributes
     ----------
     inputs : tuple of Expression
-        The symbols of the arguments that differ from element to element.
+        The symbols of the array arguments.
     outputs : tuple of Expression
     """
 
@@ -27,11 +27,11 @@ class Formula:
 
     @property
     def dtype(self) -> str:
-        """The type of its numbers, ``"float32"`` or ``"float64"``."""
+        """The dtype of the arrays, ``"float32"`` or ``"float64"``."""
         return str(self.outputs[0].graph.dtype)
 
     def numbers(self) -> list[str]:
-        """Return the names of the numbers that it uses, in a fixed order."""
+        """Return the names of the numbers that the formula uses, sorted."""
         nodes = ordered(*self.outputs)
         return sorted(node.operands[0] for node in nodes if node.operation == "number")
 
@@ -44,19 +44,19 @@ def trace(
     Parameters
     ----------
     function : callable
-        It is called with a symbol for each argument, twice unless the formula is known from an
-        earlier call; both calls must give the same one.
+        It is called with a symbol for each argument: twice, unless an earlier call has returned the
+        same formula. Both calls must return the same formula.
     inputs : sequence of str
-        The names of its positional arguments.
+        The names of the positional arguments.
     dtype : {"float32", "float64"}
-        The type of the arrays that the formula is for.
+        The dtype of the arrays.
     **numbers
         Keyword arguments of the function.
 
     Raises
     ------
     UntraceableError
-        The formula uses an operation that symbols cannot follow, e.g. a branch, an index or a sum.
+        The formula uses an operation that cannot be traced, e.g. a branch, an index or a sum.
 
     Examples
     --------
@@ -76,23 +76,24 @@ def trace_part(
     arguments: Iterable[str] = (),
     aliases: Mapping[str, Callable[[Graph], Expression]] | None = None,
 ) -> Formula:
-    """Return the formula that a function computes with an object's methods and attributes.
+    """Return the formula of a function that uses an object's methods and attributes.
 
     Parameters
     ----------
     part : object
-        It is left as it is: the function gets a shallow copy.
+        The object, which is not changed: the function gets a shallow copy.
     function : callable
         ``function(part, *inputs, **arguments)`` returns the outputs.
     inputs, dtype
         As for :func:`trace`.
     attributes : iterable of str
-        Attributes of the object that are symbols, so that the formula holds for all their values.
-        All others are taken as they are.
+        Numeric attributes to replace with symbols, so that the formula holds for any of their
+        values. All other attributes keep their values.
     arguments : iterable of str
         Keyword arguments, which are symbols of numbers too.
     aliases : mapping of str to callable, optional
-        Attributes that follow from the arguments, with functions that return them as expressions.
+        Attributes that are computed from the arguments, with functions that return their
+        expressions.
 
     Raises
     ------
@@ -113,7 +114,7 @@ def trace_part(
             result = function(own, *symbols, **options)
             after = vars(own)
             if after.keys() != before.keys() or any(after[k] is not before[k] for k in before):
-                raise UntraceableError("a formula that changes attributes of its object")
+                raise UntraceableError("a formula that changes attributes of its own object")
             return result
 
         return call, {name: graph.number(name) for name in given}
@@ -125,8 +126,7 @@ def _check_number(part: object, name: str, arguments: tuple[str, ...]) -> None:
     kind = type(part).__name__
     if name in arguments:
         raise UntraceableError(
-            f"{name!r} among its numbers, which is an argument already: give the attribute another "
-            "name"
+            f"{name!r} among its numbers, which is an argument already: rename the attribute"
         )
     value = getattr(part, name, _NOTHING)
     if not isinstance(value, Real):
@@ -141,7 +141,7 @@ _NOTHING = object()
 
 
 def _stand_in(part: object, replaced: dict[str, Any]) -> Any:
-    """Return a shallow copy of an object with other attributes, past its checks of them."""
+    """Return a shallow copy of an object with replaced attributes, without running its checks."""
     copied = copy.copy(part)
     vars(copied).update(replaced)
     return copied
@@ -151,10 +151,10 @@ Prepare = Callable[[Graph], tuple[Callable[..., Any], dict[str, Any]]]
 
 
 def _same_twice(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
-    """Trace twice; refuse a function whose formula depends on chance or on the number of calls.
+    """Trace twice; refuse a function whose formula is random or differs from call to call.
 
-    A formula that was found before is returned again, so that its programs are made once. It was
-    traced twice then.
+    A known formula is returned from the cache, so that its programs are generated only once. It was
+    traced twice when it was first found.
     """
     formula = _traced(prepare, inputs, dtype)
     structure = _structure(formula)
@@ -164,9 +164,9 @@ def _same_twice(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
     if structure != _structure(_traced(prepare, inputs, dtype)):
         raise UntraceableError(
             "a formula that differs from call to call, e.g. by random numbers: a formula may "
-            "depend on its arguments and on attributes alone"
+            "depend only on its arguments and attributes"
         )
-    if len(_found) >= _MOST_FOUND:
+    if len(_found) >= _MAX_FOUND:
         _found.clear()
     _found[structure] = formula
     return formula
@@ -177,14 +177,14 @@ def _structure(formula: Formula) -> Hashable:
     nodes: list[Hashable] = [formula.dtype, *(each.operands[0] for each in formula.inputs)]
     for node in ordered(*formula.outputs):
         leaf = not isinstance(node.operands[0], Expression)
-        # Constants by their digits, because -0.0 equals 0.0, and True equals 1.0.
+        # Constants by their repr, because -0.0 == 0.0 and True == 1.0.
         operands = repr(node.operands[0]) if leaf else tuple(each.index for each in node.operands)
         nodes.append((node.index, node.operation, operands))
     return tuple(nodes), tuple(each.index for each in formula.outputs)
 
 
 _found: dict[Hashable, Formula] = {}
-_MOST_FOUND = 256
+_MAX_FOUND = 256
 
 
 def _traced(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
@@ -196,9 +196,9 @@ def _traced(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
     except UntraceableError as error:
         raise graph.refusal or error from None
     except Exception as error:
-        # The function may work on arrays all the same: it failed for symbols.
+        # The function failed for symbols, but may still work on arrays.
         raise graph.refusal or UntraceableError(
-            f"an operation that symbols cannot follow ({type(error).__name__}: {error})"
+            f"an operation that cannot be traced ({type(error).__name__}: {error})"
         ) from error
     if graph.refusal is not None:
         raise graph.refusal  # the formula caught it
@@ -207,5 +207,5 @@ def _traced(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
         each if isinstance(each, Expression) else graph.constant(each) for each in results
     )
     if any(output.graph is not graph for output in outputs):
-        raise UntraceableError("symbols that were kept from another call")
+        raise UntraceableError("symbols kept from another call")
     return Formula(symbols, tuple(graph.as_number(output) for output in outputs))

@@ -1,8 +1,8 @@
-"""The compiled kernels, compared with the operations that they implement.
+"""The compiled kernels of the operations that ``bench.ops`` measures.
 
-A kernel runs as in a training step: as the instruction of a program, with a thread for each core,
-each of which computes a part of the layer's outputs. It runs for many steps, because the cost of
-starting the threads is paid once per training, not once per step.
+A kernel runs as in a training step: as an instruction of a program, on one thread per core, where
+each thread computes a part of the layer's outputs. It runs for many steps, because threads are
+started once per training, not once per step.
 """
 
 import math
@@ -39,12 +39,12 @@ from .operations import EPSILON, RATE
 BUILDERS: dict[str, Callable[..., dict[int, "Place"]]] = {}
 """For each operation, a function that adds its instructions to a :class:`Kit`.
 
-It takes the operation's arguments, and returns the places of its results, by their index.
+It takes the operation's arguments, and returns the places of the results by their index.
 """
 
 
 class Place(NamedTuple):
-    """The place of a matrix or a vector in memory."""
+    """The place of a matrix or vector in memory."""
 
     offset: int
     stride: int
@@ -63,7 +63,7 @@ class Kit:
         self.learning_rate, self.n_updates, self.draws = 0.0, 0, 0
 
     def space(self, *shape: int) -> Place:
-        """Return a place for an array."""
+        """Return a place for a new array."""
         if len(shape) == 1:
             return Place(self.memory.take(*shape), shape[0], shape)
         stride = self.memory.padded(shape[1])
@@ -84,7 +84,7 @@ class Kit:
         self.lines.append(("gemm", (sizes, *(place[:2] for place in places), transposed)))
 
     def program(self) -> Program:
-        """Return the program, its arrays filled."""
+        """Return the program, after filling its arrays."""
         program = Program(self.memory, self.data.dtype.name)
         for name, arguments in self.lines:
             getattr(program, name)(*arguments)
@@ -105,7 +105,7 @@ class Compiled:
     Parameters
     ----------
     name : str
-        In :data:`BUILDERS`.
+        A key of :data:`BUILDERS`.
     given : list of tuple
         The operation's arguments, for each thread.
     keywords : dict
@@ -117,14 +117,14 @@ class Compiled:
         self, name: str, given: list[tuple[Any, ...]], keywords: dict[str, Any], batch: int
     ) -> None:
         memory = Memory(next(a.dtype.name for a in given[0] if hasattr(a, "dtype")))
-        self.kits = kits = [Kit(memory, batch) for _ in given]  # programs point into what they keep
+        self.kits = kits = [Kit(memory, batch) for _ in given]  # owns what programs point to
         self.places = [
             BUILDERS[name](kit, *each, **keywords) for kit, each in zip(kits, given, strict=True)
         ]
         self.engine = Engine(memory, [(kit.program(), kit.program()) for kit in kits], kits[0].data)
 
     def __call__(self, times: int) -> None:
-        """Run it."""
+        """Run the operation ``times`` times."""
         kit = self.kits[0]
         self.engine.set_draws([kit.draws])
         order = np.tile(kit.order, times)
@@ -140,7 +140,7 @@ class Compiled:
 
 
 def builder(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that puts a function into the table under a name."""
+    """Return a decorator that adds a function to ``BUILDERS`` under a name."""
     return lambda function: BUILDERS.setdefault(name, function)
 
 

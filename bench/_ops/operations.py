@@ -1,6 +1,6 @@
-"""The operations of ``backends/ops.py`` that have a fast version, and what they are compared with.
+"""The operations of ``backends/ops.py`` that have a fast version, and their plain NumPy versions.
 
-Dense ones are of a layer: samples in the batch, inputs, outputs.
+Dense operations are those of a layer of a :class:`Size`.
 """
 
 import math
@@ -40,7 +40,7 @@ DENSITY = 0.013
 
 
 class Maker(NamedTuple):
-    """Makes the arrays of a call."""
+    """A factory for the arrays of a call."""
 
     rng: np.random.Generator
     dtype: np.dtype
@@ -58,36 +58,36 @@ class Maker(NamedTuple):
 
 
 def entries(size: Size) -> int:
-    """Return how many numbers sparse features hold."""
+    """Return the number of stored entries of sparse features."""
     return int(DENSITY * size.batch * size.n_in)
 
 
 class Operation(NamedTuple):
-    """The call of an operation, and its least cost.
+    """The call of an operation, and a lower bound on its cost.
 
     Attributes
     ----------
     given : function ``(Size, Maker) -> tuple``
-        What it is called with, without ``out``.
+        Returns the positional arguments, without ``out``.
     plain : function
-        The same in plain NumPy.
+        The same operation in plain NumPy.
     of : str, optional
-        Its name in :mod:`xpnet.backends.ops`; by default that in the table.
+        The operation's name in :mod:`xpnet.backends.ops`; by default the key of the row.
     definition : function, optional
-        By default that of :mod:`xpnet.backends.ops`. A row with its own has no operation there.
+        The definition of an operation that is not in :mod:`xpnet.backends.ops`.
     formula : function, optional
-        The NumPy version that is written from the row's formula, if it has no operation there.
+        The NumPy version generated from the formula of such an operation.
     out : function ``Size -> shape`` or None
-        Of the result; None writes it over the first argument, as optimizers do, where the
-        operation takes an ``out``.
+        Returns the shape of ``out``; with None, the first argument is overwritten, as optimizers
+        do, if the operation accepts ``out``.
     moved : function ``Size -> int`` or None
-        How many numbers have to be read and written at least.
+        Returns the minimum number of array elements to read and write.
     flops : function ``Size -> int`` or None
-        For products: how many additions and multiplications.
+        For products, returns the number of additions and multiplications.
     keywords : dict
-        What it is called with by name.
+        The keyword arguments.
     sizes : tuple of Size, optional
-        What it is measured at, if not at what is asked for.
+        The sizes to measure; by default the sizes on the command line.
     """
 
     given: Callable[[Size, Maker], tuple[Any, ...]]
@@ -103,7 +103,7 @@ class Operation(NamedTuple):
 
 
 def update(optimizer: Optimizer, plain: Callable[..., Any]) -> Operation:
-    """Return the row of an optimizer's rule, at update 10."""
+    """Return the row of an optimizer's rule, for update number 10."""
     names = optimizer.state_names
 
     def definition(
@@ -144,7 +144,7 @@ def penalty(regularizer: ElementwisePenalty, plain: Callable[..., Any]) -> Opera
 
 
 def forward(activation: ActivationLayer, plain: Callable[..., Any]) -> Operation:
-    """Return the row of an activation with the bias before it."""
+    """Return the row of adding a bias and applying an activation."""
     return Operation(
         lambda size, new: (new(size.batch, size.n_out), new(size.n_out)),
         plain,
@@ -154,7 +154,7 @@ def forward(activation: ActivationLayer, plain: Callable[..., Any]) -> Operation
 
 
 def back(activation: ActivationLayer, plain: Callable[..., Any]) -> Operation:
-    """Return the row of an activation's derivative, at 0, and the bias's gradient."""
+    """Return the row of an activation's derivative at 0, with the gradient of the bias."""
 
     def definition(e: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         error = e * activation.derivative(a)
@@ -203,7 +203,7 @@ def plain_softmax_cross_entropy(z, labels):
 
 
 def _added_at(x: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
-    """Return the sums of the rows with equal indices, by NumPy's own function for them."""
+    """Return the sums of rows with equal indices, by ``numpy.add.at``."""
     sums = np.zeros((n, x.shape[1]), x.dtype)
     np.add.at(sums, index, x)
     return sums
@@ -211,7 +211,7 @@ def _added_at(x: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
 
 ROWS = {
     "take_rows": Operation(
-        # Out of 32 batches: more than a cache holds, for all but small layers.
+        # From 32 batches, which do not fit in the cache, except for small layers.
         lambda size, new: (
             new(32 * size.batch, size.n_in),
             new.rng.permutation(32 * size.batch)[: size.batch],
@@ -253,7 +253,7 @@ ROWS = {
         flops=lambda size: 2 * entries(size) * size.n_out,
         sizes=TEXT,
     ),
-    "sum_rows": Operation(  # of the vectors of an embedding of as many categories as inputs
+    "sum_rows": Operation(  # the gradient of an embedding with ``n_in`` categories
         lambda size, new: (
             new(size.batch, size.n_out),
             new.rng.integers(0, size.n_in, size.batch),
@@ -276,7 +276,7 @@ ROWS = {
         moved=lambda size: 2 * (size.batch + 1) * size.n_in,
     ),
     "rowwise": Operation(
-        # The sigmoid stands for all functions of several passes.
+        # The sigmoid represents all functions that make several passes.
         lambda size, new: (new(size.batch, size.n_out),),
         lambda x, function: function(x),
         out=lambda size: (size.batch, size.n_out),
@@ -311,7 +311,7 @@ ROWS = {
         moved=lambda size: size.parameters,
     ),
     "scale": Operation(
-        # Times -1: any other factor, call after call on the same array, ends in denormal numbers.
+        # Times -1, since repeated calls with another factor would end in subnormal numbers.
         lambda size, new: (new(size.parameters), -1.0),
         lambda x, factor: factor * x,
         moved=lambda size: 2 * size.parameters,

@@ -1,7 +1,7 @@
 """The peers of :mod:`bench.peers`: their names, requirements and classes.
 
-Each runs in a separate process (:mod:`.worker`), as a subclass of :class:`.peer.Peer`. A new one
-needs a line in the table and a class in a file ``with_<library>.py``.
+Each runs in a separate process (:mod:`.worker`), as a subclass of :class:`.peer.Peer`. A new peer
+needs an entry in :data:`PEERS` and a class in a file ``with_<library>.py``.
 """
 
 from dataclasses import dataclass, field
@@ -19,10 +19,11 @@ class Entry:
     imports : str
         The modules that it imports, as written after ``import``.
     distributions : tuple of str
-        What a user installs for it, without dependencies. The peer works without those in
-        ``may_use``.
+        The distributions that a user installs, without dependencies.
+    may_use : tuple of str
+        Optional distributions.
     environment : dict
-        Environment variables of its process.
+        Additional environment variables of its process.
     tasks : tuple of str
         The kinds of cases that it can run.
     """
@@ -40,7 +41,7 @@ class Entry:
         return sorted(top for top in tops if find_spec(top) is None)
 
 
-# Else it keeps processes of its own, which would not be stopped with it.
+# Otherwise it keeps child processes for compilation, which would not be stopped with it.
 _COMPILE_HERE = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
 _NUMPY_ALONE = {"XPNET_STEPS": "formulas"}
 _OF_ESTIMATORS = ("fit", "predict")
@@ -88,4 +89,4 @@ PEERS = {
         tasks=_OF_ESTIMATORS,
     ),
 }
-"""In the order of their turns and of the rows in the tables."""
+"""The peers, in the order of their turns and of the rows in tables."""

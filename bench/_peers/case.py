@@ -14,32 +14,32 @@ RMSPROP = {"learning_rate": 1e-3, "rho": 0.9, "epsilon": 1e-8}
 
 @dataclass(frozen=True)
 class Case:
-    """What is to be trained; goes to the workers as JSON.
+    """The training task of a cell, sent to the workers as JSON.
 
     Attributes
     ----------
     name : str
-        As in :data:`bench.peers.CASES`.
+        A name in :data:`bench.peers.CASES` or ``OF_ESTIMATORS``.
     sizes : tuple of int
-        Units of the layers, the input's first; ReLU between them. One output means sigmoid and
-        binary cross-entropy, more softmax and cross-entropy; both from logits, the mean over the
-        batch.
+        Units of the layers, from the input, with ReLU between them. One output means sigmoid and
+        binary cross-entropy, more outputs mean softmax and cross-entropy; both from logits,
+        averaged over the batch.
     batch_size : int
     optimizer : str
-        ``"sgd"``, ``"adam"`` or ``"rmsprop"``, with the settings of this file.
+        ``"sgd"``, ``"adam"`` or ``"rmsprop"``, with the settings in this module.
     folder : str
-        Where :func:`save_data` has put the data.
+        The folder with the data, as :func:`save_data` has written them.
     epochs : int
-        How many are timed as one. Where there are several, each time starts from the first
-        weights. For "predict", calls.
+        The number of epochs that are timed together. If there are several, each measurement starts
+        from the initial weights. For "predict", the number of calls.
     device : str
     threads : int
     seed : int
-        Of the first weights.
+        The seed of the initial weights.
     task : str
-        "train", an epoch of a network; "fit" or "predict", a call of an estimator.
+        "train" for epochs of a network; "fit" or "predict" for calls of an estimator.
     rows : int, optional
-        Of "predict": how many of the samples.
+        For "predict", the number of samples.
     """
 
     name: str
@@ -56,30 +56,30 @@ class Case:
 
     @classmethod
     def read(cls, message: dict[str, Any]) -> "Case":
-        """Return the case that :meth:`message` made a message of."""
+        """Return the case of a message from :meth:`message`."""
         return cls(**message | {"sizes": tuple(message["sizes"])})
 
     def message(self) -> dict[str, Any]:
-        """Return what can be written as JSON."""
+        """Return a dictionary that can be written as JSON."""
         return asdict(self)
 
     @property
     def network(self) -> str:
-        """The network's sizes, as ``784-89-10``."""
+        """The network's sizes, e.g. ``784-89-10``."""
         return "-".join(map(str, self.sizes))
 
     @property
     def title(self) -> str:
-        """The cell in words."""
+        """A description of the cell."""
         return f"{self.name}, {self.network}, batch {self.batch_size}, {self.optimizer}"
 
     @property
     def is_binary(self) -> bool:
-        """Whether there is one output, for yes or no."""
+        """Whether there is a single output, for two classes."""
         return self.sizes[-1] == 1
 
     def weights(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Draw each layer's first weights, of shape (n_in, n_out), and its biases, zeros.
+        """Return each layer's initial weights, of shape (n_in, n_out), and biases of zeros.
 
         Glorot and Bengio 2010, eq. 16: uniform on ±√(6 / (n_in + n_out)).
         """
@@ -93,7 +93,7 @@ class Case:
 
 
 def save_data(folder: str | Path, X: Any, y: np.ndarray) -> None:
-    """Write features, an array or a SciPy CSR matrix, and labels for the workers."""
+    """Write features (an array or a SciPy CSR matrix) and labels for the workers."""
     folder = Path(folder)
     if isinstance(X, np.ndarray):
         np.save(folder / "X.npy", X)
@@ -105,7 +105,7 @@ def save_data(folder: str | Path, X: Any, y: np.ndarray) -> None:
 
 
 def load_data(folder: str | Path, keep_sparse: bool) -> tuple[Any, np.ndarray]:
-    """Read what :func:`save_data` has written; a sparse matrix becomes dense unless it is kept."""
+    """Read the data of :func:`save_data`; make sparse features dense unless ``keep_sparse``."""
     folder = Path(folder)
     y = np.load(folder / "y.npy")
     if (folder / "X.npy").exists():

@@ -1,4 +1,4 @@
-"""What a peer costs before it trains: the time of its import, and its size on disk."""
+"""The costs of a peer before it trains: its import time and its size on disk."""
 
 import os
 import statistics
@@ -20,7 +20,7 @@ print(time.perf_counter() - start)
 
 
 def import_seconds(entry: Entry, env: dict[str, str], repeats: int = 3) -> float:
-    """Return how long a fresh Python takes to import a peer's modules: the median of a few."""
+    """Return the median time that a new Python process takes to import a peer's modules."""
     command = [sys.executable, "-P", "-c", _IMPORT.format(modules=entry.imports)]
     times = []
     for _ in range(repeats):
@@ -30,7 +30,7 @@ def import_seconds(entry: Entry, env: dict[str, str], repeats: int = 3) -> float
 
 
 def installed_mb(entry: Entry) -> float:
-    """Return the size of a peer's distributions with all that they require, without extras."""
+    """Return the size of a peer's distributions and their requirements, without extras."""
     found: dict[str, int] = {}
     waiting = [*entry.distributions, *entry.may_use]
     while waiting:
@@ -39,7 +39,7 @@ def installed_mb(entry: Entry) -> float:
             continue
         try:
             package = distribution(name)
-        except PackageNotFoundError:  # one of those that it may use
+        except PackageNotFoundError:  # an optional distribution
             continue
         found[name] = sum(path.stat().st_size for path in _files(package))
         waiting += _requirements(package)
@@ -47,7 +47,7 @@ def installed_mb(entry: Entry) -> float:
 
 
 def _requirements(package: Distribution) -> Iterator[str]:
-    """Yield the names of what a distribution requires here."""
+    """Yield the names of a distribution's requirements on this system."""
     from packaging.requirements import Requirement
 
     for line in package.requires or []:
@@ -57,7 +57,7 @@ def _requirements(package: Distribution) -> Iterator[str]:
 
 
 def _files(package: Distribution) -> Iterator[Path]:
-    """Yield the files of a distribution; of one in development those of its packages' folders."""
+    """Yield the files of a distribution; for an editable install, those of its packages."""
     listed = package.files or []
     for file in listed:
         path = Path(str(file.locate()))

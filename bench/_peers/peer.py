@@ -30,13 +30,13 @@ class Peer(ABC):
     Attributes
     ----------
     note : str
-        A remark about the peer for readers of the table.
+        A remark about the peer, for readers of the table.
     loop_seconds : float or None
-        How long the last epoch took by the library's own clock. It is set if a call also does work
-        that a longer training does only once, such as checking or moving the data.
+        The time of the last epoch as the library measured it. It is set if a call includes work
+        that longer training does only once, such as checking or moving the data.
     has_optimizer : bool
-        Whether the library has the case's optimizer. Otherwise it trains with another, and its loss
-        is not compared.
+        Whether the library has the case's optimizer. If not, it trains with another one, and its
+        loss is not compared.
     """
 
     takes_sparse: ClassVar[bool] = False
@@ -46,21 +46,21 @@ class Peer(ABC):
 
     @abstractmethod
     def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
-        """Make the network and put the data where it is trained."""
+        """Build the network, and move the data to the device."""
 
     @abstractmethod
     def restart(self) -> None:
-        """Go back to the first weights and a new optimizer."""
+        """Restore the initial weights, with a new optimizer."""
 
     @abstractmethod
     def epoch(self) -> float | None:
-        """Train for the case's number of epochs, each time in another order of the samples.
+        """Train for the case's number of epochs, with a new order of the samples in each.
 
         Returns
         -------
         float or None
-            Mean loss of all samples, each seen before its batch's update; None of what does not
-            learn. The device has finished by then.
+            The mean loss of all samples, each before its batch's update; None if the peer does not
+            learn. The device has finished when this returns.
         """
 
     def close(self) -> None:  # noqa: B027 - most have nothing to do

@@ -1,4 +1,4 @@
-"""Ratios, means and tables from what :class:`.team.Team` has measured."""
+"""Ratios, means and tables of the measurements of :class:`.team.Team`."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -16,13 +16,13 @@ EAGER = ("torch", "torch-fused")
 """The two forms of eager PyTorch; the faster one in a cell is the reference for the others."""
 
 UNEQUAL = "≠"
-"""Marks a peer whose loss differs from that of the others."""
+"""Marks a peer whose loss differs from the other peers' losses."""
 
 
 def reference(row: Row) -> str:
     """Return the peer to which a cell's ratios refer: the faster form of eager PyTorch.
 
-    Without PyTorch it is the first peer that learns, or the first.
+    Without PyTorch it is the first peer that learns, or else the first peer.
     """
     peers = row["peers"]
     forms = [name for name in EAGER if name in peers]
@@ -33,14 +33,14 @@ def reference(row: Row) -> str:
 
 
 def compare(row: Row) -> Row:
-    """Return a cell with its ratios and its differences of loss.
+    """Return a cell with its ratios and loss differences.
 
     Returns
     -------
     dict
         With ``"reference"``, and for each peer ``"seconds_spread"``, ``"ratio"`` (to the reference)
-        and ``"ratio_to_torch"``, each as [median, least, most], and ``"loss_apart"``: how far the
-        last loss is from the others', relatively.
+        and ``"ratio_to_torch"``, each as [median, least, most], and ``"loss_apart"``, the relative
+        difference of the last loss from the other peers'.
     """
     peers, against = row["peers"], reference(row)
     losses = {
@@ -63,7 +63,7 @@ def compare(row: Row) -> Row:
 
 
 def usual_loss(losses: dict[str, float]) -> float | None:
-    """Return the loss with which a cell's peers are compared: the median, or of two that of torch.
+    """Return the loss to compare a cell's peers with: the median, or torch's if there are two.
 
     Each peer has a different order of the samples, so the loss of any single peer may differ by a
     percent or two.
@@ -74,23 +74,23 @@ def usual_loss(losses: dict[str, float]) -> float | None:
 
 
 def tolerance(name: str) -> float:
-    """Return how far a peer's loss may be from the others', because of the order of samples."""
+    """Return the largest relative loss difference that the order of samples can explain."""
     return 0.05 if name == "sklearn" else 0.02
 
 
 def is_unequal(name: str, peer: Row) -> bool:
-    """Whether a peer's loss differs by more than the order of the samples explains."""
+    """Return whether a peer's loss differs by more than :func:`tolerance`."""
     return abs(peer.get("loss_apart", 0.0)) > tolerance(name)
 
 
 def names_in(rows: Iterable[Row]) -> list[str]:
-    """Return the peers of some cells, in the order of their turns."""
-    there = {name for row in rows for name in row["peers"]}
-    return [name for name in PEERS if name in there]
+    """Return the peers in the given cells, in the order of their turns."""
+    present = {name for row in rows for name in row["peers"]}
+    return [name for name in PEERS if name in present]
 
 
 def mean_ratio(rows: Iterable[Row], name: str, key: str = "ratio") -> str:
-    """Return a peer's geometric mean over cells as text, with their number if it was not in all."""
+    """Return a peer's geometric mean over cells as text, with their number if some are missing."""
     every = [row["peers"].get(name, {}).get(key) for row in rows]
     found = [ratio[0] for ratio in every if ratio]
     if not found:
@@ -100,7 +100,7 @@ def mean_ratio(rows: Iterable[Row], name: str, key: str = "ratio") -> str:
 
 
 def groups(rows: list[Row]) -> dict[str, list[Row]]:
-    """Return the cells of each mean, by the name of its column or row."""
+    """Return the groups of cells to average, by the name of their column or row."""
     mnist = [row for row in rows if row["name"] == "mnist"]
     found = {"MNIST": mnist} if mnist else {}
     for size in dict.fromkeys(row["batch_size"] for row in mnist):
@@ -115,7 +115,7 @@ def groups(rows: list[Row]) -> dict[str, list[Row]]:
 
 
 def _several(rows: list[Row]) -> dict[str, list[Row]]:
-    """Return the groups of the cases that have several cells."""
+    """Return the groups with several cells."""
     return {
         label: part
         for label, part in groups(rows).items()
@@ -127,7 +127,7 @@ def _several(rows: list[Row]) -> dict[str, list[Row]]:
 
 
 def cells_table(rows: list[Row]) -> str:
-    """Return a row for each cell, a column for each peer."""
+    """Return a table with a row for each cell and a column for each peer."""
     names = names_in(rows)
     table = []
     for row in rows:
@@ -148,7 +148,7 @@ def cells_table(rows: list[Row]) -> str:
 
 
 def means_table(rows: list[Row]) -> str:
-    """Return geometric means over the cells of a case, to the reference and to ``torch``."""
+    """Return a table of geometric mean ratios per case, to the reference and to ``torch``."""
     names, table = names_in(rows), []
     columns = {"the above": "ratio"}
     if "torch" in names:
@@ -165,7 +165,7 @@ def means_table(rows: list[Row]) -> str:
 
 
 def costs_table(result: Row) -> str:
-    """Return import time, size, memory and the first epoch of each peer."""
+    """Return a table of import time, size, memory and first epoch of each peer."""
     memory, rows = result["peak_mb"], result["rows"]
     table = []
     for name in names_in(rows):
@@ -185,7 +185,7 @@ def costs_table(result: Row) -> str:
 
 
 def losses_text(rows: list[Row]) -> str:
-    """Return how far losses are apart, and which of them are too far."""
+    """Return the largest loss difference of each peer, and the cells where it is too large."""
     lines, worst = [], {}
     for row in rows:
         for name, peer in row["peers"].items():
@@ -202,9 +202,9 @@ def losses_text(rows: list[Row]) -> str:
     most = ", ".join(f"{name} {value:.1%}" for name, value in worst.items())
     return "\n".join(
         [
-            "Loss of the last epoch beside the peers' median, the largest difference of a cell: "
-            f"{most}. Above {tolerance(''):.0%} ({tolerance('sklearn'):.0%} for sklearn) it is "
-            f"marked {UNEQUAL}{':' if lines else ', which none is.'}",
+            "Largest difference of the last epoch's loss from the peers' median, in any cell: "
+            f"{most}. Differences above {tolerance(''):.0%} ({tolerance('sklearn'):.0%} for "
+            f"sklearn) are marked {UNEQUAL}{':' if lines else '; there are none.'}",
             *(["", *lines] if lines else []),
         ]
     )
@@ -215,7 +215,7 @@ def report(result: Row) -> str:
     rows = result["rows"]
     if not rows:
         return "\n\n".join(["Nothing was measured.", _remarks(result), _footer(result)])
-    against = "PyTorch eager's better form in each cell (its default optimizer or the fused one)"
+    against = "eager PyTorch's faster form in each cell (with the default or the fused optimizer)"
     if not any(name in EAGER for name in names_in(rows)):
         against = f"that of {rows[0]['reference']}"
     parts = [
@@ -225,7 +225,7 @@ def report(result: Row) -> str:
     if _several(rows):
         parts += ["Geometric means of these medians over the cells of a case.", means_table(rows)]
     if result["costs"] or result["peak_mb"]:
-        parts += ["What each needs; its memory has its data in it.", costs_table(result)]
+        parts += ["Costs of each peer; the memory includes its data.", costs_table(result)]
     parts += [losses_text(rows), _remarks(result), _footer(result)]
     return "\n\n".join(part for part in parts if part)
 
@@ -277,7 +277,7 @@ def _remarks(result: Row) -> str:
 
 
 def _brief(why: str) -> str:
-    """Return the first line of a reason and, behind a traceback, the last, which has the error."""
+    """Return the first line of a reason and, for a traceback, the last line with the error."""
     first, *more = why.splitlines()
     return f"{first}: {more[-1]}" if more else first
 

@@ -1,4 +1,4 @@
-"""The parent's side: processes that take turns, each stopped while another computes."""
+"""The parent's side: processes that take turns; each is stopped while another computes."""
 
 import json
 import math
@@ -28,7 +28,7 @@ from bench._peers.worker import main
 main({name!r}, {threads})
 """
 _TAIL = 1500
-"""How many characters from the end of a failed worker's standard error are reported."""
+"""The number of characters to report from the end of a failed worker's standard error."""
 
 
 class DiedError(Exception):
@@ -36,9 +36,9 @@ class DiedError(Exception):
 
 
 def environment(name: str, threads: int, device: str) -> dict[str, str]:
-    """Return the environment of a peer's process: threads, device, and the same modules as here."""
+    """Return the environment of a peer's process: threads, device and this process's modules."""
     env = dict(os.environ)
-    # OpenBLAS, OpenMP, MKL, Numba, and XLA's pool of threads.
+    # OpenBLAS, OpenMP, MKL, Numba, and XLA's thread pool.
     for variable in ("OPENBLAS", "OMP", "MKL", "NUMBA"):
         env[f"{variable}_NUM_THREADS"] = str(threads)
     env["NPROC"] = str(threads)
@@ -46,22 +46,21 @@ def environment(name: str, threads: int, device: str) -> dict[str, str]:
         env["XPNET_THREADS"] = "1"
     env.pop("OPENBLAS_THREAD_TIMEOUT", None)  # which `import xpnet` may have set here
     env["JAX_PLATFORMS"] = device
-    env["JAX_TRACEBACK_FILTERING"] = "off"  # else an error's last line is not what went wrong
+    env["JAX_TRACEBACK_FILTERING"] = "off"  # else an error's last line is not the cause
     env["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # several processes share one GPU
     env["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in sys.path)
     env |= PEERS[name].environment
     if device == "cuda":
-        env.pop("XPNET_STEPS", None)  # which chooses between the ways on a CPU
+        env.pop("XPNET_STEPS", None)  # it chooses between the kinds of steps on a CPU
     return env
 
 
 class Member:
     """One peer's process.
 
-    After its first answer it runs only between a question and its answer, and is stopped otherwise:
-    threads that wait spinning, as OpenMP's do, would take the cores from the others. It is not
-    stopped earlier, since a process that has not called ``die_with`` yet would outlive a killed
-    parent.
+    After its first answer it runs only from a question to its answer, and is stopped otherwise:
+    spinning threads, such as OpenMP's, would take cores from the other peers. It is not stopped
+    earlier, since a process that has not called ``die_with`` yet would outlive a killed parent.
 
     Parameters
     ----------
@@ -84,16 +83,16 @@ class Member:
             stderr=self.errors,
             env=environment(name, threads, device),
             text=True,
-            start_new_session=True,  # a group of its own, which signals reach with its children
+            start_new_session=True,  # a new process group, so that signals reach its children
         )
 
     def ask(self, do: str, **more: Any) -> dict[str, Any]:
-        """Tell the worker what to do and return its answer.
+        """Send the worker a command and return its answer.
 
         Raises
         ------
         DiedError
-            There is none.
+            The worker has ended, or did not answer in time.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -112,7 +111,7 @@ class Member:
         return answer
 
     def end(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process."""
         self._signal(signal.SIGKILL)
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout, self.errors):
@@ -127,7 +126,7 @@ class Member:
         """Return what happened and, on the next line, the end of the standard error."""
         how = f"gave no answer in {self.patience:.0f} s"
         if ended:
-            with suppress(subprocess.TimeoutExpired):  # its output is closed, it will soon be gone
+            with suppress(subprocess.TimeoutExpired):  # its output is closed, so it will end soon
                 self.process.wait(timeout=30)
             how = f"ended with code {self.process.poll()}"
         self.errors.seek(0)
@@ -135,7 +134,7 @@ class Member:
 
 
 class Team:
-    """The processes of the peers, which end with the block or when one fails.
+    """The processes of the peers; they end with the block, or when they fail.
 
     Parameters
     ----------
@@ -146,12 +145,12 @@ class Team:
     patience : float
         The number of seconds to wait for an answer.
     say : callable
-        Called with messages about the progress.
+        Called with progress messages.
 
     Attributes
     ----------
     left_out : dict
-        The reasons why a peer was not in all cases, with the end of its standard error if its
+        The reasons why a peer was left out of some cases, with the end of its standard error if its
         process failed.
     notes : dict
         Remarks about peers.
@@ -179,7 +178,7 @@ class Team:
             member.end()
 
     def measure(self, case: Case, rounds: int, until: float = math.inf) -> dict[str, Any]:
-        """Build a case's peers, train each once alone, and then all of them in turn, in rounds.
+        """Build a case's peers and train each once, then train all of them in turn, in rounds.
 
         Parameters
         ----------
@@ -188,27 +187,27 @@ class Team:
             The number of rounds.
         until : float
             The time of ``time.monotonic()`` after which no further peer is built and no further
-            round begins; those that are built have at least one round.
+            round begins; built peers get at least one round.
 
         Returns
         -------
         dict
-            The case, and under ``"peers"`` for each that was there until the end: ``first_s`` (with
-            building and compilation), ``seconds``, ``call_seconds`` and ``losses``, a number for
-            each round.
+            The case and, under ``"peers"``, for each peer that has finished: ``first_s`` (with
+            building and compilation), and ``seconds``, ``call_seconds`` and ``losses`` with one
+            number per round.
         """
         self._at = case.title
         rows = {}
         for member in list(self.members):
             if time.monotonic() > until:
-                self._leave_out(member, f"{self._at}: the cell's time was over before it was built")
+                self._leave_out(member, f"{self._at}: no time was left to build it")
             elif row := self._warm(member, case):
                 rows[member.name] = row
         for k in range(rounds):
             if k and time.monotonic() > until:
                 break
             turns = [member for member in self.members if member.name in rows]
-            first = k % max(len(turns), 1)  # in each round another one begins
+            first = k % max(len(turns), 1)  # each round begins with another peer
             for member in turns[first:] + turns[:first]:
                 answer = self._ask(member, "train")
                 if answer is None:
@@ -225,7 +224,7 @@ class Team:
         return {**about, "network": case.network, "peers": rows}
 
     def memory(self) -> dict[str, float]:
-        """Return the peak of each peer's memory so far, in MB."""
+        """Return each peer's peak memory so far, in MB."""
         peaks = {member.name: self._ask(member, "memory") for member in list(self.members)}
         return {name: answer["peak_mb"] for name, answer in peaks.items() if answer}
 

@@ -1,4 +1,4 @@
-"""scikit-learn's ``MLPClassifier`` beside the one of :mod:`xpnet.estimators`."""
+"""scikit-learn's ``MLPClassifier``, and that of :mod:`xpnet.estimators`."""
 
 import warnings
 from typing import Any
@@ -10,7 +10,7 @@ from .peer import LeftOutError, Peer
 
 
 class Estimator(Peer):
-    """``fit`` from the first weights, or ``predict``, with the default settings else."""
+    """Time ``fit`` from the initial weights, or ``predict``, with default settings otherwise."""
 
     takes_sparse = True
 
@@ -30,7 +30,7 @@ class Estimator(Peer):
         raise NotImplementedError
 
     def restart(self) -> None:
-        """Make a new one that is to be fitted; one that predicts stays."""
+        """Make a new estimator for ``fit``; keep the fitted one for ``predict``."""
         case = self.case
         if case.task == "predict" and hasattr(self, "model"):
             return
@@ -43,7 +43,7 @@ class Estimator(Peer):
         )
 
     def epoch(self) -> float | None:
-        """Fit and read the loss, or predict as often as it is timed as one."""
+        """Fit and return the loss, or predict ``case.epochs`` times."""
         if self.case.task == "predict":
             rows = self.X[: self.case.rows]
             for _ in range(self.case.epochs):
@@ -61,11 +61,11 @@ class Estimator(Peer):
 
 
 _TRAINED = 2000
-"""Samples that those are trained on which are to predict."""
+"""The number of samples to fit on before timing ``predict``."""
 
 
 class SklearnEstimator(Estimator):
-    """scikit-learn's own."""
+    """scikit-learn's estimator."""
 
     def make(self, **settings: Any) -> Any:
         """Return the estimator."""
@@ -75,7 +75,7 @@ class SklearnEstimator(Estimator):
 
 
 class XpnetEstimator(Estimator):
-    """The same settings, classes, first weights and batches with xpnet."""
+    """xpnet's estimator, with the same settings, classes, initial weights and batches."""
 
     on_gpu = True
 

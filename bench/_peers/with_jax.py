@@ -1,4 +1,4 @@
-"""JAX: a compiled step, and a compiled epoch."""
+"""JAX, with a compiled step or a compiled epoch."""
 
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ except ImportError:
 
 
 class State(NamedTuple):
-    """All that a step changes."""
+    """The state that a step changes."""
 
     parameters: Any
     optimizer: Any
@@ -24,15 +24,15 @@ class State(NamedTuple):
 
 
 class JaxStep(Peer):
-    """One compiled function a step: gather, gradient, update."""
+    """One compiled function per step: gather, gradient, update."""
 
     note = "the short last batch is a second compiled step"
 
     def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
         if case.device != "cpu":
-            # Its default on a GPU is TensorFloat-32, which nobody else is given.
+            # JAX's default on a GPU is TensorFloat-32, which no other peer uses.
             jax.config.update("jax_default_matmul_precision", "highest")
-        jax.clear_caches()  # of the cells before
+        jax.clear_caches()  # of earlier cells
         self.case, self.n = case, len(y)
         self.data = jax.device_put(X), jax.device_put(y.astype(np.int32))
         self.rng = np.random.default_rng(case.seed + 1)
@@ -41,11 +41,11 @@ class JaxStep(Peer):
         self.restart()
 
     def compile(self) -> Any:
-        """Return the function that the state goes through."""
+        """Return the compiled function of the state."""
         return jax.jit(self.step, donate_argnums=0)
 
     def restart(self) -> None:
-        """Make the state from the first weights."""
+        """Make the state from the initial weights."""
         parameters = jax.device_put(self.case.weights())
         self.state = State(parameters, self.optimizer.init(parameters), jnp.zeros(()))
 
@@ -69,12 +69,12 @@ class JaxStep(Peer):
         return jnp.mean(jax.nn.logsumexp(z, axis=1) - picked)
 
     def orders(self) -> np.ndarray:
-        """Return an order of the samples for each epoch; drawn by NumPy, which is the faster."""
+        """Return an order of the samples for each epoch, drawn by NumPy, which is faster."""
         orders = (self.rng.permutation(self.n) for _ in range(self.case.epochs))
         return np.stack([order.astype(np.int32) for order in orders])
 
     def run(self, state: State) -> State:
-        """Take the steps of the epochs."""
+        """Run all steps of the epochs."""
         size = self.case.batch_size
         for order in self.orders():
             for start in range(0, self.n, size):
@@ -82,23 +82,23 @@ class JaxStep(Peer):
         return state
 
     def epoch(self) -> float:
-        """Train, and wait."""
+        """Train, and wait for the device."""
         self.state = self.run(self.state._replace(loss=jnp.zeros(())))
         jax.block_until_ready(self.state)
         return float(self.state.loss) / (self.n * self.case.epochs)
 
 
 class JaxScan(JaxStep):
-    """One compiled function for everything: a scan over the batches, and one over the epochs."""
+    """One compiled function for everything: a scan over batches within a scan over epochs."""
 
-    note = "the short last batch is a step behind the scan, in the same compiled function"
+    note = "the short last batch is a step after the scan, in the same compiled function"
 
     def compile(self) -> Any:
-        """Return the function of all epochs."""
+        """Return the compiled function of all epochs."""
         return jax.jit(self.scan, donate_argnums=0)
 
     def scan(self, state: State, X: Any, y: Any, orders: Any) -> State:
-        """Train for as many epochs as there are orders."""
+        """Train for one epoch per order."""
         size = self.case.batch_size
         whole = self.n // size * size
 
@@ -112,7 +112,7 @@ class JaxScan(JaxStep):
         return jax.lax.scan(one_epoch, state, orders)[0]
 
     def run(self, state: State) -> State:
-        """Call it."""
+        """Call the compiled function."""
         return self.compiled(state, *self.data, self.orders())
 
 
@@ -124,7 +124,7 @@ class Update(NamedTuple):
 
 
 def optimizer(name: str) -> Any:
-    """Return Optax's."""
+    """Return the Optax optimizer."""
     if name == "sgd":
         return optax.sgd(SGD["learning_rate"], SGD["momentum"])
     if name == "adam":
@@ -135,7 +135,7 @@ def optimizer(name: str) -> Any:
 
 
 def optimizer_by_hand(name: str) -> Update:
-    """Return the same where there is no Optax."""
+    """Return the same optimizer without Optax."""
 
     def zeros(parameters: Any) -> Any:
         return jax.tree.map(jnp.zeros_like, parameters)

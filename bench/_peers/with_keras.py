@@ -13,18 +13,18 @@ from .peer import Peer
 
 
 class KerasJax(Peer):
-    """``Model.fit``; the seconds are those between its callbacks of an epoch."""
+    """``Model.fit``; the seconds are those between the callbacks of an epoch."""
 
     note = (
         "compiled by Keras, one step at a time; the short last batch is a second compiled step; "
-        "timed by its own clock, without what a call of fit does once"
+        "timed by callbacks, without the set-up of fit"
     )
 
     def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
         if case.device != "cpu":
-            # Its default on a GPU is TensorFloat-32, which nobody else is given.
+            # JAX's default on a GPU is TensorFloat-32, which no other peer uses.
             jax.config.update("jax_default_matmul_precision", "highest")
-        keras.utils.clear_session()  # of the cells before
+        keras.utils.clear_session()  # of earlier cells
         keras.utils.set_random_seed(case.seed)
         self.case, self.X = case, X
         self.y = y.astype(np.float32)[:, None] if case.is_binary else y
@@ -41,13 +41,13 @@ class KerasJax(Peer):
         self.restart()
 
     def restart(self) -> None:
-        """Set the first weights and the optimizer's variables."""
+        """Set the initial weights and the optimizer's variables."""
         self.model.set_weights([array for layer in self.case.weights() for array in layer])
         for variable, value in zip(self.model.optimizer.variables, self.fresh, strict=True):
             variable.assign(value)
 
     def epoch(self) -> float:
-        """Fit, and read the history and the clock."""
+        """Fit, and return the loss of the history."""
         epochs = self.case.epochs
         history = self.model.fit(
             self.X,
@@ -64,14 +64,14 @@ class KerasJax(Peer):
 
 
 class Clock(keras.callbacks.Callback):
-    """How long the last epoch took."""
+    """A callback that measures the time of the last epoch."""
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Start."""
+        """Start the clock."""
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Stop; the epoch's loss has been read by then."""
+        """Stop the clock, after the epoch's loss has been read."""
         self.seconds = time.perf_counter() - self.start
 
 

@@ -16,7 +16,7 @@ class Sklearn(Peer):
     """``MLPClassifier``: ``partial_fit`` for an epoch, ``fit`` for several."""
 
     takes_sparse = True
-    note = "in place of RMSProp, which it lacks, Adam"
+    note = "Adam instead of RMSProp, which it lacks"
 
     def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
         if case.device != "cpu":
@@ -26,7 +26,7 @@ class Sklearn(Peer):
         self.restart()
 
     def restart(self) -> None:
-        """Make a new one, which draws the first weights when it first fits."""
+        """Make a new classifier, which sets the initial weights at its first fit."""
         case = self.case
         settings = SGD if case.optimizer == "sgd" else ADAM
         arguments = {k: v for k, v in settings.items() if k != "learning_rate"}
@@ -37,7 +37,7 @@ class Sklearn(Peer):
             batch_size=case.batch_size,
             learning_rate_init=settings["learning_rate"],
             max_iter=case.epochs,
-            # A generator, not a number: else each partial_fit shuffles alike.
+            # A generator, since with a number each partial_fit shuffles in the same order.
             random_state=np.random.RandomState(case.seed),
             tol=0.0,
             n_iter_no_change=np.inf,
@@ -47,7 +47,7 @@ class Sklearn(Peer):
         self.model.given = case.weights()
 
     def epoch(self) -> float:
-        """Fit, and read the loss."""
+        """Fit, and return the loss."""
         if self.case.epochs == 1:
             self.model.partial_fit(self.X, self.y, classes=np.unique(self.y))
             return float(self.model.loss_)
@@ -58,16 +58,16 @@ class Sklearn(Peer):
 
 
 class _WithWeights(MLPClassifier):
-    """Starts from given weights, and checks the same data once."""
+    """A classifier that starts from given weights, and checks the same data only once."""
 
     def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> Any:
-        """Return the next layer's first weights in place of drawn ones."""
+        """Return the given weights of the next layer instead of random ones."""
         weights, biases = self.given.pop(0)
         assert weights.shape == (fan_in, fan_out)
         return weights.astype(dtype), biases.astype(dtype)
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> Any:
-        """Check data at the first of many calls, since one training of many epochs does so."""
+        """Check the data in the first of many calls only, as in training for many epochs."""
         if not incremental:
             return super()._validate_input(X, y, incremental, reset)
         if not hasattr(self, "_checked"):

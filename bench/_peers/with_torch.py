@@ -1,4 +1,4 @@
-"""PyTorch: eager in two forms, with a DataLoader, compiled, and in CUDA graphs."""
+"""PyTorch: eager in two forms, with a DataLoader, compiled, and with CUDA graphs."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 
 class Torch(Peer):
-    """Eager: the data as one tensor, batches by ``index_select``, the default optimizer."""
+    """Eager mode: data in one tensor, batches by ``index_select``, the default optimizer."""
 
     optimizer_form: ClassVar[dict[str, bool]] = {}
 
@@ -32,7 +32,7 @@ class Torch(Peer):
         self.restart()
 
     def restart(self) -> None:
-        """Copy the first weights in; a new optimizer."""
+        """Copy in the initial weights, and make a new optimizer."""
         dense = [layer for layer in self.model if isinstance(layer, nn.Linear)]
         with torch.no_grad():
             for layer, (weights, biases) in zip(dense, self.case.weights(), strict=True):
@@ -56,7 +56,7 @@ class Torch(Peer):
         )
 
     def batches(self) -> Batches:
-        """Give the batches of an epoch."""
+        """Yield the batches of an epoch."""
         n, size = len(self.y), self.case.batch_size
         order = torch.randperm(n, device=self.device)
         for start in range(0, n, size):
@@ -68,7 +68,7 @@ class Torch(Peer):
         return self.criterion(self.model(x), y)
 
     def epoch(self) -> float:
-        """Train; the losses are added up on the device and read once."""
+        """Train; the losses are summed on the device and read once."""
         total = torch.zeros((), device=self.device)
         for _ in range(self.case.epochs):
             for x, y in self.batches():
@@ -83,7 +83,7 @@ class Torch(Peer):
 
 
 class TorchFused(Torch):
-    """The same with the fused optimizer."""
+    """Eager mode with the fused optimizer."""
 
     optimizer_form: ClassVar[dict[str, bool]] = {"fused": True}
 
@@ -95,29 +95,29 @@ class TorchFused(Torch):
 
 
 class TorchLoader(Torch):
-    """The same with a ``DataLoader``, as tutorials have it."""
+    """Eager mode with a ``DataLoader``, as in tutorials."""
 
     def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
         super().__init__(case, X, y)
-        on_gpu = self.device.type == "cuda"  # then batches are moved, from pinned memory
+        on_gpu = self.device.type == "cuda"  # then batches are moved from pinned memory
         data = torch.utils.data.TensorDataset(self.X.cpu(), self.y.cpu())
         self.loader = torch.utils.data.DataLoader(
             data, batch_size=case.batch_size, shuffle=True, pin_memory=on_gpu
         )
 
     def batches(self) -> Batches:
-        """Give the loader's batches."""
+        """Yield the loader's batches."""
         for x, y in self.loader:
             yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
 
 
 class TorchCompile(Torch):
-    """The same with network and loss compiled, and the fused optimizer where there is one."""
+    """Network and loss compiled, with the fused optimizer if there is one."""
 
-    note = "compiled: network and loss; the optimizer is the fused one where there is one"
+    note = "network and loss are compiled; the optimizer is fused if PyTorch has a fused form"
 
     def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
-        torch.compiler.reset()  # else the cells before count as changing shapes of this one
+        torch.compiler.reset()  # else earlier cells count as changing shapes
         if case.optimizer != "rmsprop":
             self.optimizer_form = {"fused": True}  # type: ignore[misc]
         super().__init__(case, X, y)
@@ -129,14 +129,14 @@ class TorchCompile(Torch):
 
 
 class TorchGraph(Torch):
-    """The same with each step captured in a CUDA graph, and the fused optimizer.
+    """Each step captured in a CUDA graph, with the fused optimizer.
 
-    Captured as PyTorch's notes on CUDA graphs say: some steps on another stream before, gradients
-    that are None when the capture begins, and no zeroing within. So backward writes gradients into
-    the graph's own memory and adds them to nothing.
+    It follows PyTorch's notes on CUDA graphs: a few warm-up steps on another stream, gradients that
+    are None when the capture begins, and no zeroing in the graph. So the backward pass writes
+    gradients to the graph's memory instead of accumulating them.
     """
 
-    note = "a step is one CUDA graph, the short last one another; the optimizer is the fused one"
+    note = "a step is one CUDA graph, the short last step another; the optimizer is fused"
 
     def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
         if case.device != "cuda":
@@ -149,7 +149,7 @@ class TorchGraph(Torch):
         super().__init__(case, X, y)
 
     def restart(self) -> None:
-        """Begin anew, with new graphs: the optimizer's arrays are others."""
+        """Restart with new graphs, since the optimizer's arrays are new."""
         super().restart()
         self.graphs: dict[int, tuple[Any, torch.Tensor, torch.Tensor, torch.Tensor]] = {}
         rest = len(self.y) % self.case.batch_size
@@ -157,19 +157,19 @@ class TorchGraph(Torch):
             self.graphs[size] = self.capture(size)
 
     def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Take a step, from gradients that are None; return the loss."""
+        """Take a step, with gradients that are None before; return the loss."""
         loss = self.loss(x, y)
         loss.backward()
         self.optimizer.step()
         return loss
 
     def capture(self, size: int) -> tuple[Any, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return a graph of a step, where it takes its batch from, and where its loss is."""
+        """Return the graph of a step, its input tensors and its loss tensor."""
         x, y = self.X[:size].clone(), self.y[:size].clone()
         kept = [parameter.detach().clone() for parameter in self.model.parameters()]
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # what is made at the first steps must be there before
+        with torch.cuda.stream(stream):  # allocate everything that the first steps create
             for _ in range(3):
                 self.optimizer.zero_grad(set_to_none=True)
                 self.step(x, y)
@@ -178,7 +178,7 @@ class TorchGraph(Torch):
         self.optimizer.zero_grad(set_to_none=True)
         with torch.cuda.graph(graph):
             loss = self.step(x, y)
-        # As if nothing had been learned, in the same memory.
+        # Undo the warm-up steps, in the same memory.
         with torch.no_grad():
             for parameter, before in zip(self.model.parameters(), kept, strict=True):
                 parameter.copy_(before)
@@ -189,7 +189,7 @@ class TorchGraph(Torch):
         return graph, x, y, loss
 
     def epoch(self) -> float:
-        """Train; the losses are added up on the device and read once."""
+        """Train; the losses are summed on the device and read once."""
         total = torch.zeros((), device=self.device)
         n, size = len(self.y), self.case.batch_size
         for _ in range(self.case.epochs):

@@ -1,4 +1,4 @@
-"""xpnet, and the matrix products alone."""
+"""xpnet, and its matrix products alone."""
 
 import statistics
 from typing import Any
@@ -27,14 +27,14 @@ from .peer import LeftOutError, Peer
 class Xpnet(Peer):
     """``NeuralNetwork.fit``; the seconds are those of its history.
 
-    Where an epoch is timed, one training goes on from round to round. Where several epochs from the
-    first weights are timed as one, each time is a ``fit`` of its own.
+    If single epochs are timed, one call of ``fit`` spans all rounds. If several epochs from the
+    initial weights are timed together, each measurement is a separate call of ``fit``.
     """
 
     takes_sparse = True
     note = (
-        "one call of fit spans all rounds; epochs are timed by its history, so that what fit does "
-        "once counts to the first epoch alone. With digits, whole calls of fit are timed"
+        "one call of fit spans all rounds; epochs are timed by its history, so the set-up of fit "
+        "counts only in the first epoch. With digits, whole calls of fit are timed"
     )
 
     def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
@@ -50,7 +50,7 @@ class Xpnet(Peer):
         self.training = OpenTraining(self.net, self.data)
 
     def epoch(self) -> float:
-        """Train, and read the history."""
+        """Train, and return the loss of the history."""
         epochs = self.case.epochs
         if epochs == 1:
             row = self.training.epoch()
@@ -64,7 +64,7 @@ class Xpnet(Peer):
 
 
 class XpnetNumba(Xpnet):
-    """The same, where the environment asks for compiled kernels."""
+    """``NeuralNetwork.fit`` with compiled steps, as the environment variable requests."""
 
     def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
         if case.device != "cpu":
@@ -73,10 +73,10 @@ class XpnetNumba(Xpnet):
 
 
 class Products(Peer):
-    """The matrix products alone: the floor."""
+    """The matrix products alone, the floor."""
 
     note = (
-        "nothing is learned; all batches are full ones. On a GPU they are captured, over the "
+        "nothing is learned; all batches are full. On a GPU the products are captured, with the "
         "arrays of xpnet's step"
     )
 
@@ -87,10 +87,10 @@ class Products(Peer):
         self.epochs = case.epochs
 
     def restart(self) -> None:
-        """Nothing is learned."""
+        """Do nothing, since nothing is learned."""
 
     def epoch(self) -> None:
-        """Multiply."""
+        """Compute the products."""
         for _ in range(self.epochs):
             self.products()
 
@@ -98,7 +98,7 @@ class Products(Peer):
 def _network(case: Case) -> NeuralNetwork:
     return dense(
         case.sizes,
-        # Given as initializers, so that a reset finds the same weights again.
+        # As initializers, so that a reset restores the same weights.
         initializers=[lambda shape, rng, w=weights: w for weights, _ in case.weights()],
         epochs=case.epochs,
         batch_size=case.batch_size,

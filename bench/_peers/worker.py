@@ -1,4 +1,4 @@
-"""A peer's process: it reads commands from standard input, each a line of JSON.
+"""A peer's process, which reads commands from standard input, one line of JSON each.
 
 ========================================  ===================================================
 command                                   answer
@@ -9,7 +9,7 @@ command                                   answer
 ``{"do": "memory"}``                      ``{"peak_mb"}``
 ========================================  ===================================================
 
-It ends at the end of its input, or at an error, with the traceback on standard error.
+It ends at the end of its input or, with the traceback on standard error, at an error.
 """
 
 import gc
@@ -30,12 +30,12 @@ from .peer import LeftOutError, Peer
 def main(name: str, threads: int) -> None:
     """Run commands until the input ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # keeps libraries' output apart from answers
     _keep_to_cores(threads)
     worker = Worker(name)
     for line in sys.stdin:
-        told = json.loads(line)
-        answer = getattr(worker, told.pop("do"))(**told)
+        request = json.loads(line)
+        answer = getattr(worker, request.pop("do"))(**request)
         answers.write(json.dumps(answer) + "\n")
     worker.close()
 
@@ -56,7 +56,7 @@ class Worker:
         self.data: dict[str, Any] = {}
 
     def build(self, case: dict[str, Any]) -> dict[str, Any]:
-        """Make the peer; its data are read when their folder is first named."""
+        """Build the peer; read its data when their folder is first named."""
         read = Case.read(case)
         start = time.perf_counter()
         module, _, attribute = PEERS[self.name].place.partition(":")
@@ -83,7 +83,7 @@ class Worker:
         assert self.peer is not None
         if self.restarts:
             self.peer.restart()
-        gc.collect()  # what others left behind is not cleared up at this one's cost
+        gc.collect()  # so that earlier garbage is not collected while this peer is timed
         start = time.perf_counter()
         loss = self.peer.epoch()
         seconds = time.perf_counter() - start
@@ -95,18 +95,18 @@ class Worker:
         }
 
     def close(self) -> None:
-        """End the peer."""
+        """Close the peer."""
         if self.peer is not None:
             self.peer.close()
         self.peer = None
 
     def memory(self) -> dict[str, float]:
-        """Return the peak of the process's memory."""
+        """Return the process's peak memory."""
         return {"peak_mb": _peak() / 1e6}
 
 
 def _keep_to_cores(threads: int) -> None:
-    """Limit the process to as many cores as threads, because libraries such as JAX count cores."""
+    """Limit the process to one core per thread, because libraries such as JAX count cores."""
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         if threads < len(cores):
@@ -114,9 +114,9 @@ def _keep_to_cores(threads: int) -> None:
 
 
 def _peak() -> int:
-    """Return the peak in bytes, without what the parent's process had before this one began.
+    """Return the peak memory in bytes, without the parent's memory when this process began.
 
-    Linux counts that into ``ru_maxrss`` of a new program, and not into ``VmHWM``.
+    Linux includes that in the ``ru_maxrss`` of a new program, but not in ``VmHWM``.
     """
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()

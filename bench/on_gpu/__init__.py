@@ -1,1 +1,1 @@
-"""The first checks and timings to run on a GPU, in minutes; each writes its results at once."""
+"""The first checks and timings to run on a GPU; each saves its result as soon as it is done."""

@@ -1,10 +1,10 @@
-"""A first test on a GPU: every way to train on it, once, with small data, compared with the CPU.
+"""A first test on a GPU: every way to train on it, with small data, compared with the CPU.
 
     python -m bench.on_gpu.smoke FILE
 
-Nothing that loads CUDA's libraries, such as PyTorch, is imported before: xpnet has to find them by
-itself. Each check writes a line of JSON to the file as soon as it is done, and a failure does not
-keep the next check from running. The exit status is 1 if a check has failed.
+Modules that load CUDA's libraries, such as PyTorch, are not imported first, because xpnet must find
+the libraries by itself. Each check writes a line of JSON to the file as soon as it is done, and the
+checks after a failure still run. The exit status is 1 if a check has failed.
 """
 
 import argparse
@@ -46,14 +46,14 @@ from ..captured_steps import one_by_one as launched_one_by_one
 
 N, K, CLASSES = 1030, 20, 4
 SIZES = {"product": 2048, "upload": (9 << 20) + 3}
-"""The side of the products that keep the GPU busy, and numbers that are copied to it."""
+"""The size of the products that keep the GPU busy, and of the array that is copied to it."""
 
 QUICK_SIZES = {"product": 32, "upload": (1 << 16) + 3}
 TOLERANCES = {"float64": 1e-7, "float32": 0.3}
-"""How far outputs may be apart, by dtype.
+"""The tolerance of outputs by dtype.
 
-In float64 only rounding separates them. In float32, where low precisions are tried, training
-enlarges each rounding.
+In float64, outputs differ only by rounding. In float32, where low precisions are tested, training
+amplifies each rounding error.
 """
 
 
@@ -77,7 +77,7 @@ def main(given: list[str] | None = None) -> int:
 
 
 def run(name: str, check: Callable[[], Any], out: TextIO) -> bool:
-    """Run a check, write its line and print it; return whether it succeeded."""
+    """Run a check, write its line to the file and print it; return whether it succeeded."""
     row: dict[str, Any] = {"check": name}
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as seen:
@@ -133,7 +133,7 @@ def checks(sizes: dict[str, int]) -> dict[str, Callable[[], Any]]:
         "places of parameters": places,
         "a call of fit": calls_of_fit,
         "what the host waits for": partial(host_waits, sizes["product"]),
-        "arrays of PyTorch": arrays_of_torch,  # after all that must work without its libraries
+        "arrays of PyTorch": arrays_of_torch,  # after checks without its libraries
         "arrays of JAX": arrays_of_jax,
     }
 
@@ -142,7 +142,7 @@ SOLVERS = ("adam", "sgd", "lbfgs")
 
 
 class Plain(Optimizer):
-    """Gradient descent as a user would write it: there is no kernel for it."""
+    """Gradient descent as a user may write it, for which there is no kernel."""
 
     def update(self, w: Any, grad_loss_w: Any) -> Any:
         """Return the weights after a step."""
@@ -174,13 +174,13 @@ def machine() -> dict[str, Any]:
 
 
 def libraries() -> list[str]:
-    """Return the files of CUDA's libraries that are loaded."""
+    """Return the paths of the loaded CUDA libraries."""
     names = ("libcublas", "libnvrtc", "libcudart", "libcuda.", "libcusparse")
     maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
     return sorted({line.split()[-1] for line in maps if any(name in line for name in names)})
 
 
-# ---- training beside the CPU's
+# ---- training, compared with the CPU
 
 
 def samples() -> tuple[np.ndarray, np.ndarray]:
@@ -212,7 +212,7 @@ def network(
 
 
 def same(weighted: bool = False, one_by_one: bool = False, **settings: Any) -> float:
-    """Train on the GPU and on the CPU; return how far their outputs are apart."""
+    """Train on the GPU and on the CPU; return the largest difference of their outputs."""
     X, y = samples()
     data = (X, y, np.linspace(0.1, 1.0, N)) if weighted else (X, y)
     of_gpu = {"precision": settings.pop("precision")} if "precision" in settings else {}
@@ -225,7 +225,7 @@ def same(weighted: bool = False, one_by_one: bool = False, **settings: Any) -> f
 
 
 def arrays_of_torch() -> float | str:
-    """Train and predict on PyTorch's tensors, wherever they are."""
+    """Train and predict on PyTorch's GPU tensors, with the device inferred from them."""
     try:
         import torch
     except ImportError:
@@ -240,7 +240,7 @@ def arrays_of_torch() -> float | str:
 
 
 def arrays_of_jax() -> float | str:
-    """Train on the GPU with JAX's arrays; predict to them."""
+    """Train and predict on the GPU with JAX's arrays."""
     try:
         import jax
     except ImportError:
@@ -255,7 +255,7 @@ def arrays_of_jax() -> float | str:
 
 
 def embedded() -> float:
-    """Train embeddings of two columns, a projection, and a block that begins with a norm."""
+    """Train embeddings of two columns, and residual blocks with a projection and with norms."""
     X, y = samples()
     X[:, 3] %= 2  # each code has more rows than a block has threads
     answers = []
@@ -273,7 +273,7 @@ def embedded() -> float:
 
 
 def in_pieces() -> float:
-    """Train with batches that do not fit into the memory as a whole."""
+    """Train with batches that are split because they exceed the memory limit."""
     X, y = samples()
     nets = [network("cuda", batch_size=512, memory_limit=1_000_000), network("cpu", batch_size=512)]
     outputs = [net.fit((X, y)).predict(X) for net in nets]
@@ -286,8 +286,8 @@ def in_pieces() -> float:
 def apart(ours: Any, theirs: Any, most: float) -> float:
     """Return the largest difference of two arrays; raise if it is more than ``most``."""
     distance = float(np.max(np.abs(np.asarray(ours) - np.asarray(theirs))))
-    if not distance <= most:  # NaN is not
-        raise AssertionError(f"{distance:.3g} apart, asked for {most:g}")
+    if not distance <= most:  # refuses NaN too
+        raise AssertionError(f"outputs differ by {distance:.3g}: expected at most {most:g}")
     return distance
 
 
@@ -306,7 +306,7 @@ def stored() -> float:
 
 
 def sparse_rows(twice: bool = False) -> float:
-    """Train on CSR rows, with each entry given once or as two halves."""
+    """Train on CSR rows, with each entry stored once or as two halves."""
     from scipy import sparse
 
     X = sparse.random_array((300, 500), density=0.05, rng=0, format="csr")
@@ -326,7 +326,7 @@ def sparse_rows(twice: bool = False) -> float:
 
 
 def estimator(solver: str) -> float:
-    """Train a classifier with a solver; return how far the first layer's weights are apart."""
+    """Train a classifier with a solver; return the largest difference of first-layer weights."""
     from xpnet.estimators import MLPClassifier
 
     X, y = samples()
@@ -349,7 +349,7 @@ def stops_early() -> dict[str, float]:
 
 
 def same_bits() -> int:
-    """Train twice from one seed; the weights are to be equal to the last bit."""
+    """Train twice from the same seed; the weights must be equal bit for bit."""
     weights = [
         backends.to_host(
             network("cuda", norm=True, dropout=True, dtype="float32")
@@ -366,7 +366,7 @@ def same_bits() -> int:
 
 
 def upload(n: int) -> dict[str, float]:
-    """Copy numbers to the GPU and back; return how many bytes, and GB/s of the way there."""
+    """Copy numbers to the GPU and back; return the bytes, and the GB/s of the upload."""
     backend, x = resolve("cuda"), np.random.default_rng(0).random(n)
     start = time.perf_counter()
     there = backend.asarray(x)
@@ -376,7 +376,7 @@ def upload(n: int) -> dict[str, float]:
 
 
 def places() -> int:
-    """Count the parameters of a captured step; each is to be at a multiple of 16 bytes."""
+    """Count the parameters of a captured step; each must be aligned to 16 bytes."""
     from xpnet.training.steps.captured import CapturedTraining
 
     net = network("cuda", norm=True, dtype="float32")
@@ -396,7 +396,7 @@ def places() -> int:
 
 
 def calls_of_fit() -> dict[str, list[float]]:
-    """Return the milliseconds of calls of ``fit`` with one epoch of 33 steps, one after another."""
+    """Return the milliseconds of consecutive calls of ``fit`` with one epoch of 33 steps."""
     net, calls = network("cuda", dtype="float32"), []
     for _ in range(6):
         start = time.perf_counter()
@@ -409,9 +409,9 @@ def calls_of_fit() -> dict[str, list[float]]:
 def host_waits(side: int) -> dict[str, float]:
     """Return the host's microseconds for operations that may make a step wait.
 
-    A copy of an order of 60,000 samples, asked for behind 64 products, from pinned and from
-    pageable memory; the products themselves; an event on an idle stream, waited for by a thread
-    that blocks and by one that spins.
+    The operations are a copy of an order of 60,000 samples, queued after 64 products, from pinned
+    and from pageable memory; the products themselves; and an event on an idle stream, with a thread
+    that blocks or spins.
     """
     import cupy
 

@@ -1,10 +1,10 @@
-"""How long captured steps take on a GPU, and what they spend it on.
+"""Time captured steps on a GPU, and their parts.
 
     python -m bench.on_gpu.steps FILE [--quick]
 
-For some networks and batches a step, its products alone, their ratio, the same step launched call
-by call, and each call many times in a row. Every measurement is a line of JSON in the file, written
-as soon as it is made; one that fails is a line with the traceback.
+For several networks and batch sizes, it times a step, its products alone, the same step launched
+call by call, and each call many times in a row. Each measurement is a line of JSON, written to the
+file as soon as it is done; after a failure, the line has the traceback.
 """
 
 import argparse
@@ -30,12 +30,12 @@ CHAIN_REPEATS = 4  # of a dozen calls
 
 
 class Case(NamedTuple):
-    """A network with its batch.
+    """A network with its batch size.
 
     Attributes
     ----------
     each_call : bool
-        Whether each of its calls is timed by itself, too.
+        Whether each call is also timed separately.
     """
 
     sizes: list[int]
@@ -46,7 +46,7 @@ class Case(NamedTuple):
 
     @property
     def is_wide(self) -> bool:
-        """Whether it is the wide network, whose features are floats rather than pixels."""
+        """Whether this is the wide network, whose features are floats rather than pixels."""
         return self.optimizer == "sgd"
 
 
@@ -56,7 +56,7 @@ WIDE, WIDE_BATCH = [4096, 4096, 4096, 4096, 10], 4096
 
 
 def cases(is_quick: bool) -> list[Case]:
-    """Return what is measured; if quick, one small network and one small wide one."""
+    """Return the cases to measure; if quick, one small network and one small wide network."""
     networks, batches = ([[20, 9, 10]], [60]) if is_quick else (NETWORKS, BATCHES)
     wide, wide_batch = ([32, 32, 10], 16) if is_quick else (WIDE, WIDE_BATCH)
     narrow = product(networks, batches)
@@ -67,14 +67,14 @@ def cases(is_quick: bool) -> list[Case]:
 
 
 def main(given: list[str] | None = None) -> int:
-    """Measure all cases; return 1 if one of them failed."""
+    """Measure all cases; return 1 if one fails."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.on_gpu.steps",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", metavar="FILE", help="lines are added to it")
-    parser.add_argument("--quick", action="store_true", help="small networks alone")
+    parser.add_argument("--quick", action="store_true", help="only small networks")
     options = parser.parse_args(given)
     all_well = True
     with open(options.file, "a", encoding="utf-8", buffering=1) as file:
@@ -121,7 +121,7 @@ def measure(case: Case) -> Iterator[dict[str, Any]]:
 
 
 def parts(step: StepParts, repeats: int) -> dict[str, Any]:
-    """Return the microseconds of a step, of its products, and of what the host does for it."""
+    """Return the microseconds of a step and of its products, on the device and on the host."""
     whole, products, one_by_one = step.whole(), step.products(), step.one_by_one()
     taken, floor = whole.median(repeats), products.median(repeats)
     launched = one_by_one.median(repeats)

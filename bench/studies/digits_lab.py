@@ -1,4 +1,4 @@
-"""The laboratory: scikit-learn's digits, from one layer to dropout, normalisation and sweeps."""
+"""The lab: scikit-learn's digits, from one layer to dropout, normalization and sweeps."""
 
 import argparse
 from typing import Any
@@ -44,9 +44,9 @@ OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adam", "adamw")
 
 
 def dense(seed: int, options: argparse.Namespace, **more: Any) -> NeuralNetwork:
-    """Return a network 64-32-10 with ReLU and Adam, unless arguments say otherwise."""
+    """Return a network, by default 64-32-10 with ReLU and Adam."""
     net = NeuralNetwork(
-        epochs=50 // _less(options),
+        epochs=50 // _divisor(options),
         batch_size=32,
         optimizer=more.get("optimizer", Adam(1e-3)),
         loss="softmax_cross_entropy",
@@ -67,9 +67,9 @@ def dense(seed: int, options: argparse.Namespace, **more: Any) -> NeuralNetwork:
 
 
 def one_layer(seed: int, training: Dataset, options: argparse.Namespace) -> NeuralNetwork:
-    """Return one sigmoid layer, trained by squared errors and gradient descent on all samples."""
+    """Return a single sigmoid layer, trained by full-batch gradient descent on squared errors."""
     net = NeuralNetwork(
-        epochs=1000 // _less(options), batch_size=len(training),
+        epochs=1000 // _divisor(options), batch_size=len(training),
         optimizer=SGD(5.0, momentum=0.0), loss="mse", seed=seed, device=options.device,
     )  # fmt: skip
     net.add(Normalization(0.0, 16.0, input_shape=(64,)))
@@ -78,7 +78,7 @@ def one_layer(seed: int, training: Dataset, options: argparse.Namespace) -> Neur
 
 
 def run(options: argparse.Namespace) -> Study:
-    """Do all steps of the laboratory."""
+    """Run all steps of the lab."""
     training, test = train_test_split(load_digits(), test_size=0.25, stratify=True, random_state=0)
     rows: list[Row] = []
     axes = new_axes(15, 18, rows=4, columns=3)
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> Study:
 
     nets = add(
         "one sigmoid layer, squared errors",
-        f"gradient descent on all samples, rate 5, {1000 // _less(options):,} epochs",
+        f"gradient descent on all samples, rate 5, {1000 // _divisor(options):,} epochs",
         "-",
         lambda seed: one_layer(seed, training, options),
     )
@@ -99,7 +99,7 @@ def run(options: argparse.Namespace) -> Study:
     axes[0, 0].set_title("One sigmoid layer: the weights of each digit", size="medium")
     nets = add(
         "64-32-10, ReLU, Adam",
-        f"rate 0.001, {50 // _less(options)} epochs",
+        f"rate 0.001, {50 // _divisor(options)} epochs",
         "-",
         lambda seed: dense(seed, options).fit(training, validation=test),
     )
@@ -120,7 +120,7 @@ def run(options: argparse.Namespace) -> Study:
             text = f"{value:g}" if isinstance(value, float) else str(value)
             add(
                 f"{name} {text}",
-                "else as above",
+                "otherwise as above",
                 "swept, no number",
                 _trained(training, options, settings),
             )
@@ -133,7 +133,7 @@ def run(options: argparse.Namespace) -> Study:
     for penalty in (L1(1e-3), L2(1e-3)):
         what = f"{type(penalty).__name__} 0.001"
         make = _trained(training, options, {"regularizer": penalty})
-        penalised[what] = add(what, "else as above", "compared, no number", make)[0]
+        penalised[what] = add(what, "otherwise as above", "compared, no number", make)[0]
     _draw_weights(penalised, axes[3, 0])
     large: dict[str, Any] = {"hidden": (128, 64)}
     networks = {
@@ -142,7 +142,7 @@ def run(options: argparse.Namespace) -> Study:
     }
     for k, (what, settings) in enumerate(networks.items()):
         make = _trained(training, options, settings, test)
-        history = add(what, "else as above", "compared, no number", make)[0].history
+        history = add(what, "otherwise as above", "compared, no number", make)[0].history
         for ax, kind in zip(axes[3, 1:], ("loss", "val_loss"), strict=True):
             style = series_style(k, marker=True)
             ax.plot(history["epoch"], history[kind], label=what, markevery=5, **style)
@@ -154,13 +154,13 @@ def run(options: argparse.Namespace) -> Study:
         add_legend(ax)
     remarks = [
         "1,797 images of 8 x 8 pixels, a quarter of them for testing, stratified; pixels divided "
-        "by 16; batches of 32; He's initial weights. Accuracy on the test images, which no choice "
-        "was made by."
+        "by 16; batches of 32; He's initial weights. Accuracy on the test images, which were not "
+        "used for any choice."
     ]
     return Study("The digits laboratory", rows, remarks, axes[0, 0].figure)
 
 
-def _less(options: argparse.Namespace) -> int:
+def _divisor(options: argparse.Namespace) -> int:
     return 10 if options.quick else 1
 
 
@@ -174,7 +174,7 @@ def _trained(
 
 
 def _draw_weights(nets: dict[str, NeuralNetwork], ax: Any) -> None:
-    """Draw histograms of a first layer's weights, with penalties and without."""
+    """Draw histograms of the first layer's weights, with and without penalties."""
     for k, (what, net) in enumerate(nets.items()):
         sizes = np.log10(np.abs(to_host(net.layers[1].weights)).ravel() + 1e-6)
         style = series_style(k)

@@ -1,4 +1,4 @@
-"""Film reviews as sparse rows of words: how a network overfits, and what helps."""
+"""Film reviews as sparse bags of words: how a network overfits, and what reduces it."""
 
 import argparse
 import resource
@@ -26,7 +26,7 @@ from .study import Row, Study, say
 
 EPOCHS, PATIENCE = 20, 5
 
-# what -> the course's accuracy on the test reviews, and the settings
+# name -> the course's accuracy on the test reviews, and the settings
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "baseline, 2 x 64": ("0.8460", {}),
     "L2 0.001": ("0.8427", {"regularizer": L2(1e-3)}),
@@ -39,7 +39,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "2 x 64, stopped early": ("-", {"stop": True}),
     "2 x 16, stopped early": ("-", {"units": 16, "stop": True}),
     "2 x 16, dropout 0.5, stopped early": ("0.88", {"units": 16, "dropout": 0.5, "stop": True}),
-    "the same, then as long on all": (
+    "the same, then as many epochs on all reviews": (
         "-",
         {"units": 16, "dropout": 0.5, "stop": True, "all": True},
     ),
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> Study:
         if case.get("stop"):
             text = f"at most {text}, patience {PATIENCE}"
         if case.get("all"):
-            text = f"as many epochs as were best, on {len(every):,} reviews"
+            text = f"the best number of epochs, on {len(every):,} reviews"
         rows.append(Row(what, text, course, found))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     axes = new_axes(11, 4.8, columns=2, sharey=True)
@@ -108,15 +108,15 @@ def run(options: argparse.Namespace) -> Study:
         whole_epochs(ax, histories[what]["epoch"])
         add_legend(ax)
     remarks = [
-        f"{every.n_features:,} words, 1 where a review has the word, as sparse rows; "
-        f"{len(training):,} reviews to train on, {len(validation):,} for validation, accuracy on "
-        f"the {len(test):,} test reviews. RMSProp with a rate of 0.001, batches of 512. What is "
-        f"not stopped early has learned by heart after {epochs} epochs, as the course shows; by "
-        "which training loss and validation loss part in the picture. So has 2 x 16 with dropout, "
-        "which comes to the course's figure where it is stopped in time.",
-        f"The most memory that the process held: {peak:.2f} GiB.",
+        f"{every.n_features:,} words, 1 if a review has the word, as sparse rows; "
+        f"{len(training):,} reviews for training, {len(validation):,} for validation, accuracy on "
+        f"the {len(test):,} test reviews. RMSProp with a rate of 0.001, batches of 512. Networks "
+        f"that are not stopped early overfit within {epochs} epochs, as the course shows: training "
+        "and validation loss diverge in the figure. So does 2 x 16 with dropout, which reaches the "
+        "course's accuracy with early stopping.",
+        f"Peak memory of the process: {peak:.2f} GiB.",
     ]
-    return Study("IMDB: overfitting, and what helps", rows, remarks, axes[0].figure)
+    return Study("IMDB: overfitting, and what reduces it", rows, remarks, axes[0].figure)
 
 
 def _accuracy(net: NeuralNetwork, data: Dataset) -> float:

@@ -1,4 +1,4 @@
-"""MNIST, one improvement after the other: from squared errors to dropout."""
+"""MNIST, one improvement after another: from squared errors to dropout."""
 
 import argparse
 from typing import Any
@@ -25,7 +25,7 @@ EPOCHS, PATIENCE = 50, 10
 SMALL, LARGE = (784, 89, 10), (784, 178, 46, 10)
 DECAY = ExponentialDecay(0.02, 0.0005)
 
-# what -> the course's accuracy, and what is new of it
+# name -> the course's accuracy, and the settings that change
 RUNGS: dict[str, tuple[str, dict[str, Any]]] = {
     "squared error, sigmoid": ("0.8758", {"loss": "mse", "rate": 0.5}),
     "softmax cross-entropy": ("0.8924", {"loss": "softmax_cross_entropy", "rate": 0.02}),
@@ -67,7 +67,7 @@ def build(first: Normalization, seed: int, device: str, epochs: int, **rung: Any
 
 
 def run(options: argparse.Namespace) -> Study:
-    """Climb all rungs, from several seeds."""
+    """Train all rungs of the ladder, with several seeds."""
     training, validation, test = mnist(options)
     epochs = 3 if options.quick else EPOCHS
     rows, settings, histories = [], {}, {}
@@ -100,12 +100,12 @@ def run(options: argparse.Namespace) -> Study:
     add_legend(ax)
     remarks = [
         f"tanh, batches of 60, pixels standardised by one mean and deviation, at most {epochs} "
-        f"epochs; ended after {PATIENCE} without a better accuracy on the last 5,000 training "
-        "images, whose best epoch counts. Accuracy on the 10,000 test images. Initial weights have "
-        "a deviation of 0.05 before Glorot's.",
-        "By design ours differs in Glorot's initial weights: the course takes the variance "
-        "2 / (n_in + n_out) for a standard deviation, which makes weights some 20 times as small. "
-        "Both are there.",
+        f"epochs; early stopping with patience {PATIENCE} on the accuracy on the last 5,000 "
+        "training images, with the weights of the best epoch. Accuracy on the 10,000 test images. "
+        "Initial weights have a standard deviation of 0.05 before Glorot's.",
+        "Glorot's initial weights differ by design: the course uses the variance "
+        "2 / (n_in + n_out) as the standard deviation, which makes weights some 20 times smaller. "
+        "The table has both.",
     ]
     return Study("MNIST: a ladder of improvements", rows, remarks, ax.figure)
 

@@ -1,4 +1,4 @@
-"""MNIST by Adam, RMSProp and SGD, each with its best learning rate."""
+"""MNIST with Adam, RMSProp and SGD, each at its best learning rate."""
 
 import argparse
 from typing import Any
@@ -33,7 +33,7 @@ def build(optimizer: Any, seed: int, epochs: int, device: str) -> NeuralNetwork:
 
 
 def run(options: argparse.Namespace) -> Study:
-    """Tune each optimizer's learning rate on validation, then train with it and test."""
+    """Tune each optimizer's learning rate on validation data, then train with it and test."""
     training, validation, test = mnist(options)
     rates = RATES[2:5] if options.quick else RATES
     tuning, epochs = (1, 2) if options.quick else (TUNING_EPOCHS, EPOCHS)

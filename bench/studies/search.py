@@ -1,4 +1,4 @@
-"""A random search over topology, optimizer, learning rate and dropout, and one by Optuna."""
+"""A random search and an Optuna search over topology, optimizer, learning rate and dropout."""
 
 import argparse
 import functools
@@ -59,7 +59,7 @@ def build(
 
 
 def run(options: argparse.Namespace) -> Study:
-    """Search from several seeds, train the best settings on all training images, and test them."""
+    """Search with several seeds, train the best settings on all training images, and test them."""
     training, validation, test = mnist(options)
     epochs, long, draws = (1, 2, 3) if options.quick else (EPOCHS, LONG, DRAWS)
     make = functools.partial(build, epochs=epochs, device=options.device)
@@ -98,10 +98,10 @@ def run(options: argparse.Namespace) -> Study:
     ax.set_title("Validation accuracy of each trial")
     n_settings = math.prod(len(values) for values in SPACE.values())
     remarks = [
-        f"{draws} draws of {n_settings} settings, {epochs} epochs each, batches of 64, pixels "
+        f"{draws} draws from {n_settings} settings, {epochs} epochs each, batches of 64, pixels "
         "divided by 255, He's initial weights; compared on the last 5,000 training images. The "
-        "best of each seed is then trained on all of them, as long as in the search and longer, "
-        "and tested. The picture is the last seed's random search."
+        "best settings of each seed are then trained on all training images, for as many epochs "
+        "as in the search and for more, and tested. The figure shows the last seed's random search."
     ]
     return Study("A random search", rows, remarks, ax.figure)
 
@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> Study:
 def by_optuna(
     make: Any, training: Dataset, validation: Dataset, draws: int, seed: int
 ) -> dict[str, Any]:
-    """Return the best settings that Optuna finds with as many trials."""
+    """Return the best settings that Optuna finds in ``draws`` trials."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -19,17 +19,18 @@ from .. import machine, output
 
 @dataclass
 class Row:
-    """A line of a study's table.
+    """A row of a study's table.
 
     Attributes
     ----------
     what : str
+        The name of the row.
     settings : str
-        Everything that it depends on.
+        The settings, in words.
     course : str
-        What the course printed.
+        The course's result.
     found : list of float
-        What came out, a number for each seed.
+        xpnet's results, one per seed.
     """
 
     what: str
@@ -38,7 +39,7 @@ class Row:
     found: list[float]
 
     def cells(self) -> list[str]:
-        """Return the row as text: mean ± spread over the seeds."""
+        """Return the cells as text, with mean ± standard deviation over the seeds."""
         found = f"{statistics.fmean(self.found):.4f}"
         if len(self.found) > 1:
             found += f" ± {statistics.stdev(self.found):.4f}"
@@ -54,7 +55,7 @@ class Study:
     title : str
     rows : list of Row
     remarks : list of str
-        Paragraphs behind the table: what holds for all rows, and where ours differ by design.
+        Paragraphs after the table: common settings, and intended differences from the course.
     figure : matplotlib Figure or None
     """
 
@@ -64,7 +65,7 @@ class Study:
     figure: Any = None
 
     def text(self, name: str, options: argparse.Namespace, seconds: float) -> str:
-        """Return it as Markdown."""
+        """Return the study as Markdown."""
         headers = ["", "the course", "xpnet", "settings"]
         table = tabulate(
             [row.cells() for row in self.rows], headers, tablefmt="github", disable_numparse=True
@@ -73,7 +74,7 @@ class Study:
         seeds = "One seed"
         if options.seeds > 1:
             seeds = f"Mean ± standard deviation over {options.seeds} seeds"
-        quick = " A quick run, to see that it runs." if options.quick else ""
+        quick = " A quick run, only to check that it works." if options.quick else ""
         ending = f"{seeds}; {options.device}, {seconds:.0f} s.{quick} {machine.sentence(about)}"
         command = f"python -m bench.studies {name} --data FOLDER"
         for option in ("device", "seeds", "quick"):
@@ -87,7 +88,7 @@ class Study:
 
 
 def write(name: str, study: Study, options: argparse.Namespace, started: float) -> str:
-    """Write a study to files in the folder ``options.out``, and return its text."""
+    """Write a study to files in the folder ``options.out``; return its text."""
     text = study.text(name, options, time.perf_counter() - started)
     rows = [vars(row) for row in study.rows]
     output.save(name, {"title": study.title, "rows": rows}, text, options.out)
@@ -99,7 +100,7 @@ def write(name: str, study: Study, options: argparse.Namespace, started: float) 
 
 
 def mnist(options: argparse.Namespace) -> tuple[Dataset, Dataset, Dataset]:
-    """Return MNIST's training, validation (the last 5,000 of it) and test images."""
+    """Return MNIST's training, validation (the last 5,000 training images) and test images."""
     training, test = datasets.load_mnist(Path(options.data) / "mnist" if options.data else None)
     if options.quick:
         training, test = training.rows(np.arange(3000)), test.rows(np.arange(1000))
@@ -109,12 +110,12 @@ def mnist(options: argparse.Namespace) -> tuple[Dataset, Dataset, Dataset]:
 
 
 def say(text: str) -> None:
-    """Print the progress."""
+    """Print a progress message."""
     print(text, file=sys.stderr, flush=True)
 
 
 def accuracy_of(net: NeuralNetwork, data: Dataset) -> float:
     """Return the proportion of samples whose class is correct."""
-    if net.loss.targets == "values":  # whose targets are rows
+    if net.loss.targets == "values":  # the loss needs rows as targets
         data = Dataset(data.X, one_hot(data.y, net.layers[-1].output_shape()[0]))
     return net.score(data, metric="accuracy")

@@ -1,4 +1,4 @@
-"""The worksheet: 20,000 images of MNIST, ReLU, log-softmax and its likelihood; layers and rates."""
+"""The worksheet: 20,000 MNIST images, ReLU, log-softmax and NLL loss; layer sizes and rates."""
 
 import argparse
 from typing import Any
@@ -56,7 +56,7 @@ def build(
 def trained(
     training: Dataset, test: Dataset, *settings: Any, options: argparse.Namespace
 ) -> tuple[list[float], list[float]]:
-    """Return accuracies on the training and on the test images, for each seed."""
+    """Return the accuracies on the training images and on the test images, for each seed."""
     on_training, on_test = [], []
     for seed in range(options.seeds):
         net = build(*settings, seed, options).fit(training)
@@ -66,7 +66,7 @@ def trained(
 
 
 def run(options: argparse.Namespace) -> Study:
-    """Train all sizes and all rates, and one size in five folds."""
+    """Train all sizes and rates, and one size by 5-fold cross-validation."""
     from sklearn.model_selection import StratifiedKFold
 
     training, _, _ = mnist(options)
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> Study:
         net = build((128, 64), 0.01, 0.9, seed, options).fit(every.rows(inside))
         folds.append(accuracy_of(net, every.rows(outside)))
     say(f"  folds: {folds}")
-    text = "5-fold cross-validation: the spread is over the folds"
+    text = "5-fold cross-validation, with the spread over folds"
     rows.append(Row("784-128-64-10, folds", f"{text}; rate 0.01, momentum 0.9", "-", folds))
     ax = new_axes(7, 4.4)
     names = ["-".join(map(str, hidden)) for hidden in SIZES]
@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> Study:
         f"{len(every):,} images, a fifth of them for testing, stratified; pixels divided by 255; "
         f"batches of 32, {_epochs(options)} epochs; He's initial weights."
     ]
-    return Study("The worksheet: sizes of layers, learning rates", rows, remarks, ax.figure)
+    return Study("The worksheet: layer sizes and learning rates", rows, remarks, ax.figure)
 
 
 def _epochs(options: argparse.Namespace) -> int:

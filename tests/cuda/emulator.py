@@ -1,8 +1,8 @@
-"""Kernels of CUDA C++ run on the CPU: compiled by g++ with ``simt.h``, called with NumPy arrays.
+"""Run CUDA C++ kernels on the CPU: compiled by g++ with ``simt.h``, called with NumPy arrays.
 
-``Emulator`` runs them inside of Python, fast; ``sanitized`` runs the same launches in a program of
-their own that AddressSanitizer, ThreadSanitizer or UndefinedBehaviorSanitizer watches, and
-``run_program`` any program that calls them.
+``Emulator`` runs them inside Python, which is fast. ``sanitized`` runs the same launches in a
+separate program under AddressSanitizer, ThreadSanitizer or UndefinedBehaviorSanitizer, and
+``run_program`` runs any program that calls kernels.
 """
 
 import ctypes
@@ -38,9 +38,9 @@ FLAGS = (
     "-Werror",
     "-Wno-tautological-compare",  # a formula may compare something with itself
     "-Wno-unknown-pragmas",  # `#pragma unroll` is for the GPU's compiler
-    "-fvisibility=hidden",  # a kernel named as a function of the C library must not replace it
+    "-fvisibility=hidden",  # a kernel must not replace a C library function of the same name
 )
-"""What both the library and the programs are compiled with."""
+"""The flags for both the library and the programs."""
 
 LETTERS = {
     "i": (ctypes.c_int, "int"),
@@ -50,7 +50,7 @@ LETTERS = {
     "p": (ctypes.c_void_p, "const void*"),
     "r": (None, "REAL"),
 }
-"""Letters of a signature: the type of ctypes (that of ``r`` is the network's), and that in C++."""
+"""Letters of a signature: the ctypes type (for ``r``, that of the network) and the C++ type."""
 
 C_TYPES = {
     "bool": "bool uint8",
@@ -66,36 +66,36 @@ C_TYPES = {
     "float": "float32",
     "double": "float64",
 }
-"""What the arrays behind pointers to a type may hold."""
+"""The dtypes of arrays that may be passed as pointers to a C++ type."""
 
 
 class EmulationError(RuntimeError):
-    """A kernel did what would hang a GPU, or could not be compiled."""
+    """A kernel would hang a GPU, or cannot be compiled."""
 
 
 class Parameter(NamedTuple):
-    """A parameter of a kernel: what it is or points to, without ``const``, ``REAL`` as it is."""
+    """A parameter of a kernel; ``type`` is its (or the pointed-to) type, without ``const``."""
 
     type: str
     name: str
     pointer: bool
-    constant: bool  # where it points to
+    constant: bool  # whether it points to constants
 
     @property
     def letter(self) -> str:
-        """What a signature has for it, ``?`` if there is no letter."""
+        """The letter in a signature, or ``?`` if there is none."""
         letters = {c_type: letter for letter, (_, c_type) in LETTERS.items()}
         return "p" if self.pointer else letters.get(self.type, "?")
 
 
-# ---- the text of the kernels
+# ---- the source of the kernels
 
 
 def parameter_lists(text: str) -> dict[str, list[Parameter]]:
-    """Return the parameters of each kernel in a text of CUDA C++.
+    """Return the parameters of each kernel in CUDA C++ source.
 
-    Macros that stand for kernels are put in, those with arguments where they begin a line; and so
-    is what a ``typedef`` gives another name. Nothing else is done of the preprocessor's work.
+    Macros that define kernels are expanded (those with arguments only at the beginning of a line),
+    and so are the names that a ``typedef`` defines. All other preprocessing is omitted.
     """
     text = re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.S).replace("\\\n", " ")
     define = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)(\(([^)\n]*)\))?[ \t]+([^\n]*)$", re.M)
@@ -105,7 +105,7 @@ def parameter_lists(text: str) -> dict[str, list[Parameter]]:
         new: " ".join(old.split())
         for old, new in re.findall(r"\btypedef\s+([\w\s]+?)\s+(\w+)\s*;", text)
     }
-    # Macros with arguments first: their bodies may use those without.
+    # Macros with arguments first, since their bodies may use macros without.
     for name, names, body in sorted(macros, key=lambda macro: not macro[1]):
         if names:
             text = re.sub(
@@ -126,7 +126,7 @@ def parameter_lists(text: str) -> dict[str, list[Parameter]]:
 
 
 def _filled(body: str, names: str, values: str) -> str:
-    """Return a macro's body with its arguments put in."""
+    """Return a macro's body with its arguments filled in."""
     given = dict(zip((name.strip() for name in names.split(",")), values.split(","), strict=True))
     for name, value in given.items():
         body = re.sub(rf"\b{name}\b", value.strip(), body.replace("##", " ## "))
@@ -141,7 +141,7 @@ def _parameter(text: str, typedefs: Mapping[str, str]) -> Parameter:
 
 
 def differences(text: str, signatures: Mapping[str, str]) -> list[str]:
-    """Return what a table of signatures and the kernels in a text do not agree in."""
+    """Return the differences between a table of signatures and the kernels in the source."""
     kernels = parameter_lists(text)
     found = [f"{name}: in the table, but no kernel" for name in signatures if name not in kernels]
     for name, parameters in kernels.items():
@@ -158,7 +158,7 @@ def differences(text: str, signatures: Mapping[str, str]) -> list[str]:
 
 @cache
 def compiler_version() -> str:
-    """Return what the compiler calls itself, empty if there is none that can be used here."""
+    """Return the compiler's version text, or "" if there is no usable compiler."""
     if not sys.platform.startswith("linux") or shutil.which(COMPILER) is None:
         return ""
     command = [COMPILER, "--version"]
@@ -166,18 +166,18 @@ def compiler_version() -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder where what was compiled is kept: nobody else can write there."""
+    """Return the folder for compiled code, to which no other user can write."""
     folder = Path(tempfile.gettempdir()) / f"xpnet-cuda-emulation-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022:
-        raise EmulationError(f"{folder}: a folder that others can write to; please remove it")
+        raise EmulationError(f"{folder}: other users can write to this folder: remove it")
     return folder
 
 
 def _compiled(source: str, code: str, flags: Sequence[str], result: str) -> Path:
-    """Return the path of what g++ makes of the kernels with some code behind them.
+    """Compile the kernels, followed by ``code``, with g++; return the path of the result.
 
-    It is made once for the same input, also when several processes want it at the same time.
+    The same input is compiled only once, even if several processes need it at the same time.
     """
     if not compiler_version():
         raise EmulationError("no g++ on this machine")
@@ -206,7 +206,7 @@ def _compiled(source: str, code: str, flags: Sequence[str], result: str) -> Path
 
 
 def _callers(signatures: Mapping[str, str], *, program: bool) -> str:
-    """Return a function in C++ for each kernel: run_<name>(gx, gy, block, arguments...)."""
+    """Return a C++ function for each kernel: run_<name>(gx, gy, block, arguments...)."""
     lines = []
     for name, signature in signatures.items():
         types = [LETTERS[letter][1] for letter in signature]
@@ -250,14 +250,14 @@ def _integer(value: object, letter: str, what: str) -> int:
 
 
 def _checked(name: str, parameters: Sequence[Parameter], real: str, args: Sequence) -> list:
-    """Return the arguments of a launch as numbers, arrays, and None for null pointers.
+    """Return the arguments of a launch as numbers, arrays, or None for null pointers.
 
     Raises
     ------
     TypeError
-        If there are more or fewer than the kernel has, or one of the wrong kind.
+        The number of arguments is wrong, or an argument has the wrong type.
     ValueError
-        If an array is not C-contiguous, is to be written but read-only, or a number is too large.
+        An array is not C-contiguous, or is written to but read-only, or a number is too large.
 
     """
     if len(args) != len(parameters):
@@ -293,23 +293,23 @@ def _checked(name: str, parameters: Sequence[Parameter], real: str, args: Sequen
 
 
 class Emulator:
-    """The kernels of a source, ready to be launched on the CPU, from one thread at a time.
+    """The kernels in a source, to launch on the CPU from one thread at a time.
 
     Parameters
     ----------
     real
-        What ``REAL`` is in them: ``"float32"`` or ``"float64"``.
+        The dtype of ``REAL``: ``"float32"`` or ``"float64"``.
     source
-        The text of the kernels.
+        The source code of the kernels.
     signatures
         The letters of each kernel's arguments, as in ``xpnet.backends.cuda.kernels``.
 
     Raises
     ------
     EmulationError
-        If g++ is missing or does not accept the source.
+        g++ is missing or does not compile the source.
     ValueError
-        If the table of signatures and the source do not agree.
+        The table of signatures and the source differ.
 
     """
 
@@ -338,26 +338,26 @@ class Emulator:
             self._callers[name].restype = ctypes.c_char_p
 
     def launch(self, name: str, grid: int | tuple[int, int], block: int, *args) -> None:
-        """Run a kernel to its end.
+        """Run a kernel to completion.
 
         Parameters
         ----------
         name
-            The kernel.
+            The name of the kernel.
         grid
-            How many blocks, in x or in x and y.
+            The number of blocks, in x or in x and y.
         block
-            How many threads each has, a multiple of 32.
+            The number of threads per block, a multiple of 32.
         *args
-            What the kernel takes: for pointers arrays, which must be C-contiguous and of the type
-            that it points to, None, or an address; numbers for the others.
+            The kernel's arguments: numbers, and for pointers a C-contiguous array of the pointed-to
+            type, None, or an address.
 
         Raises
         ------
         TypeError, ValueError
-            If they are not what the kernel takes.
+            The arguments do not match the kernel's parameters.
         EmulationError
-            If threads met at different barriers, or not all of them at one.
+            Threads met at different barriers, or not all of them reached a barrier.
 
         """
         if name not in self.parameters:
@@ -382,7 +382,7 @@ def _agreed(source: str, signatures: Mapping[str, str]) -> dict[str, list[Parame
 
 
 class Outcome(NamedTuple):
-    """How a program ended, and what it wrote to stderr."""
+    """The exit status of a program, and its standard error."""
 
     returncode: int
     stderr: str
@@ -408,17 +408,17 @@ def run_program(
     signatures: Mapping[str, str] = SIGNATURES,
     timeout: float = 120,
 ) -> Outcome:
-    """Compile a program that calls kernels, with a sanitizer, and run it.
+    """Compile and run a program that calls kernels, with a sanitizer.
 
     Parameters
     ----------
     main
-        Its text in C++, with ``int main()``. There is ``run_<name>(grid_x, grid_y, block,
-        arguments...)`` for each kernel, and what ``simt.h`` includes.
+        Its C++ source, with ``int main()``. It can call ``run_<name>(grid_x, grid_y, block,
+        arguments...)`` for each kernel, and use everything that ``simt.h`` includes.
     sanitizer
         ``"address"``, ``"thread"`` or ``"undefined"``.
     *arguments
-        Of the program.
+        Arguments of the program.
     real, source, signatures
         As for `Emulator`.
     timeout
@@ -441,10 +441,10 @@ def run_program(
 
 
 def _run(command: Sequence[str], timeout: float) -> Outcome:
-    # What a program has not freed at its end is no matter here, and finding it needs rights which
-    # containers do not have. ThreadSanitizer would wait a second for fibers that are not ended.
+    # Leaks do not matter here, and detecting them needs permissions that containers do not have.
+    # ThreadSanitizer would wait a second for fibers that have not ended.
     options = {"ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "atexit_sleep_ms=0"}
-    # Newer kernels place programs where older ThreadSanitizers do not expect them, unless asked.
+    # Older ThreadSanitizers fail if the kernel randomizes addresses, which setarch -R turns off.
     for prefix in ([], ["setarch", "-R"] if shutil.which("setarch") else []):
         done = subprocess.run(
             [*prefix, *command],
@@ -467,13 +467,13 @@ def sanitized(
     signatures: Mapping[str, str] = SIGNATURES,
     timeout: float = 120,
 ) -> Outcome:
-    """Run launches in a program that a sanitizer watches; the arrays here stay as they are.
+    """Run launches in a separate program with a sanitizer; the arrays here do not change.
 
     Parameters
     ----------
     launches
-        Each what `Emulator.launch` takes: name, grid, block, arguments. An array that is there
-        several times, or several views of one, are the same memory in the program too.
+        The arguments of `Emulator.launch` for each: name, grid, block, arguments. Repeated arrays,
+        and views of the same array, share memory in the program too.
     sanitizer, real, source, signatures, timeout
         As for `run_program`. The program is compiled once for all launches of a source.
 
@@ -522,7 +522,7 @@ def sanitized(
 
 
 def _replay(signatures: Mapping[str, str]) -> str:
-    """Return a program that reads what `sanitized` wrote, and does it."""
+    """Return a program that reads and runs the launches that `sanitized` has written."""
     cases = []
     for number, (name, signature) in enumerate(signatures.items()):
         reads = {"p": "pointer", "r": "real", "d": "real"}
@@ -573,7 +573,7 @@ int main(int, char** arguments) {
     std::vector<long long> sizes(replay::word());
     for (auto& size : sizes) size = replay::word();
     for (const auto size : sizes) {
-        // Each in a piece of its own, so that AddressSanitizer sees where it ends.
+        // Separate allocations, so that AddressSanitizer knows where each ends.
         replay::buffers.push_back(static_cast<char*>(std::malloc(size)));
         replay::bytes(replay::buffers.back(), size);
     }

@@ -1,7 +1,7 @@
-"""A machine for captured steps on the CPU: the same kernels, emulated, and NumPy's products.
+"""A machine for captured steps on the CPU, with the same kernels, emulated, and NumPy's products.
 
-It counts what a GPU would be asked for, and is strict where a GPU is: a graph that is being
-recorded may not make arrays, move them, or wait.
+It counts the operations, and is as strict as a GPU: while a graph is recorded, it refuses to create
+or copy arrays, and to wait.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from .written import emulator_of
 
 
 class EmulatedMachine:
-    """See ``CudaMachine``, whose methods these are."""
+    """A replacement of ``CudaMachine``, with the same methods."""
 
     def __init__(self, dtype, precision="float32"):
         self.dtype = np.dtype(dtype)
@@ -93,7 +93,7 @@ class EmulatedMachine:
         return lambda: self.run(calls)
 
     def current_stream_waits(self):
-        """There is one stream."""
+        """Do nothing, since there is only one stream."""
 
     close = synchronize = current_stream_waits
 

@@ -1,19 +1,20 @@
-// CUDA on the CPU, for tests: what kernels.cu uses of CUDA, in C++20. Included before the kernels.
+// CUDA on the CPU, for tests: the parts of CUDA that kernels.cu uses, in C++20. Included before the
+// kernels.
 //
-// Each CUDA thread is a fiber, a stack of its own on one thread of the machine. A fiber runs until
-// it must wait for others, at a barrier, a shuffle or a ballot; then the next one runs. The blocks
-// of a grid run one after another. What a GPU would hang on is an error here: threads that meet at
-// different barriers, or not all at one.
+// Each CUDA thread is a fiber, with its own stack, on a single thread of the machine. A fiber runs
+// until it must wait for others, at a barrier, a shuffle or a ballot; then the next fiber runs. The
+// blocks of a grid run one after another. What would hang a GPU is an error here: threads that meet
+// at different barriers, or not all of them at one.
 //
-// Under ThreadSanitizer each fiber counts as a thread, ordered with the others of its block by
-// __syncthreads() alone: shuffles, ballots and atomics order nothing, as in CUDA, and neither are
-// blocks ordered, but for those that are 1,024 threads apart. So a race is reported whether or not
-// it did harm this time. Under AddressSanitizer arrays on the fibers' stacks and in shared memory are
-// watched like others.
+// Under ThreadSanitizer each fiber counts as a thread, ordered with the other fibers of its block
+// only by __syncthreads(): shuffles, ballots and atomics order nothing, as in CUDA, and blocks are
+// unordered, except if they are 1,024 threads apart. So a race is reported even if it did no harm
+// in this run. Under AddressSanitizer, arrays on fibers' stacks and in shared memory are checked
+// like others.
 //
-// Not as on a GPU: the memory is that of the CPU, so that a load which should be of constant or of
-// aligned memory is not checked; and exp, log, ... are those of the C library, which differ in the
-// last bits.
+// Differences from a GPU: the memory is the CPU's, so whether a load is from constant or aligned
+// memory is not checked; and exp, log, ... are those of the C library, which differ in the last
+// bits.
 
 #ifndef SIMT_H
 #define SIMT_H
@@ -66,10 +67,10 @@ namespace simt {
 
 constexpr unsigned warp_size = 32, most_threads = 1024;
 constexpr std::size_t most_shared = 48 * 1024;
-constexpr std::size_t most_known = 1024;  // each takes ThreadSanitizer most of a MB
+constexpr std::size_t most_known = 1024;  // each costs ThreadSanitizer almost 1 MB
 
 #ifdef __SANITIZE_THREAD__
-// While one of these lives, ThreadSanitizer does not look at what this file reads and writes.
+// While an object of this type exists, ThreadSanitizer ignores this file's reads and writes.
 struct Unseen {
     Unseen() {
         AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
@@ -88,14 +89,14 @@ struct Unseen {
 
 // ---- switching between stacks
 
-// A function that a fiber ends in, so that it never returns. ThreadSanitizer must not count it in
-// the calls of its fibers, which have others after it.
+// Marks a function in which a fiber ends, so that it never returns. ThreadSanitizer must not keep
+// it on the call stack of the fiber, which is reused.
 #define UNCOUNTED __attribute__((no_sanitize("thread")))
 
 #if defined(__x86_64__) && !defined(SIMT_UCONTEXT)
 
-// By hand, since swapcontext() asks the system at each switch, which takes a hundred times as long.
-// The registers that a function must keep go to the stack, and the stack's top is exchanged.
+// By hand, since swapcontext() makes a system call at each switch, which takes 100 times as long.
+// It pushes the callee-saved registers and exchanges the stack pointers.
 extern "C" __attribute__((visibility("hidden"))) void simt_switch(void** from, void* to);
 asm(R"(
     .text
@@ -124,7 +125,7 @@ struct Context {
 
     void begin_at(void (*entry)(), char* stack, std::size_t size) {
         void** word = reinterpret_cast<void**>(stack + size);
-        *--word = nullptr;  // where `entry` would return to
+        *--word = nullptr;  // the return address of `entry`
         *--word = reinterpret_cast<void*>(entry);
         for (int k = 0; k < 6; ++k) *--word = nullptr;
         top = word;
@@ -149,21 +150,21 @@ struct Context {
 
 #endif
 
-// ---- who waits for whom
+// ---- which threads wait for which
 
-// Threads that meet: those of a block, or of a warp.
+// A group of threads that meet: a block or a warp.
 struct Group {
     const char* what = "";
     unsigned size = 0, arrived = 0, ended = 0, round = 0;
-    std::source_location where = {};         // that they wait at, if some have arrived
-    unsigned long long slots[2][warp_size] = {};  // what is exchanged, in even and in odd rounds
+    std::source_location where = {};         // where they wait, if some have arrived
+    unsigned long long slots[2][warp_size] = {};  // exchanged values, in even and in odd rounds
 };
 
 struct Fiber {
     Context context;
     char* stack = nullptr;
     bool ended = false;
-    const Group* meeting = nullptr;  // where it waits, until that is past round `round`
+    const Group* meeting = nullptr;  // the group that it waits for, until after round `round`
     unsigned round = 0;
     void* for_sanitizer = nullptr;
 
@@ -175,7 +176,7 @@ constexpr std::size_t stack_size = 256 * 1024;
 #else
 constexpr std::size_t stack_size = 64 * 1024;
 #endif
-constexpr std::size_t guard_size = 4096;  // below a stack, not to be touched
+constexpr std::size_t guard_size = 4096;  // a protected page below each stack
 
 struct Machine {
     std::vector<Fiber> fibers{most_threads};
@@ -188,21 +189,21 @@ struct Machine {
     std::size_t host_stack_size = 0;
     const char* kernel = "";
     const std::function<void()>* body = nullptr;
-    unsigned long long blocks = 0;  // run so far
+    unsigned long long blocks = 0;  // blocks run so far
     char error[512] = "";
 
-    char* stacks = nullptr;  // of all fibers that were needed so far
+    char* stacks = nullptr;  // of all fibers needed so far
     unsigned n_stacks = 0;
 
-    // Under ThreadSanitizer: the block's shared memory, and how much of it has a name. By the first
-    // words it knows the rounds of __syncthreads().
+    // For ThreadSanitizer: the block's shared memory, and the bytes of it in use. The addresses of
+    // the first words stand for the rounds of __syncthreads().
     char* shared = nullptr;
     std::size_t reserved = 16;
-    // Its fibers, which go from block to block: the blocks that have the same ones are those that
-    // it takes to be one after another.
+    // For ThreadSanitizer: the fibers, which are reused from block to block. It regards blocks with
+    // the same fibers as ordered.
     std::vector<void*> known;
-    std::size_t begun = 0;  // threads of this launch
-    unsigned long long first = 0, last = 0;  // addresses by which it knows a launch's begin and end
+    std::size_t begun = 0;  // threads started in this launch
+    unsigned long long first = 0, last = 0;  // their addresses stand for a launch's begin and end
 };
 
 inline Machine machine;
@@ -284,13 +285,13 @@ inline const char* file_of(const std::source_location& where) {
     return slash ? slash + 1 : where.file_name();
 }
 
-// Give up the launch: the host sees the error and lets the fibers lie as they are.
+// Abandons the launch: the host gets the error and leaves the fibers as they are.
 [[noreturn]] inline void give_up() {
     switch_to_host();
-    std::abort();  // never: no fiber is run after an error
+    std::abort();  // unreachable: no fiber runs after an error
 }
 
-// The running thread comes to a barrier or a shuffle of its group, and waits until all have come.
+// The running thread arrives at a barrier or shuffle of its group, and waits for all others.
 inline void meet(Group& group, const char* what, const std::source_location& where) {
     if (group.ended) {
         begin_error();
@@ -333,7 +334,7 @@ inline void leave(Group& group, const char* what) {
     ++group.ended;
 }
 
-// Where each fiber begins; it never returns.
+// The entry point of each fiber, which never returns.
 UNCOUNTED inline void run_thread() {
 #ifdef __SANITIZE_ADDRESS__
     __sanitizer_finish_switch_fiber(nullptr, &machine.host_stack, &machine.host_stack_size);
@@ -352,7 +353,7 @@ UNCOUNTED inline void run_thread() {
         machine.running->ended = true;
     }
     switch_to_host();
-    std::abort();  // never: it has ended
+    std::abort();  // unreachable: the fiber has ended
 }
 
 inline void begin_block(unsigned n) {
@@ -361,7 +362,7 @@ inline void begin_block(unsigned n) {
     for (unsigned w = 0; w < n / warp_size; ++w)
         machine.warps[w] = {.what = "warp", .size = warp_size};
 #ifdef __SANITIZE_THREAD__
-    // Memory anew for each block: what was there before is no race with what comes.
+    // New memory for each block, so that earlier accesses do not count as races.
     drop_stacks();
     if (machine.shared) munmap(machine.shared, 16 * most_shared);
     machine.shared = mapped(16 * most_shared);
@@ -373,9 +374,9 @@ inline void begin_block(unsigned n) {
         fiber.ended = false;
         fiber.meeting = nullptr;
 #ifdef __SANITIZE_ADDRESS__
-        __asan_unpoison_memory_region(fiber.stack, stack_size);  // of what ended there
+        __asan_unpoison_memory_region(fiber.stack, stack_size);  // of the fiber that ended there
 #endif
-        // Stacks that all began at the same place of a page would crowd a few lines of the cache.
+        // Stacks that begin at the same offset in a page would compete for a few cache lines.
         fiber.context.begin_at(run_thread, fiber.stack, stack_size - t % 16 * 256);
 #ifdef __SANITIZE_THREAD__
         char name[64];
@@ -388,7 +389,7 @@ inline void begin_block(unsigned n) {
     }
 }
 
-// Threads are left, and none of them can go on.
+// Some threads have not ended, and none of them can continue.
 inline void report_standstill(unsigned n) {
     describe(
         "%s, block (%u, %u): no thread can go on:", machine.kernel, blockIdx.x, blockIdx.y);
@@ -422,7 +423,7 @@ inline void run_block(unsigned n) {
     }
 }
 
-// Run a kernel; return nullptr, or what went wrong, until the next launch.
+// Runs a kernel; returns nullptr, or an error message that is valid until the next launch.
 [[nodiscard]] inline const char* launch(
     const char* kernel, unsigned grid_x, unsigned grid_y, unsigned block,
     const std::function<void()>& body) {
@@ -456,14 +457,14 @@ inline void run_block(unsigned n) {
     return machine.error[0] ? machine.error : nullptr;
 }
 
-// For programs that have nobody to tell of an error.
+// For programs that cannot handle an error.
 inline void must(const char* error) {
     if (!error) return;
     std::fprintf(stderr, "%s\n", error);
     std::abort();
 }
 
-// An argument that is whatever pointer the kernel wants.
+// An argument that converts to any pointer type.
 struct Pointer {
     const void* address;
 
@@ -473,7 +474,7 @@ struct Pointer {
     }
 };
 
-// ---- shared memory: of 0xff at the begin of each block, which is NaN, so that it is not relied on
+// ---- shared memory: filled with 0xff (NaN) for each block, so that kernels cannot rely on it
 
 #ifdef __SANITIZE_THREAD__
 
@@ -499,7 +500,7 @@ inline void have_shared(void* memory, std::size_t size, unsigned long long& bloc
     std::memset(memory, 0xff, size);
 }
 
-// An array of its own for each, so that AddressSanitizer sees its bounds.
+// Separate arrays, so that AddressSanitizer knows their bounds.
 #define SHARED(T, name, n)                                                                     \
     alignas(16) static T name[n];                                                              \
     static_assert(sizeof name <= simt::most_shared, "more shared memory than a block has");    \
@@ -515,7 +516,7 @@ inline void have_shared(void* memory, std::size_t size, unsigned long long& bloc
 inline void __syncthreads(std::source_location where = std::source_location::current()) {
     simt::Group& block = simt::machine.block;
 #ifdef __SANITIZE_THREAD__
-    // In even and odd rounds by different addresses: who is a round ahead is no part of this one.
+    // Different addresses in even and odd rounds, so that threads one round ahead do not interfere.
     char* order;
     {
         simt::Unseen unseen;
@@ -547,7 +548,7 @@ inline T __shfl_xor_sync(
             where.line(), mask, offset);
         simt::give_up();
     }
-    // In even and odd rounds in different places: who is a round ahead overwrites nothing.
+    // Different slots in even and odd rounds, so that threads one round ahead overwrite nothing.
     unsigned long long(&slots)[simt::warp_size] = warp.slots[warp.round & 1];
     std::memcpy(&slots[lane], &value, sizeof value);
     simt::meet(warp, "__shfl_xor_sync", where);

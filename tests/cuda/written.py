@@ -1,7 +1,7 @@
-"""Where the emulator has the kernels that are written from formulas.
+"""Emulators of the kernels generated from formulas.
 
-g++ takes a second for any text, and little more for many kernels than for one. So all kernels of a
-kind are compiled together, and only those of users' parts, or of other settings, alone.
+g++ takes a second for any source, and little more for many kernels than for one. So all kernels of
+a kind are compiled together, except for kernels of users' parts or other settings.
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ from .emulator import Emulator
 
 @cache
 def emulator_of(kernel: Kernel, real: str) -> Emulator:
-    """Return an emulator that has a written kernel."""
+    """Return an emulator of a generated kernel."""
     own = kernels(kernel.name.rpartition("_")[0], real)
     return _emulator(own if kernel in own else (kernel,), real)
 

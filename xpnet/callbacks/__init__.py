@@ -1,9 +1,9 @@
 """Callbacks: objects that stop training, keep the best network, or record progress.
 
-A new callback is a subclass of :class:`Callback` with the methods that it needs.
+To write a new one, subclass :class:`Callback` and define the methods you need.
 
-:class:`Checkpoint` saves a training so that ``fit(resume=...)`` can go on with it, with the
-attributes that each callback lists in ``state_names``.
+:class:`Checkpoint` saves the state of training for ``fit(resume=...)``, including the attributes
+that each callback lists in ``state_names``.
 """
 
 from .averages import WeightAverage

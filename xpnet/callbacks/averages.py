@@ -11,69 +11,69 @@ from ..training.averaging import Average, Averaging
 
 
 class WeightAverage(Averaging):
-    r"""Gives the network an average of its weights when training ends.
+    r"""Average the weights during training, and give the network the average at the end.
 
     ``"ema"`` is the exponential moving average
-    :math:`\bar w \leftarrow \beta_t \bar w + (1 - \beta_t)\, w`, where t = 1, 2, ... counts the
-    weights that are averaged: Polyak and Juditsky 1992; Kingma and Ba 2015, section 7.2. For t = 1
-    the average is equal to the weights. From t = 2 on, :math:`\beta_t = \min(\beta, t / (9 + t))`,
+    :math:`\bar w \leftarrow \beta_t \bar w + (1 - \beta_t)\, w`, where t = 1, 2, ... numbers the
+    averaged weights: Polyak and Juditsky 1992; Kingma and Ba 2015, section 7.2. For t = 1 the
+    average equals the weights. From t = 2 on, :math:`\beta_t = \min(\beta, t / (9 + t))`,
     as in TensorFlow's ``ExponentialMovingAverage`` (which counts from 0), so that the first weights
     do not dominate the average of a short training.
 
-    ``"swa"`` is the mean of all weights that are averaged: Izmailov et al. 2018, "Averaging weights
-    leads to wider optima and better generalization". It is meant for a learning rate that stays
-    high.
+    ``"swa"`` is the plain mean of all averaged weights: Izmailov et al. 2018, "Averaging weights
+    leads to wider optima and better generalization". It is meant for a learning rate that does not
+    decay to a small value.
 
-    With ``every="step"`` each update counts, in compiled and captured steps too.
+    With ``every="step"``, every update is averaged, in compiled and captured steps too.
 
-    When training ends, also by Ctrl-C, the network gets the average of all its parameters, after
-    ``on_train_end`` of all callbacks. The running moments of its
-    :class:`~xpnet.BatchNormalization` layers, also inside other layers, are then computed anew, in
-    a pass over the training data. After an error the network keeps its own weights. Until training
-    ends it has its own weights too, also in the files of :class:`ModelCheckpoint` and
-    :class:`Checkpoint`. The optimizer's state stays that of these weights. Another ``fit`` starts
-    from the average, with a new average.
+    When training ends, or is interrupted by Ctrl-C, the network gets the average of all its
+    parameters, after ``on_train_end`` of all callbacks. The running moments of its
+    :class:`~xpnet.BatchNormalization` layers, even inside other layers, are then recomputed in a
+    pass over the training data. After an error the network keeps its trained weights. Until
+    training ends, the network and the files of :class:`ModelCheckpoint` and :class:`Checkpoint`
+    have the trained weights. The optimizer's state remains that of the trained weights. Another
+    ``fit`` starts from the average, with a new average.
 
-    With an :class:`EarlyStopping` that restores the best epoch, the network gets the average as it
-    was at the end of that epoch. Resumed training continues the average.
+    With an :class:`EarlyStopping` that restores the best epoch, the network gets the average as of
+    the end of that epoch. Resumed training continues the average.
 
     Parameters
     ----------
     kind : {"ema", "swa"}, default "ema"
         An exponential moving average, or the mean.
     decay : float, default 0.999
-        β in [0, 1), for "ema". The average is roughly the mean of the weights after the last
-        1 / (1 - β) updates. During the first 9 / (1 - β) updates, it is roughly the mean over the
-        last ninth of the updates so far.
+        β in [0, 1), for "ema". The average is roughly the mean of the last 1 / (1 - β) averaged
+        weights. During the first 9 / (1 - β) of them, it is roughly the mean of the last ninth so
+        far.
     start : int, optional
-        The number of epochs of the ``fit`` before averaging begins; by default 0 for "ema", and
-        three quarters of the network's ``epochs`` for "swa".
+        The number of epochs in ``fit`` before averaging begins; by default 0 for "ema", and three
+        quarters of the network's ``epochs`` for "swa".
     every : {"step", "epoch"}, optional
-        Whether the weights are added after each update, or at the end of each epoch; by default
+        Whether to add the weights after each update or at the end of each epoch; by default
         "step" for "ema" and "epoch" for "swa".
     validates : bool, default False
-        Whether the validation data are evaluated with the average once averaging has begun, so that
-        early stopping watches it. Batch normalization then uses the running moments of the
-        network's own weights.
+        Whether to evaluate the validation data with the average once averaging has begun, so that
+        early stopping monitors the average. Batch normalization then uses the running moments of
+        the trained weights.
 
     Attributes
     ----------
     weights : array of shape (n,) or None
         The average, in the order of ``network.parameters.gather()``.
     n_averaged : int
-        How many times the weights were added to it.
+        The number of times that weights were added to the average.
 
     Raises
     ------
     ValueError, TypeError
         An argument is invalid. From ``fit``: there is another WeightAverage. Or the network has
-        batch normalization inside another layer, or together with ``batches=``, of which no second
-        pass can be made.
+        batch normalization inside another layer, or together with ``batches=``, which cannot be
+        read a second time.
 
     Warns
     -----
     UserWarning
-        From ``fit``: it ended, or restored an epoch, before averaging began.
+        From ``fit``: training ended, or the restored epoch is from, before averaging began.
 
     Examples
     --------
@@ -117,7 +117,7 @@ class WeightAverage(Averaging):
 
     @property
     def n_averaged(self) -> int:
-        """How many times the weights were added to the average."""
+        """The number of times that weights were added to the average."""
         return self.average.count
 
     @n_averaged.setter

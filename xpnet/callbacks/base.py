@@ -1,4 +1,4 @@
-"""The base of all callbacks, for those who write their own."""
+"""The base of all callbacks, to subclass for new ones."""
 
 from ..training.callback import Callback
 

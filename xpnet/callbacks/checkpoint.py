@@ -1,4 +1,4 @@
-"""Callbacks that save the network, or the whole training, while it goes on."""
+"""Callbacks that save the network, or the whole state of training, during training."""
 
 import os
 import time
@@ -23,27 +23,27 @@ from .monitor import Monitor
 
 
 class ModelCheckpoint(Monitor):
-    """Saves the network to a file, every few epochs or when it is the best so far.
+    """Save the network to a file every few epochs, or whenever it is the best so far.
 
     Parameters
     ----------
     path : str or path-like
-        Columns of the history in braces are filled in: ``"net-{epoch:03d}-{val_loss:.4f}.xpnet"``.
+        May name columns of the history in braces: ``"net-{epoch:03d}-{val_loss:.4f}.xpnet"``.
         The epoch is an integer; all other columns are floats, NaN in an epoch without validation.
     monitor : str, default "val_loss"
         The column of the history that ``best_only`` compares.
     best_only : bool, default False
-        Whether to save the network only when it is better than in all earlier epochs, including
-        those that the history had before.
+        Whether to save the network only when it is better than in all earlier epochs of the
+        history, including those of earlier calls of ``fit``.
     every : int, default 1
         The number of epochs between files; not used with ``best_only``.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether small or large values are better; "auto" knows this for losses and most metrics.
+        Whether small or large values are better; "auto" works for losses and most metrics.
 
     Attributes
     ----------
     saved : list of str
-        The paths of the files that were written.
+        The paths of the written files.
 
     Examples
     --------
@@ -78,16 +78,16 @@ class ModelCheckpoint(Monitor):
         self.saved: list[str] = []
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
-        """Refuse a path that cannot be filled in or written."""
+        """Refuse a path that cannot be formatted or written."""
         if self.best_only:
             super().on_train_begin(network, columns)
-            self._know_best(network)
+            self._recall_best(network)
         try:
             path = self._path_for(dict.fromkeys(columns, 1.0))
         except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"path={self.path!r} cannot be filled in ({error}): the history will have "
-                f"{', '.join(columns)}"
+                f"path={self.path!r} cannot be formatted ({error}): the history will have the "
+                f"columns {', '.join(columns)}"
             ) from error
         check_writable(path)
 
@@ -97,7 +97,7 @@ class ModelCheckpoint(Monitor):
         if self._improves(row) if self.best_only else epoch % self.every == 0:
             path, before = self._path_for(row), network.history.saved_epoch
             if self.best_only:
-                network.history.saved_epoch = epoch  # so that the file has it, too
+                network.history.saved_epoch = epoch  # before saving, so that the file has it too
             try:
                 network.save(path)
             except BaseException:
@@ -105,8 +105,8 @@ class ModelCheckpoint(Monitor):
                 raise
             self.saved.append(path)
 
-    def _know_best(self, network: NeuralNetwork) -> None:
-        """Take the best value from the history, so that a worse network is not saved over it."""
+    def _recall_best(self, network: NeuralNetwork) -> None:
+        """Take the best value from the history, so that no worse network replaces its file."""
         history = network.history
         for epoch, value in enumerate(history.get(self.monitor, []), 1):
             if epoch not in history.incomplete:
@@ -117,43 +117,43 @@ class ModelCheckpoint(Monitor):
 
 
 class Checkpoint(Recorder):
-    """Saves a training in files, from which ``fit(resume=...)`` goes on after any interruption.
+    """Save the state of training in files, from which ``fit(resume=...)`` can continue.
 
-    The process may be killed at any time. A resumed training has the same results, bit for bit, as
-    one without an interruption: weights, optimizer, history (except the seconds), the states of
-    callbacks, and predictions. (Sparse rows trained by formulas on CUDA are an exception: cuSPARSE
-    adds in no fixed order.) Run the same script again:
+    The process may be killed at any time. Resumed training has the same results, bit for bit, as
+    uninterrupted training: weights, optimizer, history (except the seconds), states of callbacks,
+    and predictions. (Sparse rows trained by formulas on CUDA are an exception, because cuSPARSE
+    adds in no fixed order.) To resume, run the same script again:
 
     ``net.fit(data, epochs=100, callbacks=[Checkpoint("run"), EarlyStopping()], resume="run")``
 
     A checkpoint holds weights, running statistics, the optimizer and its schedule, the random
     streams, the history, and the attributes that each callback lists in ``state_names``. It is also
     a model file, which :func:`xpnet.load` reads. It is written at the end of an epoch, after all
-    other callbacks have been called; that of epoch 12 is ``checkpoint-000012.safetensors``. It has
-    the weights of its epoch, not those of the best one: for these, use the network after ``fit``
-    with :class:`EarlyStopping`, or ``ModelCheckpoint(path, best_only=True)``.
+    other callbacks; that of epoch 12 is ``checkpoint-000012.safetensors``. It has the weights of
+    its epoch, not of the best epoch: for these, use the network after ``fit`` with
+    :class:`EarlyStopping`, or ``ModelCheckpoint(path, best_only=True)``.
 
-    Data, network, settings and callbacks must be those of the first call: ``fit`` refuses any
-    difference that it finds, and names it. Of the data, it compares sizes, types, some of the
-    targets, and some of the features. ``epochs`` may be larger, and settings that do not
-    change results may differ. If the free memory, the device or the kind of steps differ, so that
-    results agree only to rounding, ``fit`` warns. For ``fit(batches=...)``, all batches are made
-    again from the beginning and those already used are dropped, so the code must make the same ones
-    in each process. If a callback ended the training, more epochs do not continue it.
+    Data, network, settings and callbacks must be the same as in the first call: ``fit`` raises an
+    error that names any difference it finds. It compares the data's sizes and dtypes, and samples
+    of the targets and features. ``epochs`` may be larger, and settings that do not affect results
+    may differ. ``fit`` warns if the free memory, the device or the kind of steps differ, since
+    results then agree only to rounding. For ``fit(batches=...)``, all batches are generated again
+    from the beginning and the ones already used are skipped, so the code must generate the same
+    batches in each process. Training that a callback ended cannot be continued for more epochs.
 
     Parameters
     ----------
     folder : str or path-like
-        Made if it does not exist. Each training needs its own. A training may have two of these
-        callbacks, each with a folder; it is resumed from either.
+        Created if it does not exist. Each training needs its own folder. A training may have two
+        of these callbacks, with different folders; it can be resumed from either.
     every : int, default 1
-        The number of epochs between checkpoints. There is also one before the first epoch, and one
-        of the last complete epoch when training ends: after all epochs, by a callback, or by Ctrl-C
-        or SIGTERM.
+        The number of epochs between checkpoints. A checkpoint is also written before the first
+        epoch, and of the last complete epoch when training ends: after all epochs, by a callback,
+        or by Ctrl-C or SIGTERM.
     every_seconds : float, optional
-        The least time between two checkpoints, for epochs that take less time than a checkpoint.
+        The minimum time between two checkpoints, for epochs shorter than writing a checkpoint.
     keep : int, default 2
-        How many checkpoints to keep, the newest ones. If the newest is damaged, ``fit`` warns and
+        The number of checkpoints to keep, the newest. If the newest is damaged, ``fit`` warns and
         resumes from the one before it.
 
     Raises
@@ -198,10 +198,10 @@ class Checkpoint(Recorder):
         self._content: CheckpointContent | None = None  # of the last epoch, if it has no file
 
     def check(self, network: NeuralNetwork, run: Run) -> None:
-        """Refuse what could not be written, before there is anything to lose."""
+        """Refuse a folder that cannot be written or is in use, before training begins."""
         make_folder(self.folder)
         check_writable(path_of(self.folder, network.history.epochs))
-        remove_leftovers(self.folder)  # of epochs that may have no checkpoint this time
+        remove_leftovers(self.folder)  # of interrupted writes; not every epoch is written again
         there = checkpoints_in(self.folder)
         self._is_source = run.source is not None and run.source.resolve() == self.folder.resolve()
         self._is_resumed = self._is_source or (
@@ -216,7 +216,7 @@ class Checkpoint(Recorder):
             )
 
     def on_run_begin(self, network: NeuralNetwork, run: Run) -> None:
-        """Write a first checkpoint, unless there are some."""
+        """Write the first checkpoint, unless training is resumed."""
         if run.origin is None:
             run.origin = origin_of(network, NeuralNetwork)
         self._written, self._time = network.history.epochs, time.monotonic()
@@ -238,7 +238,7 @@ class Checkpoint(Recorder):
             self._content = CheckpointContent(network, run, NeuralNetwork)
 
     def on_cut(self, network: NeuralNetwork, run: Run) -> None:
-        """Write a checkpoint of the last complete epoch, unless it has one."""
+        """Write a checkpoint of the last complete epoch, unless one is written."""
         if self._written != network.history.epochs:
             self._write(network, run, self._content)
 
@@ -252,19 +252,20 @@ class Checkpoint(Recorder):
         there = checkpoints_in(self.folder)
         kept = [each for each in there if each <= epoch][: self.keep]
         for each in there.keys() - set(kept):
-            # Those after this epoch were damaged; or, in another folder, they are ahead.
+            # Checkpoints of later epochs: in the folder resumed from they are damaged, in another
+            # folder they are whole, and kept.
             if each <= epoch or self._is_source:
                 there[each].unlink(missing_ok=True)
 
 
 def _may_change_in_an_epoch(network: NeuralNetwork, run: Run) -> bool:
-    """Whether an epoch may change what a snapshot does not have, by code that is not ours."""
+    """Return whether code outside xpnet may change, in an epoch, what a snapshot does not hold."""
     optimizer = network.optimizer
     layers = all_layers(network.layers)
     parts = (network, *layers, network.loss, network.regularizer, *network.metrics)
     classes = [type(each) for each in (*parts, optimizer, optimizer.schedule) if each is not None]
     functions = [each.on_epoch_begin for each in run.callbacks]
-    ours = __name__.partition(".")[0] + "."
+    own = __name__.partition(".")[0] + "."
     return not all(
-        str(getattr(each, "__module__", "")).startswith(ours) for each in (*classes, *functions)
+        str(getattr(each, "__module__", "")).startswith(own) for each in (*classes, *functions)
     )

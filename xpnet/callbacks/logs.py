@@ -1,4 +1,4 @@
-"""Callbacks that write the numbers of each epoch to files."""
+"""Callbacks that log the history of each epoch to files."""
 
 import csv
 import io
@@ -14,21 +14,20 @@ from ..training.callback import Callback
 
 
 class CSVLogger(Callback):
-    """Writes a row to a CSV file after each complete epoch: all columns of the history.
+    """Write all columns of the history to a CSV file, one row per complete epoch.
 
-    Columns that another callback adds to the history, such as the ``val_score`` of estimators with
-    early stopping, are the last ones of the file. That callback has to come before this one.
+    Columns that other callbacks add to the history, such as the ``val_score`` of estimators with
+    early stopping, are the last columns of the file. Those callbacks must come before this one.
 
-    After ``fit(resume=...)`` the file has exactly one row for each epoch: an incomplete last line
-    and rows of epochs after the checkpoint are removed, and missing rows are taken from the
-    history.
+    After ``fit(resume=...)`` the file has exactly one row per epoch: an incomplete last line and
+    rows of epochs after the checkpoint are removed, and missing rows are taken from the history.
 
     Parameters
     ----------
     path : str or path-like
     append : bool, default False
-        Whether to append to an existing file, e.g. when training is continued. An incomplete last
-        line, left by a killed process, is replaced by the history's row of its epoch.
+        Whether to append to an existing file, e.g. to continue training. An incomplete last line,
+        left by a killed process, is replaced by the history's row of its epoch.
 
     Examples
     --------
@@ -49,11 +48,11 @@ class CSVLogger(Callback):
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
         self.path, self.append = check_new_path("path", path), check_flag("append", append)
         self._columns: list[str] = []
-        self._added: list[str] = []  # columns of other callbacks, the last ones
-        self._first, self._earlier = 1, 0  # the first epoch of the training, the rows before it
+        self._added: list[str] = []  # columns of other callbacks
+        self._first, self._earlier = 1, 0  # first epoch, number of rows before it
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
-        """Write the header, or compare it with that of the existing file."""
+        """Write the header, or compare it with the header of the existing file."""
         self._columns, self._added = list(columns), []
         self._first = network.history.epochs + 1
         lines, is_torn = self._lines() if self.append else ([], False)
@@ -69,7 +68,7 @@ class CSVLogger(Callback):
     def on_resume(
         self, network: NeuralNetwork, columns: Sequence[str], state: dict[str, Any]
     ) -> None:
-        """Leave one row for each epoch so far."""
+        """Rewrite the file with one row for each epoch so far."""
         self._added = list(state.get("_added", []))
         self._columns = [*columns, *self._added]
         self._first, self._earlier = state["_first"], state["_earlier"]
@@ -87,7 +86,7 @@ class CSVLogger(Callback):
             file.write(self._line(row))
 
     def _add_columns(self, network: NeuralNetwork, names: list[str]) -> None:
-        """Write the file anew with more columns, which are empty in the rows of earlier runs."""
+        """Rewrite the file with more columns, which are empty in the rows of earlier runs."""
         lines = self._lines()[0][: self._earlier] if self.append else []
         padded = [line.rstrip(b"\r\n") + b"," * len(names) + b"\r\n" for line in lines]
         self._columns, self._added = [*self._columns, *names], [*self._added, *names]
@@ -100,7 +99,7 @@ class CSVLogger(Callback):
         Raises
         ------
         ValueError
-            The file has other columns.
+            The file's columns differ.
         """
         if not self.path.exists():
             return [], False
@@ -117,7 +116,7 @@ class CSVLogger(Callback):
         if found != self._columns:
             raise ValueError(
                 f"{self.path} has the columns {', '.join(found)}, but this training has "
-                f"{', '.join(self._columns)}: give another file, or append=False"
+                f"{', '.join(self._columns)}: give another path, or append=False"
             )
         return lines[1:], is_torn
 
@@ -128,11 +127,11 @@ class CSVLogger(Callback):
         except ValueError:
             raise ValueError(
                 f"{self.path} has the line {line!r}, which does not begin with an epoch: give "
-                "another file, or append=False"
+                "another path, or append=False"
             ) from None
 
     def _rows(self, network: NeuralNetwork, epochs: Iterable[int]) -> list[bytes]:
-        """Return the rows that the history has of some epochs, as lines of the file."""
+        """Return the history's rows of the complete epochs among ``epochs``, as lines."""
         history = network.history
         return [
             self._line({name: column[epoch - 1] for name, column in history.items()})
@@ -145,7 +144,7 @@ class CSVLogger(Callback):
         return _encoded("" if math.isnan(value) else value for value in values)
 
     def _replace(self, lines: Iterable[bytes]) -> None:
-        """Replace the file by the header and these lines."""
+        """Replace the file with the header and these lines."""
         with replacing(self.path) as file:
             file.write(_encoded(self._columns) + b"".join(lines))
 
@@ -157,12 +156,12 @@ def _encoded(cells: Iterable[Any]) -> bytes:
 
 
 class TensorBoard(Callback):
-    """Writes scalars for TensorBoard, with ``tensorboardX``.
+    """Write the history of each epoch as scalars for TensorBoard, with ``tensorboardX``.
 
     Parameters
     ----------
     folder : str or path-like
-        A separate folder for each run; give ``tensorboard --logdir`` their common parent. When
+        A separate folder for each run; pass their common parent to ``tensorboard --logdir``. When
         training is resumed, TensorBoard hides the earlier points of epochs that are repeated.
 
     Raises
@@ -187,20 +186,18 @@ class TensorBoard(Callback):
         try:
             import tensorboardX  # noqa: F401
         except ImportError as error:
-            raise ImportError(
-                "TensorBoard needs tensorboardX: pip install 'xpnet[tensorboard]'"
-            ) from error
+            raise ImportError("TensorBoard needs tensorboardX: pip install tensorboardX") from error
         self.folder = os.fspath(check_path("folder", folder))
         self._writer: Any = None
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
-        """Open the run's file."""
+        """Open the run's event file."""
         self._open()
 
     def on_resume(
         self, network: NeuralNetwork, columns: Sequence[str], state: dict[str, Any]
     ) -> None:
-        """Open another file of the run, which replaces the epochs after the checkpoint."""
+        """Open another event file, which replaces the epochs after the checkpoint."""
         self._open(purge_step=network.history.epochs + 1)
 
     def _open(self, **options: Any) -> None:
@@ -209,7 +206,7 @@ class TensorBoard(Callback):
         self._writer = SummaryWriter(self.folder, **options)
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
-        """Write the epoch's numbers."""
+        """Write the epoch's values."""
         for name, value in row.items():
             if name != "epoch" and not math.isnan(value):
                 self._writer.add_scalar(name, value, int(row["epoch"]))

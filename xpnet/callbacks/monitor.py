@@ -1,4 +1,4 @@
-"""The base of callbacks that watch a column of the history."""
+"""The base of callbacks that monitor a column of the history."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from ..training.metric_settings import name_of
 
 
 class Monitor(Callback):
-    """A callback that watches a column of the history.
+    """Base of callbacks that monitor a column of the history.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class Monitor(Callback):
         Whether small or large values are better. "auto" is "min" for losses and the penalty; for
         a metric it is the metric's own direction (:attr:`xpnet.metrics.Metric.greater_is_better`).
     min_delta : float
-        The smallest change that counts as an improvement. An infinite value never does.
+        The smallest change that counts as an improvement. An infinite value is no improvement.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ("best",)
@@ -43,13 +43,13 @@ class Monitor(Callback):
         found = direction_of_column(network, self.monitor) if self.mode == "auto" else self.mode
         if found is None:
             raise ValueError(
-                f"{type(self).__name__} watches {self.monitor!r}, but does not know whether small "
-                "or large values are better: give mode='min' or mode='max'"
+                f"{type(self).__name__} monitors {self.monitor!r}, and whether small or large "
+                "values are better is unknown: give mode='min' or mode='max'"
             )
         return found
 
     def _improves(self, row: dict[str, float]) -> bool | None:
-        """Return whether an epoch is the best so far, and remember it; None if it has no value."""
+        """Return whether the epoch is the best so far, and record it; None if it has no value."""
         value = self._sign * row.get(self.monitor, math.nan)
         if math.isnan(value):  # an epoch without validation
             return None
@@ -76,7 +76,7 @@ def check_watched(
     Raises
     ------
     ValueError
-        The message suggests a similar column, and lists all that there will be.
+        ``monitor`` is not among ``columns``.
     """
     if monitor in columns:
         return
@@ -89,6 +89,6 @@ def check_watched(
     elif near:
         advice = f"did you mean {near[0]!r}? "
     raise ValueError(
-        f"{type(callback).__name__} watches {monitor!r}, which the history will not have: "
+        f"{type(callback).__name__} monitors {monitor!r}, which the history will not have: "
         f"{advice}it will have {', '.join(columns)}"
     )

@@ -1,4 +1,4 @@
-"""Callbacks that end training, or slow it down."""
+"""Callbacks that end training or reduce the learning rate."""
 
 import time
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from .monitor import Monitor
 
 
 class EarlyStopping(Monitor):
-    """Ends training when a column has not improved for some epochs. Prechelt 1998.
+    """End training when a column has not improved for some epochs. Prechelt 1998.
 
     Parameters
     ----------
@@ -28,24 +28,24 @@ class EarlyStopping(Monitor):
     min_delta : float, default 0.0
         The smallest change that counts as an improvement.
     patience : int, default 5
-        Training ends after this many epochs in a row without an improvement, as in Keras; 0 means
-        the same as 1. Epochs without a value in the column do not count.
+        Training ends after this many consecutive epochs without an improvement, as in Keras; 0
+        means the same as 1. Epochs without a value in the column do not count.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether small or large values are better. "auto" knows this for losses and for the metrics
-        of this library. For a metric that is a function, give "min" or "max".
+        Whether small or large values are better. "auto" works for losses and for the metrics of
+        this library. For a metric that is a function, give "min" or "max".
     restore_best_weights : bool, default True
         Whether the network gets the parameters of its best epoch when training ends, early or not.
         The history keeps the later epochs.
     start_from_epoch : int, default 0
-        The number of epochs at the start that are not watched, e.g. while the learning rate rises.
-        They are counted from the first epoch of the network's history.
+        The number of initial epochs to ignore, e.g. while the learning rate warms up. They are
+        counted from the first epoch of the network's history.
 
     Attributes
     ----------
     best_epoch : int or None
         The best epoch, from 1.
     stopped_epoch : int or None
-        The epoch after which training was ended early, from 1.
+        The epoch after which training was ended, from 1; None if it was not ended early.
 
     Examples
     --------
@@ -79,7 +79,7 @@ class EarlyStopping(Monitor):
         self._kept: Snapshot | None = None
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
-        """Begin anew."""
+        """Reset the state."""
         super().on_train_begin(network, columns)
         self.best_epoch = self.stopped_epoch = self._kept = None
         self._waited = 0
@@ -102,7 +102,7 @@ class EarlyStopping(Monitor):
             network.stop_training = True
 
     def on_train_end(self, network: NeuralNetwork) -> None:
-        """Restore the network of the best epoch, and note that epoch in the history."""
+        """Restore the network of the best epoch, and record that epoch in the history."""
         history = network.history
         if self._kept is not None:
             if self.best_epoch != (history.kept_epoch or history.epochs):
@@ -112,11 +112,11 @@ class EarlyStopping(Monitor):
 
 
 class ReduceLROnPlateau(Monitor):
-    """Reduces the learning rate when a column has not improved for some epochs.
+    """Reduce the learning rate when a column has not improved for some epochs.
 
     It wraps the optimizer's schedule in a :class:`~xpnet.schedules.ScaledSchedule`, which
-    multiplies all further rates by the factor, also in a later ``fit``. To watch the loss without a
-    callback, use the schedule :class:`~xpnet.ReduceOnPlateau`.
+    multiplies all further rates by the factor, even in later calls of ``fit``. To monitor the loss
+    without a callback, use the schedule :class:`~xpnet.ReduceOnPlateau`.
 
     Parameters
     ----------
@@ -125,12 +125,12 @@ class ReduceLROnPlateau(Monitor):
     factor : float, default 0.1
         Multiplies the learning rate; in [0, 1).
     patience : int, default 10
-        The learning rate is reduced after this many epochs in a row without an improvement, as in
-        Keras; 0 means the same as 1. PyTorch's ``ReduceLROnPlateau`` waits one epoch longer.
+        The learning rate is reduced after this many consecutive epochs without an improvement, as
+        in Keras; 0 means the same as 1. PyTorch's ``ReduceLROnPlateau`` waits one epoch longer.
     min_delta : float, default 1e-4
         The smallest change that counts as an improvement.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether small or large values are better; "auto" knows this for losses and most metrics.
+        Whether small or large values are better; "auto" works for losses and most metrics.
     cooldown : int, default 0
         The number of epochs after a reduction that do not count towards ``patience``, as in
         PyTorch; Keras counts the last of them.
@@ -169,7 +169,7 @@ class ReduceLROnPlateau(Monitor):
         self._waited = self._cooling = 0
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
-        """Begin anew."""
+        """Reset the state."""
         super().on_train_begin(network, columns)
         self._waited = self._cooling = 0
 
@@ -185,7 +185,7 @@ class ReduceLROnPlateau(Monitor):
             self._waited, self._cooling = 0, self.cooldown
 
     def _reduced(self, schedule: Schedule) -> Schedule:
-        """Return a schedule of rates that are smaller by the factor."""
+        """Return the schedule with its rates multiplied by the factor."""
         if type(schedule) is ScaledSchedule and schedule.least == self.min_lr:
             factor = schedule.factor * self.factor
             return ScaledSchedule(schedule.schedule, factor, self.min_lr)
@@ -193,15 +193,15 @@ class ReduceLROnPlateau(Monitor):
 
 
 class TimeLimit(Callback):
-    """Ends training after the epoch in which a time limit is reached.
+    """End training after the epoch in which a time limit is reached.
 
-    Training that is resumed from a :class:`Checkpoint` continues to count: the limit is for all its
-    parts together, each up to its last checkpoint.
+    If training is resumed from a :class:`Checkpoint`, the limit covers all its parts together, each
+    up to its last checkpoint.
 
     Parameters
     ----------
     seconds : float
-        The limit in wall-clock time since training began; above 0.
+        The limit of wall-clock time since training began; above 0.
 
     Attributes
     ----------
@@ -230,7 +230,7 @@ class TimeLimit(Callback):
         self._last = 0.0
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
-        """Begin to measure the time."""
+        """Start the clock."""
         self.used, self._last = 0.0, time.monotonic()
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
@@ -242,14 +242,14 @@ class TimeLimit(Callback):
 
 
 class StopOnNaN(Callback):
-    """Ends training without an error if it diverges, i.e. the loss becomes NaN or infinite.
+    """End training without an error if it diverges, i.e. the loss becomes NaN or infinite.
 
-    The network is as it was before that epoch.
+    The network is restored to its state before that epoch.
 
     Attributes
     ----------
     message : str or None
-        The message that the error would have had; None if training did not diverge.
+        The message of the error that ``fit`` would have raised; None if training did not diverge.
 
     Examples
     --------
@@ -267,7 +267,7 @@ class StopOnNaN(Callback):
         self.message: str | None = None
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
-        """Begin anew."""
+        """Reset the state."""
         self.message = None
 
     def on_diverged(self, network: NeuralNetwork, error: DivergedError) -> bool:

@@ -1,4 +1,4 @@
-"""Callbacks that look at the network: a warning of dead units, and functions of the user's."""
+"""Callbacks that warn of dead units, and that call the user's functions."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class Watch(Callback):
-    """Warns of dead units, once for each layer, and of a loss that does not change.
+    """Warn of dead units, once per layer, and of a loss that does not change.
 
     Parameters
     ----------
     data : Dataset, (X, y) or (X, y, sample_weight)
         Samples on which the layers are inspected after each epoch.
     most_dead : float, default 0.3
-        The proportion of a layer's ReLU units that may output 0 for all of these samples.
+        The largest fraction of a layer's ReLU units that may output 0 for all of these samples.
     patience : int, default 5
-        The number of epochs within which the loss must change by a thousandth.
+        The number of epochs within which the loss must change by at least 0.1 %.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class Watch(Callback):
         self._losses: list[float] = []
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
-        """Begin anew."""
+        """Reset the state."""
         self._said, self._losses = set(), []
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
@@ -83,19 +83,19 @@ class Watch(Callback):
 def _numbered(
     reports: "Iterable[LayerReport]", before: str = ""
 ) -> "Iterator[tuple[str, LayerReport]]":
-    """Yield the reports of all layers with their numbers; that of one inside layer 2 is "2.1"."""
+    """Yield the report of each layer with its number; the first inside layer 2 has "2.1"."""
     for k, each in enumerate(reports, 1):
         yield f"{before}{k}", each
         yield from _numbered(each.inner, f"{before}{k}.")
 
 
 class LambdaCallback(Callback):
-    """A callback made of functions, which take the arguments of the methods that they replace.
+    """A callback that calls functions, each with the arguments of the hook that it replaces.
 
     Parameters
     ----------
     on_train_begin, on_epoch_begin, on_batch_end, on_epoch_end, on_train_end : callable, optional
-        Each is called as the method of the same name of :class:`Callback`. With ``on_batch_end``,
+        Each replaces the method of :class:`Callback` with the same name. With ``on_batch_end``,
         ``fit`` takes steps by formulas.
 
     Examples

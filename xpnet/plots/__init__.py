@@ -1,9 +1,9 @@
-"""Plots of training, predictions, weights and functions, by matplotlib (the extra ``plot``).
+"""Plots of training, predictions, weights and functions, drawn by matplotlib (the extra ``plot``).
 
-Each function takes the Axes to draw into (``ax``, or ``axes`` for several), or makes a new figure
-of ``figsize`` inches, and returns the Axes. ``ax.figure.savefig("plot.png")`` saves a figure. No
-function shows a figure or changes matplotlib's settings. All use the same colours, which people
-with any colour vision can tell apart, with different lines or markers.
+Each function draws into the given Axes (``ax``, or ``axes`` for several) or into a new figure of
+``figsize`` inches, and returns the Axes. ``ax.figure.savefig("plot.png")`` saves the figure. No
+function shows a figure or changes matplotlib's settings. All plots share one palette, safe for
+colour-blind readers, and vary lines or markers as well.
 """
 
 from .confusion import plot_confusion

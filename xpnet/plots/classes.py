@@ -1,4 +1,4 @@
-"""Classes and scores from targets, labels and outputs, as users give them."""
+"""Convert targets, labels and outputs, as users pass them, to classes and scores."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,15 +12,16 @@ from .drawing import finite_numbers, is_list
 
 
 class Scores(NamedTuple):
-    """A score for each sample and class, and whether the sample is of the class.
+    """Scores by sample and class, and which samples belong to which class.
 
     Attributes
     ----------
     is_class : bool array of shape (n, k)
     scores : array of shape (n, k)
     names : list of str
-        Those of the k classes.
+        The names of the k classes.
     one_class_per_sample : bool
+        Whether each sample belongs to exactly one class.
     """
 
     is_class: np.ndarray
@@ -41,14 +42,14 @@ def shape_of(values: Any) -> tuple[int, ...]:
 
 
 def as_labels(name: str, values: Any, n: int | None = None) -> np.ndarray:
-    """Return labels as an array of shape (n,): whole numbers as int64, or texts.
+    """Return labels as an array of shape (n,), of int64 or strings.
 
-    One-hot rows become the positions of their ones.
+    One-hot rows become class indices.
 
     Raises
     ------
     TypeError, ValueError
-        They are empty, are not labels, or are not ``n``.
+        ``values`` are empty, are not labels, or do not have ``n`` rows.
     """
     found = to_host(values) if is_array(values) else values
     if not is_list(found) and not hasattr(found, "__array__"):
@@ -61,7 +62,7 @@ def as_labels(name: str, values: Any, n: int | None = None) -> np.ndarray:
         labels = labels[:, 0]
     if labels.dtype.kind in "UTO" and labels.ndim == 1 and len(labels):
         if not all(isinstance(each, (str, np.str_)) for each in labels):
-            raise TypeError(f"{name} has the type {labels.dtype}: expected whole numbers or texts")
+            raise TypeError(f"{name} has the dtype {labels.dtype}: expected integers or strings")
         labels = labels.astype(str)
     else:
         numbers = finite_numbers(name, labels, None)
@@ -71,8 +72,8 @@ def as_labels(name: str, values: Any, n: int | None = None) -> np.ndarray:
         if not np.array_equal(labels, numbers):
             wrong = numbers[labels != numbers][0]
             raise ValueError(
-                f"{name} has {wrong:g}: expected classes, i.e. whole numbers or texts. Outputs of "
-                "a network have the shape (n, n_outputs)"
+                f"{name} has {wrong:g}: expected classes, i.e. integers or strings. A network's "
+                "outputs have the shape (n, n_outputs)"
             )
     if n is not None and len(labels) != n:
         raise ValueError(f"{name} has {len(labels)} rows: expected {n}")
@@ -82,24 +83,24 @@ def as_labels(name: str, values: Any, n: int | None = None) -> np.ndarray:
 def index_labels(
     given: dict[str, np.ndarray], class_names: Sequence[str] | None
 ) -> tuple[list[np.ndarray], list[str]]:
-    """Return labels as indices of classes, and the names of all classes.
+    """Return labels as class indices, and the names of all classes.
 
     Parameters
     ----------
     given : dict of str to array of shape (n,)
-        Labels by the name of the argument, all whole numbers or all texts.
+        Labels by the name of the argument, all integers or all strings.
     class_names : sequence of str, optional
         The names of classes 0, 1, ...; by default, the classes are the labels that occur.
 
     Raises
     ------
     TypeError, ValueError
-        Numbers and texts are mixed, or a label is not among the class names.
+        Integers and strings are mixed, or a label is not among the class names.
     """
     if len({each.dtype.kind == "U" for each in given.values()}) > 1:
         raise TypeError(
-            f"{' and '.join(given)} have labels of different types: expected either numbers or "
-            "texts in all"
+            f"{' and '.join(given)} have labels of different types: expected only integers or "
+            "only strings"
         )
     if class_names is None:
         values = np.unique(np.concatenate(list(given.values())))
@@ -119,24 +120,24 @@ def index_labels(
         elif labels.min() < 0 or labels.max() >= len(names):
             raise ValueError(
                 f"{what} has the classes {labels.min()} to {labels.max()}, but class_names has "
-                f"{len(names)} names: expected one for each class from 0"
+                f"{len(names)} names: expected one name per class, from class 0"
             )
         indices.append(labels)
     return indices, names
 
 
 def targets_of(y_true: Any, n: int, k: int, class_names: Any) -> tuple[np.ndarray, list[str]]:
-    """Return the class of each target as an index, for k classes, and the names of the classes."""
+    """Return the class index of each target, and the names of the k classes."""
     names = None if class_names is None else check_texts("class_names", class_names)
     if names is not None and len(names) != k:
-        raise ValueError(f"class_names has {len(names)} names: expected {k}, one for each class")
+        raise ValueError(f"class_names has {len(names)} names: expected {k}, one per class")
     labels = as_labels("y_true", y_true, n)
     if labels.dtype.kind == "U":
         (indices,), known = index_labels({"y_true": labels}, names)
         if len(known) != k:
             raise ValueError(
                 f"y_true has the {len(known)} classes {', '.join(known)}, but there are {k} "
-                "outputs: give class_names, one name for each class in the order of the outputs"
+                "outputs: give class_names, one name per class in the order of the outputs"
             )
         return indices, known
     values = np.unique(labels)
@@ -148,8 +149,8 @@ def targets_of(y_true: Any, n: int, k: int, class_names: Any) -> tuple[np.ndarra
 def scores_of(y_true: Any, y_pred: Any, class_names: Any) -> Scores:
     """Return a score for each sample and class.
 
-    With two classes, only the second one is returned. Where each sample has one class of several,
-    rows that are not probabilities are taken as logits, and softmax is applied to them.
+    With two classes, only the scores of the second are returned. Where each sample has exactly one
+    class, rows that are not probabilities are treated as logits, and softmax is applied to them.
     """
     if is_list(y_pred) and len(y_pred) and isinstance(y_pred[0], str):
         raise TypeError(

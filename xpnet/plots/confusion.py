@@ -23,22 +23,22 @@ def plot_confusion(
 ) -> Any:
     """Draw a confusion matrix: how often each true class was predicted as each class.
 
-    The colour of a cell is its share of the samples of its true class. Cells without samples have
-    no number. If the cells are too small for readable numbers, a colour bar is drawn instead.
+    A cell's colour shows its fraction of the samples of the true class. Empty cells have no
+    number. If the cells are too small for readable numbers, a colour bar is drawn instead.
 
     Parameters
     ----------
     y_true : array of shape (n,) or (n, n_classes)
         Class indices, strings, or one-hot rows.
     y_pred : array of shape (n, n_outputs) or (n,)
-        A network's output, or predicted classes, such as an estimator's ``predict`` returns.
+        A network's output, or predicted classes, as an estimator's ``predict`` returns them.
     class_names : sequence of str, optional
         The names of classes 0, 1, ...; by default their numbers, or the strings that occur.
     normalize : bool, default False
-        Whether to show percentages of each true class instead of numbers of samples.
+        Whether to show percentages of each true class instead of sample counts.
     threshold : float, optional
-        With one output, the value above which the prediction is class 1; by default 0.5. For logits
-        give 0.
+        With one output, the value above which class 1 is predicted; by default 0.5. Use 0 for
+        logits.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
     figsize : tuple of float, optional
@@ -51,7 +51,7 @@ def plot_confusion(
     Raises
     ------
     TypeError, ValueError
-        The arguments do not fit each other, are empty, or are not classes and outputs.
+        The arguments do not match each other, are empty, or are not classes and outputs.
 
     Examples
     --------
@@ -68,10 +68,10 @@ def plot_confusion(
     side = min(1.6 + 0.42 * max(k, 5) + 0.08 * max(longest - 10, 0), 9.0)
     ax = axes_for(ax, figsize, side + 0.8 * is_share, side)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for _ in range(2):  # the first time, the names change the room for the cells
-        _label_classes(ax, names, _cell(ax, k, is_share))
-    cell = _cell(ax, k, is_share)  # which the names have made smaller
-    texts = [[_text(*each, is_share) for each in zip(*rows, strict=True)]
+    for _ in range(2):  # twice, because the tick labels reduce the space for the cells
+        _label_classes(ax, names, _cell_size(ax, k, is_share))
+    cell = _cell_size(ax, k, is_share)
+    texts = [[_cell_text(*each, is_share) for each in zip(*rows, strict=True)]
              for rows in zip(counts, shares, strict=True)]  # fmt: skip
     size = min(9.0, cell / (0.72 * max(len(text) for row in texts for text in row)))
     has_numbers = size >= 4.5
@@ -110,8 +110,8 @@ def _counts(
     return counts, names
 
 
-def _text(count: float, share: float, is_share: bool) -> str:
-    """Return the text of a cell, in a few characters."""
+def _cell_text(count: float, share: float, is_share: bool) -> str:
+    """Return the short text of a cell."""
     if not count:
         return ""
     if not is_share:
@@ -120,18 +120,18 @@ def _text(count: float, share: float, is_share: bool) -> str:
     return "<1" if percent == "0" else percent
 
 
-def _cell(ax: Any, k: int, has_bar: bool) -> float:
-    """Return the approximate side of one of k by k cells, in points, beside the tick labels."""
+def _cell_size(ax: Any, k: int, has_bar: bool) -> float:
+    """Return the approximate side of a cell, in points, if k × k cells share the Axes."""
     box, (width, height) = ax.get_window_extent(), room_of(ax)
     width *= 0.8 if has_bar else 1
     width -= box.x0 - ax.yaxis.get_tightbbox().x0
     height -= box.y0 - ax.xaxis.get_tightbbox().y0
-    # Less than all of it, for the axes' labels and the title.
+    # 12 % is left for the axis labels and the title.
     return float(max(0.88 * 72 / ax.figure.dpi * min(width, height) / k, 0.1))
 
 
 def _label_classes(ax: Any, names: list[str], cell: float) -> None:
-    """Set the ticks: rotated names where they are long, and only some of very many."""
+    """Label the ticks with class names: rotated if they are long, and not all if there are many."""
     step = int(np.ceil(9 / cell))
     places = list(range(0, len(names), step))
     shown_names = [names[place] for place in places]

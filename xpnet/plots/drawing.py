@@ -1,4 +1,4 @@
-"""Figures, colours and legends: what all plots have in common."""
+"""Figures, colours and legends, shared by all plots."""
 
 import re
 import textwrap
@@ -13,13 +13,13 @@ from ..common.checks import check_positive
 from ..data.reading import read_numbers
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000")
-"""The colours of Okabe and Ito 2008, which people with any colour vision can tell apart.
+"""The colour-blind-safe palette of Okabe and Ito 2008.
 
-Their yellow is left out: as a line on white it is hard to see.
+It omits their yellow, which is hard to see as a line on white.
 """
 
 AREAS = (*COLORS, "#F0E442", "#999999", "#882255")
-"""More colours for areas, with their yellow."""
+"""Colours for areas: `COLORS`, the palette's yellow, and two more."""
 
 MARKERS = "os^DvPX*p"
 LINES = ("-", "--", "-.", ":")
@@ -29,10 +29,10 @@ DPI = 150
 
 
 def series_style(k: int, marker: bool = False) -> dict[str, Any]:
-    """Return the style of the k-th of several curves: colour, line and, if wanted, marker.
+    """Return the style of the k-th of several curves: colour, line and, if asked for, marker.
 
     The first 28 curves have different combinations of colour and line. In black and white, up to
-    four curves can be told apart by their lines.
+    four curves can be told apart by line style.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def series_style(k: int, marker: bool = False) -> dict[str, Any]:
 
 
 def pyplot() -> Any:
-    """Return ``matplotlib.pyplot``, or raise an ImportError that names the extra to install.
+    """Return ``matplotlib.pyplot``, or raise an ImportError that says what to install.
 
     Examples
     --------
@@ -58,13 +58,13 @@ def pyplot() -> Any:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            "plots need matplotlib, which is not installed: pip install 'xpnet[plot]'"
+            "plots need matplotlib, which is not installed: pip install matplotlib"
         ) from error
     return plt
 
 
 def new_axes(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> Any:
-    """Return the Axes of a new figure, in inches: one, or an array if there are several.
+    """Return the Axes of a new figure (``width`` × ``height`` inches), an array if several.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def new_axes(width: float, height: float, rows: int = 1, columns: int = 1, **opt
 
 
 def axes_for(given: Any, figsize: Any, width: float, height: float) -> Any:
-    """Return the given Axes, or those of a new figure of ``figsize``, or of width and height."""
+    """Return the given Axes, or those of a new figure of ``figsize`` or ``width`` × ``height``."""
     size = check_figsize(figsize, width, height, given)
     if given is None:
         return new_axes(*size)
@@ -92,17 +92,17 @@ def axes_for(given: Any, figsize: Any, width: float, height: float) -> Any:
 
 
 def check_figsize(given: Any, width: float, height: float, axes: Any = None) -> tuple[float, float]:
-    """Return width and height of a new figure, in inches.
+    """Return the width and height of a new figure, in inches.
 
     Raises
     ------
     TypeError, ValueError
-        ``given`` is not a pair of positive numbers, or Axes are given too.
+        ``given`` is not a pair of positive numbers, or ``axes`` is given as well.
     """
     if given is None:
         return width, height
     if axes is not None:
-        raise ValueError("figsize is the size of a new figure: omit it, or omit the Axes")
+        raise ValueError("figsize sets the size of a new figure: omit it, or omit the Axes")
     if not is_list(given) or len(given) != 2:
         raise TypeError(f"figsize={shown(given)}: expected (width, height) in inches")
     return check_positive("figsize[0]", given[0]), check_positive("figsize[1]", given[1])
@@ -111,7 +111,7 @@ def check_figsize(given: Any, width: float, height: float, axes: Any = None) -> 
 def finish(
     ax: Any, title: str, xlabel: str = "", ylabel: str = "", legend: bool = True, grid: str = "both"
 ) -> None:
-    """Label Axes, with a legend below them if anything in them has a label."""
+    """Set the title, axis labels and grid, and add a legend if any artist has a label."""
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if grid:
         ax.grid(axis=grid, alpha=0.3)
@@ -121,9 +121,10 @@ def finish(
 
 
 def set_title(ax: Any, title: str) -> None:
-    """Set a title, in several lines if the Axes are narrow."""
+    """Set the title, wrapped if the Axes are narrow."""
     drawn = ax.set_title(title, size="medium")
-    # What is left of the room beside the labels; without a layout, Axes keep their width.
+    # A layout engine lets the title extend over the Axes' share of the figure, beside the labels.
+    # Without one, the Axes keep their width.
     labels = ax.get_window_extent().x0 - ax.yaxis.get_tightbbox().x0 if ax.axison else 0
     room = ax.get_window_extent().width if _layout(ax) is None else 0.95 * room_of(ax)[0] - labels
     width = drawn.get_window_extent().width
@@ -132,7 +133,7 @@ def set_title(ax: Any, title: str) -> None:
 
 
 def room_of(ax: Any) -> tuple[float, float]:
-    """Return the width and height that Axes share with their labels, in pixels of the figure."""
+    """Return the width and height available to Axes and their labels together, in pixels."""
     spec = ax.get_subplotspec()
     if spec is None or _layout(ax) is None:
         box = ax.get_window_extent()
@@ -148,10 +149,10 @@ def _layout(ax: Any) -> Any:
 
 
 def add_legend(ax: Any) -> None:
-    """Add a legend below the Axes, where it covers nothing, in as many columns as there is room.
+    """Add a legend below the Axes, in as many columns as fit, up to five.
 
-    In a figure without a layout that makes room for it, the legend is inside the Axes. If it would
-    leave the Axes little room, its labels are shortened, and the last ones may be left out.
+    In a figure without a layout engine, the legend is inside the Axes. If it would leave the Axes
+    little room, its labels are shortened, and the last ones may be left out.
 
     Examples
     --------
@@ -183,29 +184,29 @@ def add_legend(ax: Any) -> None:
         if (found := legend.get_window_extent().width) <= room:
             break
     else:
-        for text in legend.get_texts():  # of the one column that is left
+        for text in legend.get_texts():  # even a single column is too wide
             n_letters = int(0.9 * len(text.get_text()) * room / found)
             text.set_text(textwrap.fill(text.get_text(), max(n_letters, 10)))
     if legend.get_window_extent().height > LEGEND_SHARE * height:
-        # The middle of the Axes is a bit to the right of the figure's.
+        # The centre of the Axes is slightly to the right of the figure's.
         _add_short_legend(ax, 0.88 * width, LEGEND_SHARE * height, options)
 
 
 LEGEND_SHARE = 0.4
-"""The largest share of a figure's height for a legend below the Axes."""
+"""The largest fraction of the available height that a legend below the Axes may take."""
 
 
 def _add_short_legend(
     ax: Any, width: float, height: float, options: dict[str, Any], most_columns: int = 5
 ) -> None:
-    """Add a legend of at most ``width`` by ``height`` pixels, with shortened or fewer labels."""
+    """Add a legend of at most ``width`` × ``height`` pixels, with shortened or fewer labels."""
     handles, texts = ax.get_legend_handles_labels()
     texts = [" ".join(text.split()) for text in texts]
     legend = ax.legend(handles, texts, **options)
     drawn = legend.get_texts()
     em = drawn[0].get_fontsize() * ax.figure.dpi / 72
     letter = sum(text.get_window_extent().width for text in drawn) / max(sum(map(len, texts)), 1)
-    beside = 4.5 * em  # the handle, and what is left free beside it and the label
+    beside = 4.5 * em  # the handle and the space around it
     endings = max(len(_ending(text)) for text in texts)
     rows = max(int(height / (legend.get_window_extent().height / len(texts))), 2)
     fit = max(int(width / (beside + max(12, min(endings, 20) + 6) * letter)), 1)
@@ -222,15 +223,15 @@ def _add_short_legend(
         if legend.get_window_extent().width <= width or n_letters <= 6:
             break
         n_letters -= max(n_letters // 15, 1)
-    if columns > 1 and len(set(short)) < len(set(texts)):  # some became equal
+    if columns > 1 and len(set(short)) < len(set(texts)):  # shortening made some labels equal
         _add_short_legend(ax, width, height, options, columns - 1)
 
 
 def shortened(texts: Sequence[str], n: int) -> list[str]:
-    """Return texts of at most n characters, where … replaces the middle or the end of longer ones.
+    """Return texts of at most n characters; … replaces the middle or the end of longer ones.
 
-    All are cut in the place that leaves more of them different. What follows the last colon or
-    comma of a text, such as a number, is kept if there is room for it.
+    All texts are cut at the same relative place, the one that leaves the most of them distinct.
+    The part after the last colon or comma, such as a number, is kept if it fits.
 
     Examples
     --------
@@ -243,7 +244,7 @@ def shortened(texts: Sequence[str], n: int) -> list[str]:
 
 
 def _shortened(text: str, n: int, share: float) -> str:
-    """Return a text of at most n characters, with a ``share`` of the remaining ones after the …."""
+    """Return a text of at most n characters, ``share`` of which (without the ending) follow "…"."""
     if len(text) <= n:
         return text
     ending = _ending(text)
@@ -255,7 +256,7 @@ def _shortened(text: str, n: int, share: float) -> str:
 
 
 def _ending(text: str) -> str:
-    """Return the end of a text from its last colon, or else its last comma; "" without either."""
+    """Return a text from its last colon on, or else its last comma; "" if it has neither."""
     for sign in (": ", ", "):
         if sign in text:
             return sign + text.rpartition(sign)[2]
@@ -263,12 +264,12 @@ def _ending(text: str) -> str:
 
 
 def letters_in(pixels: float, size: float, dpi: float, least: int = 6) -> int:
-    """Return how many letters, of a size in points, fit into a width in pixels."""
+    """Return how many letters of ``size`` points fit into ``pixels``, at least ``least``."""
     return max(int(72 * pixels / dpi / (0.6 * size)), least)
 
 
 def whole_epochs(ax: Any, epochs: Sequence[float] | np.ndarray) -> None:
-    """Let the axis of epochs have ticks at whole numbers only.
+    """Put the ticks of the horizontal axis, the epochs, at integers only.
 
     Examples
     --------
@@ -289,14 +290,14 @@ def whole_epochs(ax: Any, epochs: Sequence[float] | np.ndarray) -> None:
 
 
 def is_list(given: Any) -> bool:
-    """Whether something has a length and an order: a sequence, or an array with an axis."""
+    """Return whether ``given`` is a sequence other than a string, or an array with an axis."""
     is_text = isinstance(given, (str, bytes))
     is_array = isinstance(given, np.ndarray) and given.ndim > 0
     return (isinstance(given, Sequence) and not is_text) or is_array
 
 
 def title_of(label: str) -> str:
-    """Return a quantity's name for the beginning of a title, e.g. "ROC AUC" for ``roc_auc``."""
+    """Return a quantity's name as it begins a title, e.g. "ROC AUC" for ``roc_auc``."""
     text = label.replace("_", " ")
     for word in ("roc auc", "mse", "mae", "rmse", "mape", "r2", "f1"):
         text = re.sub(rf"\b{word}\b", word.upper(), text)
@@ -304,7 +305,7 @@ def title_of(label: str) -> str:
 
 
 def numbers_on_host(name: str, values: Any, ndim: int | None, n: int | None = None) -> np.ndarray:
-    """Return numbers on the host, refusing other numbers of dimensions or rows than expected."""
+    """Return numbers on the host, or raise if they do not have ``ndim`` dimensions and n rows."""
     found = to_host(read_numbers(name, values)[0])
     if found.ndim not in ((1, 2) if ndim is None else (ndim,)):
         expected = "1 or 2 dimensions" if ndim is None else f"{ndim} dimension(s)"

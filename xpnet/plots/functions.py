@@ -1,4 +1,4 @@
-"""Plots of functions: activations, losses, learning rate schedules."""
+"""Plots of activations, losses and learning rate schedules."""
 
 import copy
 import math
@@ -20,7 +20,7 @@ POINTS = 401
 
 
 class Curve(NamedTuple):
-    """A function at some points, with its derivative; the label says which function."""
+    """The values and derivatives of a function at the points ``x``, and its label."""
 
     label: str
     x: np.ndarray
@@ -41,8 +41,8 @@ def plot_activation(
     Parameters
     ----------
     activation : str, ActivationLayer or function, or a list of these
-        A name such as "relu", an activation, or a function of one number. Several are drawn into
-        the same Axes.
+        A name such as "relu", an activation, or a function of one number. A list is drawn into the
+        same Axes.
     low, high : float, default -4 and 4
         The range of inputs.
     derivative : bool, default True
@@ -61,7 +61,7 @@ def plot_activation(
     UnknownNameError
         The name is unknown.
     TypeError, ValueError
-        ``activation`` is not an activation, or it computes with whole rows, as softmax does.
+        ``activation`` is not an activation, or it is not elementwise, e.g. softmax.
 
     Examples
     --------
@@ -95,16 +95,17 @@ def plot_loss(
 ) -> Any:
     """Draw the loss of one sample against the prediction, and its derivative.
 
-    A loss for classes is drawn for two classes: against the probability of the true one or, if the
-    loss takes logits, against the logit of the true class minus that of the other.
+    A classification loss is drawn for two classes: against the probability of the true class or, if
+    the loss takes logits, against the logit of the true class minus the other logit.
 
     Parameters
     ----------
     loss : str, LossFunction or function, or a list of these
-        A name such as "mse", a loss, or a function of target and prediction. Several are drawn into
+        A name such as "mse", a loss, or a function of target and prediction. A list is drawn into
         the same Axes.
     y_true : sequence of float, optional
-        The targets, each of which has a curve; by default 0, or 0 and 1 for yes-or-no losses.
+        The targets, with one curve each; by default 0, 1 for losses of positive targets, or both
+        for binary losses.
     low, high : float, optional
         The range of predictions; by default -4 to 4, or 0 to 1 for probabilities.
     derivative : bool, default True
@@ -123,7 +124,7 @@ def plot_loss(
     UnknownNameError
         The name is unknown.
     TypeError, ValueError
-        ``loss`` is not a loss, targets are given for a loss for classes, or the losses have
+        ``loss`` is not a loss, ``y_true`` is given for a classification loss, or the losses need
         different horizontal axes.
 
     Examples
@@ -145,7 +146,7 @@ def plot_loss(
             curves.append(Curve(label, x, values, slopes if with_slopes else None))
     if len(set(labels.values())) > 1:
         texts = "; ".join(f"{name}: {axis}" for name, axis in labels.items())
-        raise ValueError(f"loss has losses with different horizontal axes ({texts})")
+        raise ValueError(f"loss: expected losses with the same horizontal axis, not {texts}")
     title = "Losses" if len(losses) > 1 else name + " and its derivative" * with_slopes
     return _draw(curves, title, axis, "loss of one sample", axes_for(ax, figsize, 4.8, 4.0))
 
@@ -158,14 +159,14 @@ def plot_schedule(
 ) -> Any:
     """Draw the learning rate of each epoch, or within epochs if the schedule changes by step.
 
-    If a schedule changes by step, the horizontal axis is the number of epochs that have passed,
-    from 0, and schedules that change by epoch are drawn as stairs. The axis of learning rates is
-    logarithmic if the largest is 50 times the smallest.
+    If a schedule changes by step, the horizontal axis is the number of epochs completed, and
+    schedules that change by epoch are drawn as steps. The vertical axis is logarithmic if the
+    largest rate is at least 50 times the smallest.
 
     Parameters
     ----------
     schedule : Schedule, float or function of the epoch, or a list or dict of these
-        Several schedules are drawn into the same Axes; a dict gives their names.
+        A list or dict is drawn into the same Axes; the keys of a dict are the labels.
     epochs : int, default 50
         The total number of epochs.
     ax : matplotlib Axes, optional
@@ -182,7 +183,7 @@ def plot_schedule(
     TypeError
         ``schedule`` is something else.
     ValueError
-        The schedule depends on the loss in training, as :class:`~xpnet.ReduceOnPlateau` does.
+        The schedule depends on the training loss, as :class:`~xpnet.ReduceOnPlateau` does.
 
     Examples
     --------
@@ -219,10 +220,10 @@ def plot_schedule(
 
 
 def _several(name: str, given: Any) -> list[Any]:
-    """Return a list of what is given; a single thing need not be in a list."""
+    """Return ``given`` as a list; a single item need not be in one."""
     found = list(given) if is_list(given) else [given]
     if not found:
-        raise ValueError(f"{name} is an empty list: expected at least one")
+        raise ValueError(f"{name} is empty: expected at least one item")
     return found
 
 
@@ -235,7 +236,7 @@ def _points(low: float, high: float) -> np.ndarray:
 
 
 def _name_of(part: Any, ending: str) -> str:
-    """Return the name of a function, or that of the class without an ending."""
+    """Return the name of the part's function, or its class name without ``ending``."""
     function = getattr(part, "function", None)
     return getattr(function, "__name__", type(part).__name__.removesuffix(ending))
 
@@ -243,13 +244,13 @@ def _name_of(part: Any, ending: str) -> str:
 def _of_column(
     activation: ActivationLayer, x: np.ndarray, label: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return values and derivatives, and refuse an activation of whole rows."""
+    """Return values and derivatives; refuse an activation that is not elementwise."""
     values = np.asarray(activation.activation_function(x[:, None]))
     row = np.asarray(activation.activation_function(x[None, :]))
     if values.shape != (len(x), 1) or not np.array_equal(values.T, row, equal_nan=True):
         raise ValueError(
-            f"{label} computes each output from all inputs of a sample: expected a function of one "
-            "number"
+            f"activation={label} computes each output from all inputs of a sample: expected an "
+            "elementwise function"
         )
     return values[:, 0], np.asarray(activation.derivative(x[:, None]))[:, 0]
 
@@ -272,7 +273,7 @@ def _loss_curves(
         cases = [("", cases[0][1])] if len(cases) == 1 and not targets[0] else cases
     else:
         if y_true is not None:
-            raise ValueError(f"y_true={shown(y_true)}: omit it for a loss for classes")
+            raise ValueError(f"y_true={shown(y_true)}: omit it for a classification loss")
         cases, one = [("", np.array([[0.0, 1.0]]))], np.ones(len(x))
         axis = "probability of the true class"
         if "log-distribution" in kinds:
@@ -292,7 +293,7 @@ def _loss_curves(
 
 
 def _targets(loss: LossFunction, y_true: Any) -> list[float]:
-    """Return the targets that have a curve, as numbers."""
+    """Return the targets to draw a curve for."""
     defaults = {"probabilities": [0.0, 1.0], "binary": [0.0, 1.0], "positive": [1.0]}
     if y_true is None:
         return defaults.get(loss.targets or "", [0.0])
@@ -303,7 +304,7 @@ def _targets(loss: LossFunction, y_true: Any) -> list[float]:
 
 
 def _draw(curves: Iterable[Curve], title: str, xlabel: str, ylabel: str, ax: Any) -> Any:
-    """Draw functions as solid lines, and their derivatives dashed in the same colour."""
+    """Draw functions as solid lines, and their derivatives as dashed lines of the same colour."""
     curves = list(curves)
     ax.axhline(0, color="0.7", linewidth=0.8)
     for k, curve in enumerate(curves):
@@ -322,7 +323,7 @@ def _draw(curves: Iterable[Curve], title: str, xlabel: str, ylabel: str, ax: Any
 
 
 def _limit_slopes(ax: Any, curves: Sequence[Curve]) -> None:
-    """Let the functions fill the Axes, even where a derivative is much larger."""
+    """Scale the vertical axis to the functions, even if a derivative is much larger."""
     values = np.concatenate([each.values for each in curves])
     most = 1.5 * float(np.abs(values).max(initial=0.0))
     low, high = ax.get_ylim()
@@ -331,7 +332,7 @@ def _limit_slopes(ax: Any, curves: Sequence[Curve]) -> None:
 
 
 def _named(schedules: list[Any]) -> dict[str, Any]:
-    """Return schedules by name; functions may have the same one, such as <lambda>."""
+    """Return schedules by name, with a number where names are equal, such as <lambda>."""
     found: dict[str, Any] = {}
     for each in schedules:
         name = own = text_of(each)
@@ -342,9 +343,9 @@ def _named(schedules: list[Any]) -> dict[str, Any]:
 
 
 def _rates(given: Any, epochs: int) -> np.ndarray:
-    """Return the learning rate of each epoch, or at several times in each if it changes by step."""
+    """Return the rate of each epoch, or at 20 points of each if the schedule changes by step."""
     if isinstance(given, Schedule):
-        schedule = copy.deepcopy(given)  # some note how far they are
+        schedule = copy.deepcopy(given)  # some schedules have state
     elif is_plain_function(given):
         schedule = FunctionSchedule(given)
     elif math.isnan(number(given)):
@@ -353,8 +354,8 @@ def _rates(given: Any, epochs: int) -> np.ndarray:
         schedule = ConstantLearningRate(given)
     if schedule.state_names:
         raise ValueError(
-            f"{given!r} depends on the loss in training: after fit, draw "
-            "net.history['learning_rate']"
+            f"schedule={given!r} depends on the training loss: after fit, draw "
+            "net.history['learning_rate'] instead"
         )
     each = 20 if schedule.changes_by_step else 1
     return np.array([float(schedule.at(k / each, epochs)) for k in range(epochs * each)])

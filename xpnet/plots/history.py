@@ -23,22 +23,22 @@ from .drawing import (
 )
 
 MARKED = {"weights kept": "kept_epoch", "saved to a file": "saved_epoch"}
-"""For each epoch that a history notes besides its columns, its label and its attribute."""
+"""Labels of the epochs that a history marks, and the attributes of the history that hold them."""
 
 TRAINING, VALIDATION = "training", "validation"
 OTHERS = frozenset(RESERVED) - {"loss"}
-"""Columns of a history that are not drawn as curves."""
+"""The history columns that are not drawn."""
 
 
 class Quantity(NamedTuple):
-    """A quantity of a history.
+    """A quantity in a history, such as the loss.
 
     Attributes
     ----------
     name : str
-        The column of the training data, or what follows ``val_`` in that of the validation data.
+        The column of the training data. The column of the validation data is ``val_`` and the name.
     label : str
-        What it is called in the plot.
+        The label in the plot.
     mode : {"max", "min"} or None
         Whether large or small values are better, if known.
     """
@@ -48,13 +48,13 @@ class Quantity(NamedTuple):
     mode: str | None
 
     def columns(self, history: Mapping[str, Any]) -> dict[str, str]:
-        """Return the columns that the history has of it, by kind of data."""
+        """Return the quantity's columns in the history by kind: training and validation."""
         found = {TRAINING: self.name, VALIDATION: f"val_{self.name}"}
         return {kind: column for kind, column in found.items() if column in history}
 
 
 def quantities_of(history: Mapping[str, Any]) -> list[Quantity]:
-    """Return what can be drawn of a history: the loss, then all other columns in their order."""
+    """Return the quantities of a history that can be drawn, with the loss first."""
     names = dict.fromkeys(
         str(column).removeprefix("val_") for column in history if column not in OTHERS
     )
@@ -66,24 +66,23 @@ def quantities_of(history: Mapping[str, Any]) -> list[Quantity]:
 def plot_history(history: Any, axes: Any = None, names: Any = None, figsize: Any = None) -> Any:
     """Draw the loss and each metric by epoch, each in its own panel.
 
-    Curves of the training data are solid, those of the validation data dashed. In each panel with
-    validation, a dotted line marks the epoch with the best validation value, if it is known whether
-    large or small values are better. A dash-dotted line marks the epoch whose weights were kept by
-    early stopping, which may monitor another column. Another one marks the epoch that was saved
-    last by ``ModelCheckpoint(best_only=True)``.
+    Training curves are solid, validation curves dashed. A dotted line marks the epoch with the best
+    validation value, if it is known whether large or small values are better. Dash-dotted lines
+    mark the epoch whose weights early stopping kept, which may monitor another column, and the
+    epoch that ``ModelCheckpoint(best_only=True)`` saved last.
 
     Parameters
     ----------
     history : History, mapping, network, estimator, or several of these
         A history, a mapping with the same columns (``loss``, ``val_loss``, metrics; the column
-        ``epoch`` is 1, 2, ... by default), or a trained network or estimator. Several of these, in
-        a list or in a dict by name, are compared: they share the panels, each with its own colour.
+        ``epoch`` is 1, 2, ... by default), or a trained network or estimator. A list of these, or a
+        dict by name, is compared in the same panels, with one colour per run.
     axes : matplotlib Axes or sequence of them, optional
-        One for each panel; by default those of a new figure.
+        One per panel; by default those of a new figure.
     names : str or sequence of str, optional
-        The quantities to draw, each in a panel; by default the loss and all metrics.
+        The quantities to draw, one per panel; by default the loss and all metrics.
     figsize : tuple of float, optional
-        Width and height of a new figure in inches; by default 4.8 by 4 for each panel.
+        Width and height of a new figure in inches; by default 4.8 × 4 per panel.
 
     Returns
     -------
@@ -94,10 +93,10 @@ def plot_history(history: Any, axes: Any = None, names: Any = None, figsize: Any
     ImportError
         matplotlib is not installed.
     TypeError
-        ``history`` is something else.
+        ``history`` is none of these.
     ValueError
-        ``axes`` are too few or too many, there are no epochs or no such column, or columns differ
-        in length.
+        The number of ``axes`` is wrong, there are no epochs, ``names`` has an unknown name, or
+        columns differ in length.
 
     Examples
     --------
@@ -129,14 +128,14 @@ def plot_history(history: Any, axes: Any = None, names: Any = None, figsize: Any
 
 
 def history_of(given: Any) -> Mapping[str, Any]:
-    """Return the history of a network or estimator, or a mapping as it is.
+    """Return the history of a network or estimator; return a mapping unchanged.
 
     Raises
     ------
     TypeError
-        There is no history.
+        ``given`` has no history.
     ValueError
-        It has no epochs, or no column to draw.
+        The history has no epochs, or no column to draw.
     """
     found = given
     for attribute in ("history_", "history"):
@@ -157,7 +156,7 @@ def history_of(given: Any) -> Mapping[str, Any]:
 
 
 def _runs(given: Any) -> dict[str, Mapping[str, Any]]:
-    """Return the histories to draw by name; a single one has the name ""."""
+    """Return the histories to draw by name; a single history has the name ""."""
     several = given
     if is_list(given) and not isinstance(given, np.ndarray):
         several = {str(k): each for k, each in enumerate(given, 1)}
@@ -168,12 +167,12 @@ def _runs(given: Any) -> dict[str, Mapping[str, Any]]:
     if not is_named and several is given:
         return {"": history_of(given)}
     if not several:
-        raise ValueError("history is an empty list: expected at least one history")
+        raise ValueError("history is empty: expected at least one history")
     return {str(name): history_of(each) for name, each in several.items()}
 
 
 def _chosen(runs: Iterable[Mapping[str, Any]], names: Any) -> list[Quantity]:
-    """Return the quantities of these names, or all that a run has."""
+    """Return the quantities with these names; by default all quantities of any run."""
     found: dict[str, Quantity] = {}
     for run in runs:
         for each in quantities_of(run):
@@ -183,12 +182,12 @@ def _chosen(runs: Iterable[Mapping[str, Any]], names: Any) -> list[Quantity]:
     wanted = check_texts("names", [names] if isinstance(names, str) else names)
     unknown = [name for name in wanted if name not in found]
     if unknown or not wanted:
-        raise ValueError(f"names={shown(names)}: expected some of the history's {', '.join(found)}")
+        raise ValueError(f"names={shown(names)}: expected names among {', '.join(found)}")
     return [found[name] for name in wanted]
 
 
 def _columns(history: Mapping[str, Any], quantities: Sequence[Quantity]) -> dict[str, np.ndarray]:
-    """Return the columns of some quantities, and the epochs, as arrays of equal length."""
+    """Return the epochs and the columns of the quantities, as arrays of equal length."""
     names = [c for each in quantities_of(history) for c in each.columns(history).values()]
     n_epochs = len(numbers_on_host(names[0], history[names[0]], 1))
     columns = {"epoch": np.arange(1.0, n_epochs + 1)}
@@ -202,7 +201,7 @@ def _columns(history: Mapping[str, Any], quantities: Sequence[Quantity]) -> dict
 def _draw_run(
     ax: Any, history: Mapping[str, Any], columns: dict[str, np.ndarray], quantity: Quantity
 ) -> None:
-    """Draw a quantity of one run, and mark the best epoch and the one that was kept."""
+    """Draw a quantity of one run, and mark the best epoch and the epochs kept or saved."""
     epochs = columns["epoch"]
     for kind, column in quantity.columns(columns).items():
         is_training = kind == TRAINING
@@ -227,7 +226,7 @@ def _draw_run(
 
 
 def _compare(ax: Any, data: Mapping[str, dict[str, np.ndarray]], quantity: Quantity) -> None:
-    """Draw a quantity of several runs, each with a colour and a marker."""
+    """Draw a quantity of several runs, with one colour and marker per run."""
     kinds = {kind for columns in data.values() for kind in quantity.columns(columns)}
     for k, (what, columns) in enumerate(data.items()):
         style = {"color": COLORS[k % len(COLORS)], "marker": MARKERS[k % len(MARKERS)]}
@@ -238,15 +237,15 @@ def _compare(ax: Any, data: Mapping[str, dict[str, np.ndarray]], quantity: Quant
 
 
 def _draw_curve(ax: Any, epochs: np.ndarray, values: np.ndarray, label: str, **style: Any) -> None:
-    """Draw the epochs that have a value, with a dozen markers or a few more."""
-    there = ~np.isnan(values)
-    epochs, values = epochs[there], values[there]
+    """Draw the epochs that have a value, with about a dozen markers."""
+    has_value = ~np.isnan(values)
+    epochs, values = epochs[has_value], values[has_value]
     every = max(len(epochs) // 12, 1)
     ax.plot(epochs, values, label=label, markersize=4, markevery=every, **style)
 
 
 def _panels(n: int, figsize: Any) -> Any:
-    """Return Axes of a new figure for n panels: side by side, or stacked if it is narrow."""
+    """Return the Axes of n panels in a new figure: side by side, or stacked if it is narrow."""
     columns = min(n, 3)
     rows = -(-n // columns)
     width, height = check_figsize(figsize, 4.8 * columns, 4.0 * rows)
@@ -259,7 +258,7 @@ def _panels(n: int, figsize: Any) -> Any:
 
 
 def _several_axes(given: Any, quantities: list[Quantity]) -> list[Any]:
-    """Return a list with one Axes per quantity; a single Axes need not be in a list."""
+    """Return a list of Axes, one per quantity; a single Axes need not be in a list."""
     found = given.ravel().tolist() if isinstance(given, np.ndarray) else given
     found = list(found) if is_list(found) else [found]
     panels = [axes_for(each, None, 0.0, 0.0) for each in found]

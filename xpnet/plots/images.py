@@ -29,7 +29,7 @@ def plot_images(
     ax: Any = None,
     figsize: tuple[float, float] | None = None,
 ) -> Any:
-    """Draw grey images captioned with their predicted and true classes, misclassified images first.
+    """Draw grey images captioned with predicted and true classes, misclassified images first.
 
     Captions of misclassified images are in red italics.
 
@@ -44,10 +44,10 @@ def plot_images(
     shape : tuple of int, optional
         Height and width of images that are given as rows; by default they are square.
     n : int, default 24
-        The most images to draw.
+        The maximum number of images to draw.
     class_names : sequence of str, optional
-        The names of classes 0, 1, ...; by default their numbers. If ``y_true`` has strings and
-        ``y_pred`` has outputs, by default the sorted strings.
+        The names of classes 0, 1, ...; by default their numbers, or the sorted strings if
+        ``y_true`` has strings and ``y_pred`` has outputs.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
     figsize : tuple of float, optional
@@ -60,9 +60,9 @@ def plot_images(
     Raises
     ------
     ValueError
-        There are no images, the arrays differ in length, or ``shape`` does not fit the pixels. Or
-        ``y_true`` has fewer or more different strings than there are outputs, and there are no
-        ``class_names``.
+        There are no images, the arrays differ in length, or ``shape`` does not match the number of
+        pixels. Or the number of distinct strings in ``y_true`` is not the number of outputs, and
+        ``class_names`` is not given.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def plot_images(
         class_names = check_texts("class_names", class_names)
     true = None if y_true is None else as_labels("y_true", y_true, len(rows))
     if true is not None and true.dtype.kind == "U" and len(shape_of(y_pred)) == 2:
-        # Outputs belong to classes by number, and the names say which classes these are.
+        # Outputs have only class numbers, so the names must be matched to them.
         _, class_names = targets_of(true, len(rows), max(shape_of(y_pred)[1], 2), class_names)
     guesses = None if y_pred is None else _names(_guesses(y_pred, len(rows)), class_names)
     labels = None if true is None else _names(true, class_names)
@@ -112,12 +112,12 @@ def plot_weights(
     Parameters
     ----------
     layer : DenseLayer, network or estimator
-        The first layer of a network for images. For a network, its first DenseLayer is taken, also
-        if it is inside another layer.
+        The first layer of an image network. For a network or estimator, its first DenseLayer is
+        used, even if it is inside another layer.
     shape : tuple of int, optional
         Height and width of the images; by default they are square.
     n : int, default 24
-        The most units to draw, those with the largest weight norms first.
+        The maximum number of units to draw, those with the largest weight norms first.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
     figsize : tuple of float, optional
@@ -130,9 +130,9 @@ def plot_weights(
     Raises
     ------
     TypeError
-        ``layer`` is not a DenseLayer with weights, and does not have one.
+        ``layer`` neither is nor has a DenseLayer with weights.
     ValueError
-        ``shape`` does not fit the layer's inputs.
+        ``shape`` does not match the layer's inputs.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def _rows_of(images: Any, shape: Any) -> tuple[np.ndarray, tuple[int, int]]:
         found = found[:, 0] if found.shape[1] == 1 else found[..., 0]
     if dimensions in (3, 4) and found.ndim == 3:
         if shape is not None and check_shape("shape", shape) != found.shape[1:]:
-            raise ValueError(f"shape={shown(shape)}: the images have the shape {found.shape[1:]}")
+            raise ValueError(f"shape={shown(shape)}: the images have shape {found.shape[1:]}")
         shape = found.shape[1:]
         if 0 in found.shape:
             raise ValueError(f"there are no images to draw: their shape is {found.shape}")
@@ -182,19 +182,19 @@ def _rows_of(images: Any, shape: Any) -> tuple[np.ndarray, tuple[int, int]]:
 
 
 def _size_of(n_pixels: int, shape: Any) -> tuple[int, int]:
-    """Return height and width of images of some pixels, which are square by default."""
+    """Return the height and width of images of ``n_pixels`` pixels, square by default."""
     side = math.isqrt(n_pixels)
     size = (side, side) if shape is None else check_shape("shape", shape)
     if len(size) != 2 or math.prod(size) != n_pixels:
         raise ValueError(
-            f"shape={shown(size)} does not fit images of {n_pixels} pixels: expected "
-            "shape=(height, width) with that product. A single image is image[None]"
+            f"shape={shown(size)} does not match images of {n_pixels} pixels: expected "
+            "shape=(height, width) with that product. Give a single image as image[None]"
         )
     return size
 
 
 def _guesses(y_pred: Any, n: int) -> np.ndarray:
-    """Return predicted classes, from outputs or as they are."""
+    """Return predicted classes: those of outputs, or labels unchanged."""
     if len(shape_of(y_pred)) != 2:
         return as_labels("y_pred", y_pred, n)
     outputs = numbers_on_host("y_pred", y_pred, 2, n)
@@ -220,7 +220,7 @@ def _mosaic(
     title: str,
     **colors: Any,
 ) -> Any:
-    """Draw rows as small images side by side, with a red caption for wrong ones."""
+    """Draw rows as a grid of small images, with red captions for misclassified ones."""
     texts = [text.replace(", is ", ",\nis ") if len(text) > 10 else text for text, _ in captions]
     longest = max(len(line) for text in texts for line in text.split("\n"))
     height = size[0] / size[1]  # of an image, in units of its width
@@ -240,7 +240,7 @@ def _mosaic(
     )
     width, across = max(width, 0.1), -across
     down, pitch = -(-len(rows) // across), height + below / width
-    letters = 72 * 1.1 * width / 0.58  # that fit below an image, times their size
+    letters = 72 * 1.1 * width / 0.58  # the letters that fit below an image, times their size
     size_of = float(np.clip(letters / max(longest, 1), 5, 8))
     most = max(int(letters / size_of), 2)
     for k, row in enumerate(rows):

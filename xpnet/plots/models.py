@@ -1,4 +1,4 @@
-"""Trained models, as plots take them: networks, and estimators that have one."""
+"""Get the network, or the predicted classes, of a network or fitted estimator."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from ..training.prediction import check_predicts_classes
 
 
 def network_of(given: Any, name: str = "network") -> Any:
-    """Return a network, or that of a fitted estimator.
+    """Return the given network, or the network of a fitted estimator.
 
     Raises
     ------
     TypeError
-        It is neither.
+        ``given`` is neither.
     ValueError
         The estimator is not fitted, or the network has no layers.
     """
@@ -40,14 +40,14 @@ def predicted_by(given: Any, X: np.ndarray) -> tuple[np.ndarray, list[str] | Non
     -------
     array of shape (n,)
     list of str or None
-        The names of all classes, if they are known.
+        The names of all classes, if known.
     bool
         Whether the names are the labels that the model was trained with.
     """
     if (classes := getattr(given, "classes_", None)) is not None and hasattr(given, "predict"):
         labels = np.asarray(given.predict(X))
         if np.ndim(classes) != 1 or labels.ndim != 1:
-            raise ValueError("network predicts several labels for each sample: expected one class")
+            raise ValueError("network predicts several labels per sample: expected one class")
         return np.searchsorted(classes, labels), [str(each) for each in classes], True
     network = network_of(given)
     if network is not given:
@@ -55,14 +55,14 @@ def predicted_by(given: Any, X: np.ndarray) -> tuple[np.ndarray, list[str] | Non
     loss = network.loss
     if isinstance(loss, Heads):
         raise ValueError(
-            f"the network has the heads {', '.join(loss.heads)}: expected one class for each sample"
+            f"the network has the heads {', '.join(loss.heads)}: expected one class per sample"
         )
     check_predicts_classes(network, "plot_decision_regions")
     outputs = network.predict(X)
     if outputs.shape[1] > 1 and loss.targets in ("binary", "probabilities"):
         raise ValueError(
-            f"the network gives {outputs.shape[1]} yes-or-no answers for each sample: expected one "
-            "class"
+            f"the network has {outputs.shape[1]} binary outputs: expected a network that predicts "
+            "one class per sample"
         )
     classes = to_host(predicted_classes(outputs, loss.decision_threshold))
     return classes, network.class_names, False

@@ -1,4 +1,4 @@
-"""Plots of what a network makes of samples: each layer's outputs, and the predicted classes."""
+"""Plots of a network's behaviour on samples: layer outputs and decision regions."""
 
 import math
 from collections.abc import Sequence
@@ -38,8 +38,8 @@ def plot_layer_outputs(
 ) -> Any:
     """Draw a histogram of each layer's outputs, to find dead or saturated units.
 
-    Each layer has one row, the first layer at the top. A label gives the share of outputs that are
-    0, if it is above 1 %.
+    Each layer has one row, the first layer at the top. A label shows the fraction of outputs that
+    are 0, if it is above 1 %.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def plot_layer_outputs(
     X : Dataset or array of shape (n, n_features)
         The samples to pass through the network.
     bins : int, default 60
-        Bins of each histogram.
+        The number of bins per histogram.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
     figsize : tuple of float, optional
@@ -61,7 +61,7 @@ def plot_layer_outputs(
     Raises
     ------
     ValueError
-        ``X`` is empty, does not have the network's features or is not finite.
+        ``X`` is empty or not finite, or does not match the network's features.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def plot_layer_outputs(
     n_features = math.prod(network.layers[0].input_shape())
     if not X.shape[0] > 0 or X.shape[1:] != (n_features,):
         raise ValueError(
-            f"X has shape {tuple(X.shape)}: expected (n, {n_features}), one or more samples with "
+            f"X has shape {tuple(X.shape)}: expected (n, {n_features}), at least one sample with "
             "the network's features"
         )
     data.check_finite()
@@ -131,21 +131,21 @@ def plot_decision_regions(
     ax: Any = None,
     figsize: tuple[float, float] | None = None,
 ) -> Any:
-    """Draw the predicted class at each point of the plane, and the samples, for two features.
+    """Draw the predicted class at each point of a plane of two features, and the samples.
 
     Parameters
     ----------
     network : NeuralNetwork or classifier
-        A trained network of two features, or a fitted classifier such as
+        A trained network with two features, or a fitted classifier such as
         :class:`~xpnet.estimators.MLPClassifier` or a pipeline that ends with one.
     X : array of shape (n, 2)
     y : array of shape (n,) or (n, n_classes)
-        The classes of the samples: class indices or one-hot rows of a network, or the labels of a
+        The classes of the samples: class indices or one-hot rows for a network, or the labels of a
         classifier.
     resolution : int, default 200
         Grid points along each axis.
     class_names : sequence of str, optional
-        The names of all classes, in order; by default those of the network or classifier.
+        The names of all classes, in order; by default the network's or classifier's names.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
     figsize : tuple of float, optional
@@ -160,8 +160,8 @@ def plot_decision_regions(
     TypeError
         ``network`` is not a classifier.
     ValueError
-        ``X`` is empty or does not have two features, or ``y`` has another length. Or the network
-        does not predict one class for each sample.
+        ``X`` is empty or does not have two features, or ``y`` differs in length. Or the network
+        does not predict one class per sample.
 
     Examples
     --------
@@ -176,7 +176,7 @@ def plot_decision_regions(
     points, resolution = numbers_on_host("X", X, 2), check_count("resolution", resolution, least=2)
     if points.shape[1] != 2 or not len(points):
         raise ValueError(
-            f"X has shape {points.shape}: expected (n, 2), one or more samples with two features"
+            f"X has shape {points.shape}: expected (n, 2), at least one sample with two features"
         )
     if not np.isfinite(points).all():
         raise ValueError("X has NaN or infinity: expected finite numbers")
@@ -193,15 +193,13 @@ def plot_decision_regions(
     elif labels.dtype.kind == "U":
         (labels,), _ = index_labels({"y": labels}, known or class_names)
     if labels.min() < 0:
-        raise ValueError(f"y has the class {labels.min()}: expected whole numbers from 0")
+        raise ValueError(f"y has the class {labels.min()}: expected integers from 0")
     n_classes = max(int(max(classes.max(), labels.max())) + 1, len(known or ()))
     names = known or [f"class {k}" for k in range(n_classes)]
     if class_names is not None:
         names = check_texts("class_names", class_names)
     if len(names) != n_classes:
-        raise ValueError(
-            f"class_names has {len(names)} names: expected {n_classes}, one for each class"
-        )
+        raise ValueError(f"class_names has {len(names)} names: expected {n_classes}, one per class")
     ax = axes_for(ax, figsize, 4.8, 4.8)
     colors = [AREAS[k % len(AREAS)] for k in range(n_classes)]
     from matplotlib.colors import to_rgba_array

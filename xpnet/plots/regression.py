@@ -1,4 +1,4 @@
-"""Plots of predicted numbers."""
+"""Plots of a regression's predictions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from ..backends._errors import shown
 from ..common.checks import check_texts
 from .drawing import COLORS, MARKERS, axes_for, finish, finite_numbers
 
-MOST = 5000
+MAX_POINTS = 5000
 
 
 def plot_residuals(
@@ -23,9 +23,9 @@ def plot_residuals(
 ) -> Any:
     """Draw predicted against true values, or the residuals against the predictions.
 
-    A dotted line shows where predictions are right. The title has the root mean squared error
-    (RMSE) and the coefficient of determination (R²); with several outputs, the legend has those of
-    each. Both are of all samples. Of more than 5000 samples, at most 5000 are drawn, evenly spaced.
+    A dotted line marks perfect predictions. The title shows the root mean squared error (RMSE) and
+    the coefficient of determination (R²); with several outputs, the legend shows them per output.
+    Both are computed from all samples, but at most 5000 evenly spaced samples are drawn.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def plot_residuals(
     Raises
     ------
     ValueError
-        The arrays differ in shape, are empty or not finite, or ``kind`` is something else.
+        The arrays differ in shape, are empty or not finite, or ``kind`` is unknown.
 
     Examples
     --------
@@ -65,15 +65,15 @@ def plot_residuals(
     true = finite_numbers("y_true", y_true, None, len(predicted))
     true = true.reshape(len(true), -1)
     if true.shape != predicted.shape:
-        hint = ". To judge the first column, give y_pred[:, :1]" if true.shape[1] == 1 else ""
+        hint = ". To compare the first column, give y_pred[:, :1]" if true.shape[1] == 1 else ""
         raise ValueError(f"y_true has shape {true.shape}, and y_pred {predicted.shape}: expected "
-                         f"as many values for each sample{hint}")  # fmt: skip
+                         f"equal shapes{hint}")  # fmt: skip
     k = true.shape[1]
     labels = [f"output {j}" for j in range(k)]
     if names is not None and len(labels := check_texts("names", names)) != k:
-        raise ValueError(f"names has {len(labels)} names: expected {k}, one for each output")
+        raise ValueError(f"names has {len(labels)} names: expected {k}, one per output")
     ax = axes_for(ax, figsize, 4.8, 4.6)
-    step = -(-len(true) // MOST)
+    step = -(-len(true) // MAX_POINTS)
     for j in range(k):
         x, y = true[::step, j], predicted[::step, j]
         if kind == "residuals":
@@ -94,7 +94,7 @@ def plot_residuals(
 
 
 def _quality(true: np.ndarray, predicted: np.ndarray) -> str:
-    """Return RMSE and R² as text; R² is left out where the true values do not vary."""
+    """Return RMSE and R² as text; R² is omitted if the true values do not vary."""
     error = np.mean((true - predicted) ** 2)
     spread = np.var(true)
     return f"RMSE {np.sqrt(error):.3g}" + (f", R² {1 - error / spread:.3g}" if spread > 0 else "")

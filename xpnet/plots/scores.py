@@ -18,10 +18,10 @@ def plot_roc(
     ax: Any = None,
     figsize: tuple[float, float] | None = None,
 ) -> Any:
-    """Draw the ROC curve of each class: true positives against false positives. Fawcett 2006.
+    """Draw the ROC curve of each class: true against false positive rate. Fawcett 2006.
 
-    With two classes there is one curve, of the second class; with more, each class is compared with
-    all others. The legend has the area under each curve (AUC).
+    With two classes there is one curve, that of the second class; with more, each class is compared
+    with all others. The legend shows the area under each curve (AUC).
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def plot_roc(
         Class indices, strings, or rows of 0 and 1, of which several may be 1.
     y_pred : array of shape (n, n_outputs) or (n,)
         A network's output, what an estimator's ``predict_proba`` returns, or the scores of class 1.
-        Where each sample has one of several classes, rows that are not probabilities are taken as
+        Where each sample has exactly one class, rows that are not probabilities are treated as
         logits or log-probabilities, and softmax is applied to them.
     class_names : sequence of str, optional
         The names of classes 0, 1, ...; by default their numbers, or the strings that occur.
@@ -45,8 +45,8 @@ def plot_roc(
     Raises
     ------
     TypeError, ValueError
-        The arguments do not fit each other, are empty or not finite, or no class has samples both
-        in it and outside.
+        The arguments do not match each other, are empty or not finite, or no class has both
+        positive and negative samples.
 
     Examples
     --------
@@ -78,8 +78,8 @@ def plot_precision_recall(
 ) -> Any:
     """Draw precision against recall for each class. Davis and Goadrich 2006.
 
-    With two classes there is one curve, of the second class; with more, each class is compared with
-    all others. The legend has the average precision (AP), the area under the steps.
+    With two classes there is one curve, that of the second class; with more, each class is compared
+    with all others. The legend shows the average precision (AP), the area under the steps.
 
     Parameters
     ----------
@@ -128,19 +128,19 @@ def plot_calibration(
 ) -> Any:
     """Draw a reliability diagram: how often predictions come true, by their probability.
 
-    With two classes, it is the share of the second class against its predicted probability; with
-    more, the accuracy against the probability of the predicted class. The legend has the expected
-    calibration error (ECE), the mean distance from the diagonal. Guo et al. 2017, "On calibration
-    of modern neural networks".
+    With two classes, it shows the fraction of the second class against its predicted probability;
+    with more, the accuracy against the probability of the predicted class. The legend shows the
+    expected calibration error (ECE), the mean distance from the diagonal weighted by samples. Guo
+    et al. 2017, "On calibration of modern neural networks".
 
     Parameters
     ----------
     y_true : array of shape (n,) or (n, n_classes)
-        As for :func:`plot_roc`. Where several classes of a sample may be 1, each output counts on
-        its own.
+        As for :func:`plot_roc`. If several classes of a sample may be 1, each output is a separate
+        prediction.
     y_pred : array of shape (n, n_outputs) or (n,)
-        As for :func:`plot_roc`. Single outputs and those of several yes-or-no questions must be
-        probabilities.
+        As for :func:`plot_roc`. A single output, or the outputs of a multi-label classifier, must
+        be probabilities.
     bins : int, default 10
         The number of bins of equal width. Bins without samples have no point.
     class_names, ax, figsize
@@ -166,11 +166,11 @@ def plot_calibration(
     bins = check_count("bins", bins)
     scores = scores_of(y_true, y_pred, class_names)
     p, is_right = scores.scores.ravel(), scores.is_class.ravel()
-    xlabel, ylabel = "predicted probability", "share of samples of the class"
+    xlabel, ylabel = "predicted probability", "fraction of samples of the class"
     if p.min() < 0 or p.max() > 1:
         raise ValueError(
-            f"y_pred goes from {p.min():g} to {p.max():g}: expected probabilities. Turn logits "
-            "into these by 1 / (1 + exp(-y_pred))"
+            f"y_pred ranges from {p.min():g} to {p.max():g}: expected probabilities. Convert "
+            "logits by 1 / (1 + exp(-y_pred))"
         )
     if scores.scores.shape[1] > 1 and scores.one_class_per_sample:
         rows, best = np.arange(len(scores.scores)), scores.scores.argmax(axis=1)
@@ -178,31 +178,33 @@ def plot_calibration(
         xlabel, ylabel = "probability of the predicted class", "accuracy"
     places = np.minimum((p * bins).astype(int), bins - 1)
     counts = np.bincount(places, minlength=bins)
-    there = counts > 0
-    means = np.bincount(places, p, bins)[there] / counts[there]
-    rates = np.bincount(places, is_right, bins)[there] / counts[there]
-    error = np.sum(counts[there] * np.abs(means - rates)) / len(p)
+    has_samples = counts > 0
+    counted = counts[has_samples]
+    means = np.bincount(places, p, bins)[has_samples] / counted
+    rates = np.bincount(places, is_right, bins)[has_samples] / counted
+    error = np.sum(counted * np.abs(means - rates)) / len(p)
     ax = axes_for(ax, figsize, 4.6, 5.0)
     ax.plot(means, rates, label=f"ECE {error:.3f}", **series_style(0, marker=True))
     ax.plot([0, 1], [0, 1], color="0.5", linestyle=":", label="perfect calibration")
     lefts = np.arange(bins) / bins
     width = 1 / bins
     ax.bar(lefts, counts / len(p), width, align="edge", color="0.85", edgecolor="w", zorder=0,
-           label="share of all samples")  # fmt: skip
+           label="fraction of all samples")  # fmt: skip
     return _unit_square(ax, "Calibration", xlabel, ylabel)
 
 
 def _draw_classes(
     ax: Any, scores: Scores, draw: Callable[[np.ndarray, np.ndarray, dict[str, Any]], str]
 ) -> None:
-    """Draw the curve of each class that has samples, and others; put its number in the legend.
+    """Draw the curve of each class that has positive and negative samples, and label it.
 
-    ``draw`` gets how many samples of the class, and of others, have at least each score.
+    ``draw(hits, misses, style)`` draws one curve and returns its label. ``hits`` and ``misses`` are
+    the numbers of samples of the class, and of other classes, that score at least each threshold.
     """
     n_classes = scores.is_class.shape[1]
     are_mixed = [column.any() and not column.all() for column in scores.is_class.T]
     if not any(are_mixed):
-        raise ValueError("y_true has one class only: expected samples of two or more")
+        raise ValueError("y_true has only one class: expected samples of two or more")
     for k in range(n_classes):
         style = series_style(k, marker=n_classes > 2)
         if not are_mixed[k]:

@@ -42,24 +42,24 @@ def plot_sweep(
     Parameters
     ----------
     values : sequence, or Search
-        Numbers or names. Numbers get a logarithmic axis if the largest is 50 times the smallest.
-        Or the result of a :func:`~xpnet.search.random_search`: each trial is a point, at its value
-        of the setting ``name``. Its scores, metric and direction then take the place of
-        ``scores``, ``score`` and ``mode``.
+        Numbers or names. The axis of positive numbers is logarithmic if the largest is at least 50
+        times the smallest. Or the result of a :func:`~xpnet.search.random_search`: each trial is a
+        point at its value of the setting ``name``, and the search's scores, metric and direction
+        replace ``scores``, ``score`` and ``mode``.
     scores : sequence of float
-        The score for each value; not for a search. NaN and infinite scores are never the best.
+        The score of each value; omit it for a search. NaN and infinite scores are never the best.
     errors : sequence of float, optional
         The spread of each score, drawn above and below it.
     name : str, optional
-        Label of the horizontal axis, by default "value". For a search, the setting to draw; it may
-        be left out if there is only one.
+        Label of the horizontal axis, by default "value". For a search, the setting to draw, which
+        may be omitted if there is only one.
     score : str, Metric, LossFunction or function, default "score"
         The quantity on the vertical axis, or a label for it.
     mode : {"auto", "max", "min"}, default "auto"
         Whether the largest or the smallest score is best. "auto" takes it from ``score``, which
         must then be a metric, the name of a metric or a loss.
     error_name : str, default "spread"
-        What the errors are, for the legend, such as "standard deviation over 3 seeds".
+        What the errors are, for the legend, e.g. "standard deviation over 3 seeds".
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
     figsize : tuple of float, optional
@@ -72,9 +72,9 @@ def plot_sweep(
     Raises
     ------
     TypeError
-        There are no scores, or scores besides a search.
+        ``scores`` is missing, or given with a search.
     ValueError
-        There are no values, or another number of scores or errors than of values. Or ``mode`` is
+        ``values`` is empty, or differs from ``scores`` or ``errors`` in length. Or ``mode`` is
         "auto", and ``score`` does not say which scores are better. Or the search has no setting
         ``name``.
 
@@ -88,7 +88,7 @@ def plot_sweep(
     """
     is_search = hasattr(values, "rows") and hasattr(values, "best_score")
     if is_search and scores is not None:
-        raise TypeError("scores are the search's own: write plot_sweep(found, name='...')")
+        raise TypeError("a search has its own scores: write plot_sweep(found, name='...')")
     if is_search:
         score, mode = values.metric, values.mode
         values, scores, name = _of_search(values.rows, name)
@@ -106,7 +106,7 @@ def plot_sweep(
         spread = numbers_on_host("errors", errors, 1, len(values)).astype(float)
     name, error_name = check_text("name", name), check_text("error_name", error_name)
     numbers = all(number(value) == value for value in values)
-    names = list(dict.fromkeys(map(str, values)))  # equal ones share a place
+    names = list(dict.fromkeys(map(str, values)))  # equal names share a place
     longest = 0 if numbers else max(len(t) for each in names for t in each.split("\n"))
     ax = axes_for(ax, figsize, min(max(5.0, 1 + 0.045 * longest * len(names)), 10.0), 4.0)
     places: Any = list(values) if numbers else [names.index(str(value)) for value in values]
@@ -130,20 +130,20 @@ def plot_sweep(
 
 
 def _of_search(rows: list[dict[str, Any]], name: str | None) -> tuple[list[Any], list[float], str]:
-    """Return the values of a setting in the trials of a search, the scores, and its name."""
+    """Return the values of a setting in the trials of a search, their scores and its name."""
     settings = list(dict.fromkeys(key for row in rows for key in row if key not in _RESULTS))
     if name is None and len(settings) == 1:
         name = settings[0]
     if name not in settings:
         raise ValueError(
-            f"name={shown(name)}: expected one of the settings of the search, {', '.join(settings)}"
+            f"name={shown(name)}: expected a setting of the search, one of {', '.join(settings)}"
         )
     tried = [row for row in rows if name in row]
     return [row[name] for row in tried], [row["score"] for row in tried], name
 
 
 def _name_places(ax: Any, places: list[int], names: list[str]) -> None:
-    """Set ticks with names, in several lines or rotated if they would overlap."""
+    """Label ticks with names, on several lines or rotated if they would overlap."""
     fit = max(int(72 * ax.get_window_extent().width / ax.figure.dpi / len(names) / 5.5), 1)
     broken = [
         [x for y in name.split("\n") for x in textwrap.wrap(y, fit, break_long_words=False) or [""]]
@@ -162,7 +162,7 @@ def _direction_and_label(score: Any, mode: str) -> tuple[str, str]:
     """Return whether the "max" or the "min" is best, and the label of the axis."""
     metric = score
     if isinstance(score, str):
-        with suppress(UnknownNameError):  # the text may be a label, not the name of a metric
+        with suppress(UnknownNameError):  # the string may be a label, not the name of a metric
             metric = find("score", score, Metric, METRICS)
     own_name = getattr(score, "name", getattr(score, "__name__", type(score).__name__))
     label = score if isinstance(score, str) else own_name
@@ -176,5 +176,5 @@ def _direction_and_label(score: Any, mode: str) -> tuple[str, str]:
 
 
 def _short(value: Any) -> str:
-    """Return a value in one line."""
+    """Return a value as one line of text."""
     return f"{value:g}" if isinstance(value, float) else ", ".join(str(value).split("\n"))

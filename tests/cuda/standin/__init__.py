@@ -1,9 +1,9 @@
-"""A stand-in for CuPy and cuBLAS over NumPy, on which tests of ``device="cuda"`` need no GPU.
+"""A stand-in for CuPy and cuBLAS, based on NumPy, for tests of ``device="cuda"`` without a GPU.
 
-Kernels are run by the emulator. Arrays are not NumPy's: they raise where CuPy's arrays raise, and
-floating-point arrays are full of NaN until they are written. A stream may do its work late, as on a
-GPU (`queues`). Work that is launched while a stream captures goes into the graph and is not done.
-Launches, allocations, waits and copies from the host are counted.
+The emulator runs the kernels. Arrays raise where CuPy's arrays raise, and floating-point arrays are
+full of NaN until they are written. A stream may do its work late, as on a GPU (see `queues`). Work
+launched while a stream captures is recorded in the graph but not done. Launches, allocations, waits
+and copies from the host are counted.
 
 ``XPNET_STANDIN=late pytest -m cuda`` runs the tests on it; see ``plugin``.
 """

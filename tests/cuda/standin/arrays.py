@@ -1,4 +1,4 @@
-"""Arrays of the device, which do and refuse what CuPy's do; numbers are read only on request."""
+"""Arrays on the device, which behave and raise like CuPy's; reading numbers is explicit."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from .memory import Memory, Pointer
 
 
 class Flags(NamedTuple):
-    """How an array lies in memory."""
+    """The memory layout of an array."""
 
     c_contiguous: bool
     f_contiguous: bool
@@ -28,11 +28,11 @@ class Flags(NamedTuple):
 
 
 class Array:
-    """An array of the device, made by the functions of the stand-in."""
+    """An array on the device, created by the functions of the stand-in."""
 
     __slots__ = ("__weakref__", "_a", "_memory")
     __array_priority__ = 100
-    __array_ufunc__ = None  # NumPy's operators leave it to those here, which refuse
+    __array_ufunc__ = None  # NumPy's operators defer to the operators here, which raise
     __hash__ = None
 
     _a: np.ndarray
@@ -47,7 +47,7 @@ class Array:
         array._a, array._memory = raw, memory
         return array
 
-    # ---- what the host knows of it
+    # ---- metadata, which the host knows
 
     shape = property(lambda self: self._a.shape)
     strides = property(lambda self: self._a.strides)
@@ -67,7 +67,7 @@ class Array:
     def __len__(self) -> int:
         return len(self._a)
 
-    # ---- what waits for it
+    # ---- conversions that wait for the device
 
     def get(
         self,
@@ -110,9 +110,9 @@ class Array:
         return format(self.get(), spec)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.get(),)
+        return _unpickled, (self.get(),)
 
-    # ---- what is refused
+    # ---- operations that raise
 
     def __array__(self, *arguments: Any, **options: Any) -> np.ndarray:
         raise TypeError(
@@ -123,7 +123,7 @@ class Array:
     def __array_function__(self, function: Any, *arguments: Any) -> Any:
         raise TypeError(f"numpy.{function.__name__} was given an array of the device")
 
-    # ---- to and from
+    # ---- copies and casts
 
     def set(self, values: np.ndarray, stream: Stream | None = None) -> None:
         queues.refuse_while_capturing("a copy from the host")
@@ -139,7 +139,7 @@ class Array:
         queue = queues.current_queue() if stream is None else stream.queue
         place, order = self._a, "C" if self.flags.c_contiguous else "F"
         sent = np.asarray(values, order=order)
-        # A copy made here to reorder the values is read at once: nobody else holds it.
+        # A reordered copy made here is read at once, since nothing else can change it.
         copied = HostValues(sent) if sent is values else None
         now = sent.ravel(order).view(np.uint8) if copied is None else None
 
@@ -179,7 +179,7 @@ class Array:
     def __dlpack__(self, **options: Any) -> Any:
         raise BufferError("the stand-in has nothing that another library could take as a GPU's")
 
-    # ---- parts
+    # ---- indexing
 
     def __getitem__(self, key: Any) -> Any:
         inputs: list[Any] = []
@@ -215,8 +215,8 @@ class Array:
         self[...] = compute(type(self), np.sort, self, axis=axis)
 
 
-def _again(values: np.ndarray) -> Any:
-    """Return what was pickled as an array again."""
+def _unpickled(values: np.ndarray) -> Any:
+    """Return an unpickled array."""
     import cupy
 
     return cupy.array(values)
@@ -232,7 +232,7 @@ def _is_mask(each: Any) -> bool:
     return isinstance(each, np.ndarray) and each.dtype == bool
 
 
-# ---- methods and operators that are functions of NumPy
+# ---- methods and operators based on NumPy's functions
 
 
 def _method(name: str) -> Any:
@@ -295,9 +295,9 @@ class ndarray(Array):
 
 
 class Seen(Array):
-    """An array that NumPy may read, for tests in which a network of the CPU has a machine's arrays.
+    """An array that NumPy may read, for tests where a CPU network uses a machine's arrays.
 
-    It is no instance of ``cupy.ndarray``, so that the package does not take it for CuPy's.
+    It is not a ``cupy.ndarray``, so that xpnet does not treat it as CuPy's.
     """
 
     __slots__ = ()

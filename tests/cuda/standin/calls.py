@@ -1,4 +1,4 @@
-"""NumPy's functions as work of the device."""
+"""NumPy's functions as work on the device."""
 
 import warnings
 from collections.abc import Callable
@@ -14,11 +14,11 @@ WAITING = {
     "setdiff1d", "trim_zeros", "union1d", "unique", "unique_all", "unique_counts",
     "unique_inverse", "unique_values",
 }  # fmt: skip
-"""Functions whose result has a shape that depends on numbers: they wait for these."""
+"""Functions whose result has a data-dependent shape, so that they wait for the data."""
 
 
 def new(kind: type, shape: Any, dtype: Any = np.float64, order: str = "C") -> Any:
-    """Return an array of a class, in fresh memory."""
+    """Return an array of class ``kind`` in new memory."""
     shape = (shape,) if isinstance(shape, int | np.integer) else tuple(int(n) for n in shape)
     dtype = np.dtype(np.float64 if dtype is None else dtype)
     if dtype.kind not in "biufc":
@@ -29,18 +29,18 @@ def new(kind: type, shape: Any, dtype: Any = np.float64, order: str = "C") -> An
 
 
 def new_like(kind: type, raw: np.ndarray) -> Any:
-    """Return an array of the shape and the type of one of NumPy, and in its order if it can be."""
+    """Return an array with the shape, dtype and, if possible, order of a NumPy array."""
     fortran = raw.flags.f_contiguous and not raw.flags.c_contiguous
     return new(kind, raw.shape, raw.dtype, "F" if fortran else "C")
 
 
 def opened(value: Any, inputs: list[Any], indexing: bool = False) -> Any:
-    """Return what an argument is on the host, and collect the arrays that are in it.
+    """Return an argument with its arrays replaced by host arrays, and collect its arrays.
 
     Raises
     ------
     TypeError
-        It has an array of NumPy in it: that is on the host.
+        The argument contains a NumPy array, which is on the host.
     """
     from .arrays import Array
 
@@ -67,16 +67,16 @@ def opened(value: Any, inputs: list[Any], indexing: bool = False) -> Any:
 def compute(
     kind: type, function: Callable[..., Any], /, *args: Any, waits: bool = False, **kwargs: Any
 ) -> Any:
-    """Return what a function of NumPy returns for arrays of the device, as such arrays.
+    """Return the result of a NumPy function of device arrays, as device arrays.
 
     Parameters
     ----------
     kind
         The class of the result.
     function
-        Of NumPy's arrays.
+        A function of NumPy arrays.
     waits
-        Whether the numbers are needed before it is known how large the result is.
+        Whether the shape of the result depends on the data.
     """
     inputs: list[Any] = []
     given = [opened(arg, inputs) for arg in args]
@@ -95,10 +95,10 @@ def compute(
         return _quiet(function, *given, **named)
 
     undone = not waits and (queue.late or queue.graph is not None)
-    # If inputs are not computed yet, this result has wrong numbers but the right shape and type.
+    # If inputs are not computed yet, this result has wrong numbers but the right shape and dtype.
     result = work() if undone or waits else _done(queue, work)
     made = [_made(kind, part, inputs) for part in _parts(result)]
-    # Work must not keep arrays, whose memory may be given back before it is done.
+    # Work must not keep arrays alive, whose memory may be freed before the work is done.
     places = [(k, array._a) for k, (array, is_new) in enumerate(made) if is_new]
 
     def write() -> None:
@@ -115,7 +115,7 @@ def compute(
 
 
 def _done(queue: queues.Queue, work: Callable[[], Any]) -> Any:
-    """Return what work returns, after all that the stream has to wait for."""
+    """Return the result of work, done after everything that the stream must wait for."""
     found: list[Any] = []
     queue.put(lambda: found.append(work()))
     return found[0]
@@ -126,7 +126,7 @@ def _parts(result: Any) -> list[Any]:
 
 
 def _made(kind: type, part: Any, inputs: list[Any]) -> tuple[Any, bool]:
-    """Return a result as the device's array, and whether it is in memory of its own."""
+    """Return a result as a device array, and whether it has its own memory."""
     if not isinstance(part, np.ndarray | np.generic):
         return part, False
     if isinstance(part, np.ndarray):
@@ -137,14 +137,14 @@ def _made(kind: type, part: Any, inputs: list[Any]) -> tuple[Any, bool]:
 
 
 def _quiet(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a function without the warnings that a GPU has not."""
+    """Call a function without NumPy's floating-point warnings, which a GPU does not give."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return function(*args, **kwargs)
 
 
 def selected(x: np.ndarray, key: Any) -> Any:
-    """Return an index whose numbers are within the array: CuPy goes round its ends."""
+    """Return an index within the bounds of the array, since CuPy wraps indices around."""
     keys = list(key) if isinstance(key, tuple) else [key]
     n_axes = sum(
         each.ndim if isinstance(each, np.ndarray) and each.dtype == bool else each is not None

@@ -1,4 +1,4 @@
-"""The functions of libcublas that are called, on matrices column by column as it has them."""
+"""The functions of libcublas that xpnet calls, on column-major matrices."""
 
 import ctypes
 import itertools
@@ -12,14 +12,14 @@ from .queues import Queue
 
 
 class Cublas:
-    """The library.
+    """A replacement of the library.
 
     Attributes
     ----------
     calls : list
-        What was called, and the way to compute of each product.
+        The calls, with the compute type of each product.
     seen : set
-        The shapes of products that there have been.
+        The shapes of all products so far.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Cublas:
     ) -> int:  # fmt: skip
         queue, shape = self._streams[handle.value], (op_a, op_b, m, n, k)
         if queue.graph is not None and shape not in self.seen:
-            return 14  # it chooses a kernel at the first time, and may not do so while capturing
+            return 14  # the first call chooses a kernel, which must not happen while capturing
         self.seen.add(shape)
         self.calls.append(compute)
         assert handle.value in self._workspaces, "the stream took the workspace away"
@@ -66,7 +66,7 @@ class Cublas:
         assert alpha._obj.value == 1.0
         assert beta._obj.value in (0.0, 1.0)
         adds = bool(beta._obj.value)
-        assert isinstance(alpha._obj, real)  # scalars are of the type that is computed in
+        assert isinstance(alpha._obj, real)  # scalars have the compute type
         left = _matrix(a, real, *((k, m) if op_a else (m, k)), lda)
         right = _matrix(b, real, *((n, k) if op_b else (k, n)), ldb)
         result = _matrix(c, real, m, n, ldc)
@@ -81,7 +81,7 @@ class Cublas:
 
 
 def _matrix(pointer: Any, real: type, rows: int, columns: int, leading: int) -> np.ndarray:
-    """Return a matrix of the device, which lies in memory column by column."""
+    """Return a column-major matrix in the device's memory."""
     assert leading >= rows
     dtype = np.dtype(real)
     buffer, offset = buffer_at(pointer.value, columns * leading * dtype.itemsize)

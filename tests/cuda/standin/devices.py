@@ -1,4 +1,4 @@
-"""Devices, streams, events and graphs, as ``cupy.cuda`` has them."""
+"""Devices, streams, events and graphs, like those of ``cupy.cuda``."""
 
 import itertools
 import time
@@ -12,13 +12,13 @@ DEVICES = 2
 
 
 class CUDARuntimeError(RuntimeError):
-    """A call of CUDA's runtime failed."""
+    """A call of the CUDA runtime failed."""
 
 
 class Device:
-    """A device by its number, by default the current one; a ``with`` block makes it current.
+    """A device, by default the current one; a ``with`` block makes it current.
 
-    As CuPy's, it can be compared, but not be hashed.
+    Like CuPy's, it can be compared but not hashed.
     """
 
     __hash__ = None
@@ -61,7 +61,7 @@ class Device:
 
 
 class Event:
-    """A point in a stream's work, and the time when it was reached."""
+    """A point in a stream's work, and the time at which it was reached."""
 
     def __init__(
         self, block: bool = False, disable_timing: bool = False, interprocess: bool = False
@@ -90,14 +90,14 @@ class Event:
 
 
 def get_elapsed_time(start: Event, end: Event) -> float:
-    """Return the milliseconds between two events, which must have been reached."""
+    """Return the milliseconds between two events, both of which must have been reached."""
     if start.seconds is None or end.seconds is None:
         raise CUDARuntimeError("cudaErrorNotReady: an event has not been reached")
     return 1e3 * (end.seconds - start.seconds)
 
 
 class Graph:
-    """Work that was captured, to be launched as one piece."""
+    """Captured work, to launch as a whole."""
 
     def __init__(self, work: list[Work]) -> None:
         self._work = work
@@ -130,7 +130,7 @@ class Graph:
 
 
 class Stream:
-    """A stream of the current device: a new one or, if ``null``, the default stream.
+    """A stream of the current device: a new stream or, if ``null``, the default stream.
 
     Only a stream made with ``non_blocking=True`` may capture.
     """
@@ -156,7 +156,7 @@ class Stream:
 
     @classmethod
     def of(cls, queue: Queue) -> "Stream":
-        """Return a stream that puts its work into a queue that is there."""
+        """Return a stream that puts its work into an existing queue."""
         stream = cls.__new__(cls)
         stream._name(queue)
         return stream
@@ -212,7 +212,7 @@ _by_address: dict[tuple[int, int], Any] = {}
 
 
 def queue_at(address: int) -> Queue:
-    """Return the queue of the stream at an address, of the current device if it is the default."""
+    """Return the queue of the stream at an address; 0 is the current device's default stream."""
     if not address:
         return queues.default_queue(queues.current_device())
     found: Queue = next(queue for (ptr, _), queue in _by_address.items() if ptr == address)
@@ -220,7 +220,7 @@ def queue_at(address: int) -> Queue:
 
 
 def get_current_stream(device_id: int | None = None) -> Stream:
-    """Return the current stream of a device, of the current one if none is named."""
+    """Return the current stream of a device, by default the current device."""
     device = queues.current_device() if device_id is None else device_id
     streams: list[Stream] = queues.queues_of(device)
     return streams[-1] if streams else Stream.of(queues.default_queue(device))

@@ -1,4 +1,4 @@
-"""CuPy's functions, by name: NumPy's, on arrays of the device."""
+"""CuPy's functions by name, based on NumPy's and applied to device arrays."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,11 +23,11 @@ ON_THE_HOST = {
     "broadcast_shapes", "can_cast", "dtype", "finfo", "iinfo", "isdtype", "isscalar", "issubdtype",
     "min_scalar_type", "ndim", "promote_types", "result_type", "shape", "size",
 }  # fmt: skip
-"""Functions that use only shapes and types."""
+"""Functions that use only shapes and dtypes."""
 
 
 def namespace(kind: type) -> dict[str, Any]:
-    """Return CuPy's functions and constants by name; arrays that they make are of a class."""
+    """Return CuPy's functions and constants by name; they create arrays of class ``kind``."""
     found: dict[str, Any] = {}
     for name in dir(np):
         value = getattr(np, name)
@@ -46,7 +46,7 @@ def namespace(kind: type) -> dict[str, Any]:
 
 
 def _function(kind: type, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function of NumPy as one for arrays of the device."""
+    """Return a version of a NumPy function for device arrays."""
     if name in ON_THE_HOST:
 
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -58,13 +58,13 @@ def _function(kind: type, name: str, function: Callable[..., Any]) -> Callable[.
             return compute(kind, function, *args, waits=name in WAITING, **kwargs)
 
     call.__name__ = name
-    # Of `unique`, some ask which arguments it has.
+    # Some libraries inspect the signature, e.g. of `unique`.
     call.__wrapped__ = function
     return call
 
 
 def submodule(kind: type, module: Any) -> dict[str, Any]:
-    """Return the functions of a part of NumPy, such as ``numpy.linalg``, by name."""
+    """Return the functions of a submodule of NumPy, such as ``numpy.linalg``, by name."""
     return {
         name: _function(kind, name, value)
         if callable(value) and not isinstance(value, type)
@@ -75,7 +75,7 @@ def submodule(kind: type, module: Any) -> dict[str, Any]:
 
 
 def _made_here(kind: type) -> dict[str, Any]:
-    """Return the functions that make arrays, or take other arguments than NumPy's."""
+    """Return the functions that create arrays, or whose arguments differ from NumPy's."""
 
     def empty(shape: Any, dtype: Any = float, order: str = "C") -> Any:
         return new(kind, shape, dtype, order)
@@ -132,7 +132,7 @@ def _made_here(kind: type) -> dict[str, Any]:
             return compute(
                 kind, np.array, values, dtype=values.dtype if dtype is None else dtype, order=order
             )
-        with values.device:  # from another device, once that has made it
+        with values.device:  # wait for the other device to compute it
             queues.current_queue().host_waits()
         made = new(kind, values.shape, values.dtype if dtype is None else dtype)
         place, source = made._a, values._a
@@ -159,7 +159,7 @@ def _made_here(kind: type) -> dict[str, Any]:
         queues.current_queue().launch(lambda: np.copyto(place, values, "unsafe", chosen))
 
     def take(x: Any, indices: Any, axis: int | None = None, out: Any = None) -> Any:
-        # Round the ends, as CuPy does, and no error.
+        # Indices wrap around without an error, as in CuPy.
         options = {} if out is None else {"out": out}
         return compute(kind, np.take, x, indices, axis=axis, mode="wrap", **options)
 

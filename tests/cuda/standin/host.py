@@ -1,4 +1,4 @@
-"""Values of the host on their way to the device."""
+"""Host values that are being copied to the device."""
 
 import ctypes
 import weakref
@@ -9,15 +9,15 @@ from . import queues
 
 
 class HostValues:
-    """Values that a copy reads only when it is done, so later changes matter.
+    """Values that a copy reads only when it runs, so that earlier changes matter.
 
-    CUDA reads pinned memory like that, and may read other memory in the same way. If a program
-    overwrites or frees the array before the copy is done, something else is copied.
+    CUDA reads pinned memory in this way, and may also read other memory so. If a program overwrites
+    or frees the array before the copy runs, wrong values are copied.
 
     Parameters
     ----------
     values
-        In one piece.
+        A contiguous array.
     """
 
     def __init__(self, values: np.ndarray) -> None:
@@ -25,11 +25,11 @@ class HostValues:
         while isinstance(owner.base, np.ndarray):
             owner = owner.base
         self._owner = weakref.ref(owner)
-        self._kept = None if owner.base is None else values  # of memory that is not NumPy's
+        self._kept = None if owner.base is None else values  # for memory that NumPy does not own
         self._address, self._nbytes = values.ctypes.data, values.nbytes
 
     def read(self) -> np.ndarray:
-        """Return the bytes as they are now."""
+        """Return the current bytes."""
         if self._owner() is None and self._kept is None:
             queues.errors.append("an array of the host was gone before it was copied")
             return np.full(self._nbytes, 0xFF, np.uint8)

@@ -13,7 +13,7 @@ from .calls import opened
 
 
 class RawModule:
-    """CuPy's class of that name, for the kernels of this package alone."""
+    """A replacement of ``cupy.RawModule``, for xpnet's kernels only."""
 
     takes_host_arrays = False
 
@@ -35,7 +35,7 @@ class RawModule:
         return launch
 
     def _plain(self, value: Any) -> Any:
-        """Return an argument as the emulator takes it; it may not hold the device's memory."""
+        """Return an argument for the emulator, which must not keep device memory alive."""
         if isinstance(value, np.generic):
             return value.item()
         if isinstance(value, np.ndarray) and self.takes_host_arrays:
@@ -58,6 +58,6 @@ def _emulator(code: str, real: str) -> Emulator:
 
 
 class MachineModule(RawModule):
-    """One that takes arrays of the host too, as a network of the CPU has them."""
+    """A module that also accepts host arrays, as a CPU network has them."""
 
     takes_host_arrays = True

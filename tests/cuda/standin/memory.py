@@ -1,4 +1,4 @@
-"""Memory of the device: where arrays lie, how much of it there is, and who watches it."""
+"""Memory of the device: allocations, the pool with its limits, and hooks."""
 
 import weakref
 from typing import Any
@@ -8,14 +8,14 @@ import numpy as np
 from . import queues
 
 UNIT = 512
-"""Bytes: the sizes and addresses of the blocks in CuPy's pool are multiples of this."""
+"""The alignment in bytes of sizes and addresses of blocks in CuPy's pool."""
 
 DEVICE_BYTES = 8 << 30
-"""What each device pretends to have."""
+"""The simulated memory of each device."""
 
 
 class OutOfMemoryError(MemoryError):
-    """There is no more memory, or no more than the pool's limit allows."""
+    """The device's memory, or the pool's limit, is exhausted."""
 
     def __init__(self, size: int, total: int, limit: int = 0) -> None:
         more = f", limit set to: {limit:,} bytes" if limit else ""
@@ -25,13 +25,13 @@ class OutOfMemoryError(MemoryError):
 
 
 class Pool:
-    """What CuPy's memory pool says of itself, for one device."""
+    """The state of CuPy's memory pool for one device."""
 
     def __init__(self) -> None:
         self.used = self.total = self.limit = 0
 
     def take(self, size: int) -> None:
-        """Count bytes as used, or raise as CuPy's pool does."""
+        """Count bytes as used, or raise like CuPy's pool."""
         most = min(self.limit or DEVICE_BYTES, DEVICE_BYTES)
         if self.used + size > most:
             raise OutOfMemoryError(size, self.total, self.limit)
@@ -40,7 +40,7 @@ class Pool:
 
 
 class DefaultPool:
-    """The pool of the current device, with CuPy's methods."""
+    """The pool of the current device, with the methods of CuPy's pool."""
 
     def used_bytes(self) -> int:
         return _pool().used
@@ -66,7 +66,7 @@ class DefaultPool:
 
 
 class PinnedPool:
-    """The pool of host memory that may not be moved; here any memory will do."""
+    """The pool of pinned host memory, which does nothing here."""
 
     def free_all_blocks(self) -> None:
         pass
@@ -76,7 +76,7 @@ class PinnedPool:
 
 
 class MemoryHook:
-    """Base of what is called before and after memory is taken and given back."""
+    """Base of the hooks that are called before and after allocations and frees."""
 
     name = "MemoryHook"
 
@@ -90,29 +90,29 @@ class MemoryHook:
         del _hooks[self.name]
 
     def alloc_preprocess(self, **arguments: Any) -> None:
-        """Called before memory is asked of the device."""
+        """Run before an allocation from the device."""
 
     def alloc_postprocess(self, **arguments: Any) -> None:
-        """Called after memory was asked of the device."""
+        """Run after an allocation from the device."""
 
     def malloc_preprocess(self, **arguments: Any) -> None:
-        """Called before memory is asked of the pool."""
+        """Run before an allocation from the pool."""
 
     def malloc_postprocess(self, **arguments: Any) -> None:
-        """Called after memory was asked of the pool."""
+        """Run after an allocation from the pool."""
 
     def free_preprocess(self, **arguments: Any) -> None:
-        """Called before memory is given back to the pool."""
+        """Run before memory is returned to the pool."""
 
     def free_postprocess(self, **arguments: Any) -> None:
-        """Called after memory was given back to the pool."""
+        """Run after memory is returned to the pool."""
 
 
 class Memory:
-    """Bytes of the current device that one or more arrays are in.
+    """A block of memory on the current device, which one or more arrays use.
 
-    Work that is not done yet holds the buffer alone, never this object. So the memory is given back
-    with its last array, even if a stream has yet to read it.
+    Pending work keeps only the buffer alive, never this object. So the memory is freed with its
+    last array, even if a stream has yet to read it.
     """
 
     def __init__(self, nbytes: int) -> None:
@@ -127,10 +127,10 @@ class Memory:
         self.buffer = np.empty(self.size + UNIT, np.uint8)
         self.offset = -self.buffer.ctypes.data % UNIT
         self.address = self.buffer.ctypes.data + self.offset
-        # Whole numbers are -1, and floating ones NaN: who reads what nobody has written sees it.
+        # Integers are -1 and floats are NaN, which reveals reads of uninitialized memory.
         buffer = self.buffer
         buffer.fill(0xFF)
-        if self.queue.late:  # the memory may be another array's until this stream is done with that
+        if self.queue.late:  # pending work on this stream may still use the memory
             self.queue.put(lambda: buffer.fill(0xFF))
         _live[self.address] = self
         for hook in list(_hooks.values()):
@@ -138,30 +138,30 @@ class Memory:
 
     def __del__(self) -> None:
         buffer = getattr(self, "buffer", None)
-        if buffer is None:  # there was no memory
+        if buffer is None:  # the allocation failed
             return
         about = {"device_id": self.device, "mem_size": self.size, "mem_ptr": self.address}
         for hook in list(_hooks.values()):
             hook.free_preprocess(**about, pmem_id=id(self))
         _pool(self.device).used -= self.size
-        # The pool may give the memory to the next one who asks on the same stream, who will write
-        # there: a stream that has not read it by then reads something else.
+        # The pool may reuse the memory for the next allocation on the same stream, whose writes
+        # would change what other streams have yet to read.
         self.queue.put(lambda: buffer.fill(0xFF))
         for hook in list(_hooks.values()):
             hook.free_postprocess(**about, pmem_id=id(self))
 
 
 class Pointer:
-    """An address, and the memory that it is in."""
+    """An address, and the block of memory that contains it."""
 
     def __init__(self, memory: Memory, ptr: int) -> None:
         self.mem, self.ptr = memory, ptr
 
 
 def buffer_at(address: int, nbytes: int) -> tuple[np.ndarray, int]:
-    """Return the buffer that bytes at an address lie in, and where in it.
+    """Return the buffer that contains the bytes at an address, and their offset in it.
 
-    Where no array is, or no longer, it is a buffer of nobody's, and an error is recorded.
+    If no array has that memory (any more), return a new buffer and record an error.
     """
     memory = _live.get(address)
     if memory is None:
@@ -182,5 +182,5 @@ def _pool(device: int | None = None) -> Pool:
 
 
 def mem_get_info() -> tuple[int, int]:
-    """Return how many bytes of the current device are free, and how many it has."""
+    """Return the free and the total bytes of the current device."""
     return DEVICE_BYTES - _pool().total, DEVICE_BYTES

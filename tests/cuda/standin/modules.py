@@ -1,4 +1,4 @@
-"""The stand-in as the modules that CuPy is."""
+"""Modules that replace CuPy's modules."""
 
 import sys
 import types
@@ -28,7 +28,7 @@ def _module(name: str, **contents: Any) -> types.ModuleType:
 
 
 def make_cuda() -> types.ModuleType:
-    """Return what stands in for ``cupy.cuda``."""
+    """Return the replacement of ``cupy.cuda``."""
     runtime = _module(
         "cupy.cuda.runtime",
         CUDARuntimeError=devices.CUDARuntimeError,
@@ -67,12 +67,12 @@ def make_cuda() -> types.ModuleType:
 
 
 def make_cupy(kind: type = Seen, raw_module: type = MachineModule) -> types.ModuleType:
-    """Return a module that stands in for CuPy.
+    """Return the replacement of ``cupy``.
 
     Parameters
     ----------
     kind
-        The class of arrays: `Seen` for tests that drive a machine with a network of the CPU.
+        The class of arrays: `Seen` for tests that run a machine with a CPU network.
     raw_module
         The class of compiled kernels.
     """
@@ -95,10 +95,7 @@ def make_cupy(kind: type = Seen, raw_module: type = MachineModule) -> types.Modu
 
 
 def make_cupyx() -> types.ModuleType:
-    """Return a module that stands in for the part of CuPy that is besides NumPy's.
-
-    It has a list ``pinned`` of the host's arrays that may not be moved.
-    """
+    """Return the replacement of ``cupyx``, with a list ``pinned`` of all pinned host arrays."""
     pinned: list[np.ndarray] = []
 
     def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray:
@@ -117,7 +114,7 @@ def make_cupyx() -> types.ModuleType:
 
 
 class _Libraries(types.ModuleType):
-    """The package of CUDA's libraries, each of which is there once it was asked for by name."""
+    """The package of CUDA's libraries, each of which is created on attribute access."""
 
     def __getattr__(self, name: str) -> types.ModuleType:
         if name not in ("cublas", "nvrtc"):
@@ -134,15 +131,15 @@ def install(policy: str) -> None:
     Parameters
     ----------
     policy
-        In which order work is done; see `queues`.
+        The order in which work is done; see `queues`.
     """
     queues.set_policy(policy)
-    # Others may have looked whether CuPy is there, as Zarr does when pytest loads its plugin.
+    # Other libraries may have tried to import CuPy, e.g. Zarr when pytest loads its plugin.
     for name in list(sys.modules):
         if name.partition(".")[0] in REPLACED or name.startswith("array_api_compat.cupy"):
             del sys.modules[name]
     cupy, cupyx = make_cupy(ndarray, RawModule), make_cupyx()
-    del cupyx.pinned  # which would keep every buffer
+    del cupyx.pinned  # it would keep every buffer alive
     backends, backends_cuda = (
         _module(name, __path__=[]) for name in ("cupy_backends", "cupy_backends.cuda")
     )

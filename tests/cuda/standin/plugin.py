@@ -1,4 +1,4 @@
-"""A pytest plugin that runs the tests of ``device="cuda"`` on the stand-in.
+"""A pytest plugin that runs tests of ``device="cuda"`` on the stand-in.
 
 ``XPNET_STANDIN`` is the order of the device's work (see `queues`). ``XPNET_STANDIN_TOLERATES``
 lists errors that do not fail a test, separated by ``;``.
@@ -14,7 +14,7 @@ from . import errors, install, queues
 ELSEWHERE = {
     "test_a_gpus_arrays_come_and_go_without_a_copy": "another library's arrays need a real GPU",
 }
-"""Tests that need more than CuPy, and what they need."""
+"""Tests that need more than the stand-in, with the reason."""
 
 
 def start() -> None:
@@ -24,7 +24,7 @@ def start() -> None:
 
 @pytest.fixture(autouse=True)
 def standin_is_content(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test that made an error which a GPU may not report."""
+    """Fail a test that caused an error which a GPU may not report."""
     reason = ELSEWHERE.get(request.node.originalname)
     if reason is not None:
         pytest.skip(reason)

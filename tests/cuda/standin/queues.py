@@ -1,15 +1,14 @@
-"""The order in which a device does its work: one queue for each stream.
+"""The order in which a device does its work, with one queue per stream.
 
-CUDA promises little about when work is done: after the work before it on its own stream, and after
-the events that the stream was told to wait for. Each policy is one of the orders that this allows:
+CUDA guarantees little about the order of work: it follows earlier work on the same stream, and the
+events that the stream waits for. Each policy is one of the permitted orders:
 
-- ``prompt``: all work is done when it is asked for.
-- ``late``: a stream of one's own does nothing until somebody waits for it.
-- ``overtaken``: the default stream does nothing until somebody waits for it, and the other streams
+- ``prompt``: work is done as soon as it is queued.
+- ``late``: new streams do nothing until something waits for them.
+- ``overtaken``: the default stream does nothing until something waits for it, and the other streams
   overtake it.
 
-Where a wait is missing, one of the last two computes with numbers that are not there yet, or are
-no longer there.
+If a wait is missing, one of the last two computes with numbers that do not exist yet, or no longer.
 """
 
 import threading
@@ -34,12 +33,12 @@ _policy = "prompt"
 
 
 def policy() -> str:
-    """Return the order in which work is done."""
+    """Return the current policy."""
     return _policy
 
 
 def set_policy(name: str) -> None:
-    """Choose the order of all work from now on."""
+    """Set the policy for all work from now on."""
     global _policy
     if name not in POLICIES:
         raise ValueError(f"the order of work is one of {', '.join(POLICIES)}, not {name!r}")
@@ -62,7 +61,7 @@ class Queue:
     def __init__(self, device: int, kind: str) -> None:
         self.device, self.kind = device, kind
         self.issued = self.done = self.known = 0
-        """How many pieces were queued, how many are done, and how many the host knows are done."""
+        """The numbers of work items queued, done, and known to the host to be done."""
         self.graph: list[Work] | None = None
         self.dropped = False
         self._items: deque[Work] = deque()
@@ -75,7 +74,7 @@ class Queue:
         return _policy == ("overtaken" if self.kind == "default" else "late")
 
     def launch(self, work: Work) -> None:
-        """Queue work of the device itself, or put it into the graph that is being captured."""
+        """Queue work on the device, or add it to the graph that is being captured."""
         if self.graph is not None:
             self.graph.append(work)
             return
@@ -83,7 +82,7 @@ class Queue:
         self.put(work)
 
     def put(self, work: Work) -> None:
-        """Queue work, after all work that this stream has to wait for."""
+        """Queue work, after everything that this stream must wait for."""
         if self.kind == "default":
             for other in list(_queues):
                 if other.kind == "blocking" and other.device == self.device:
@@ -94,7 +93,7 @@ class Queue:
         self._append(work)
 
     def wait_for(self, other: "Queue", position: int) -> None:
-        """Let later work wait for the first pieces of another queue."""
+        """Make later work wait for the first ``position`` items of another queue."""
         if other is self or other.known >= position:
             return
         self._waits.append((self.issued + 1, other, position))
@@ -107,7 +106,7 @@ class Queue:
             self.run(self.issued - MOST if self.late else self.issued)
 
     def run(self, position: int) -> None:
-        """Do the first pieces of work, in their order."""
+        """Do the first ``position`` items of work, in order."""
         with _one_at_a_time:
             while self.done < position and self._items:
                 work = self._items.popleft()
@@ -117,7 +116,7 @@ class Queue:
                     self.done += 1
 
     def host_waits(self, position: int | None = None) -> None:
-        """Let the host wait for the first pieces of work, or for all queued work."""
+        """Make the host wait for the first ``position`` items, by default for all of them."""
         position = self.issued if position is None else position
         self.run(position)
         self.known = max(self.known, position)
@@ -127,7 +126,7 @@ class Queue:
 
 
 _one_at_a_time = threading.RLock()
-"""A lock, because the thread that reads data queues work too."""
+"""A lock, because the thread that reads data also queues work."""
 
 _queues: list[Queue] = []
 _defaults: dict[int, Queue] = {}
@@ -142,7 +141,7 @@ def default_queue(device: int) -> Queue:
 
 
 def finish(device: int | None = None) -> None:
-    """Let the host wait for all work of a device, or of all devices."""
+    """Make the host wait for all work of a device, or of all devices."""
     for queue in list(_queues):
         if device in (None, queue.device):
             queue.host_waits()
@@ -150,7 +149,7 @@ def finish(device: int | None = None) -> None:
 
 
 def devices() -> list[int]:
-    """Return the devices whose ``with`` blocks this thread is in, the current one last."""
+    """Return the devices whose ``with`` blocks this thread is in, with the current one last."""
     if not hasattr(_current, "devices"):
         _current.devices, _current.queues = [0], {}
     found: list[int] = _current.devices
@@ -177,20 +176,20 @@ def current_queue() -> Queue:
 
 
 def refuse_while_capturing(what: str) -> None:
-    """Raise, as CUDA does, if a graph is being captured on any stream."""
+    """Raise like CUDA if a graph is being captured on any stream."""
     if any(queue.graph is not None for queue in _queues):
         raise RuntimeError(f"cudaErrorStreamCaptureUnsupported: {what}")
 
 
 def wait(queue: Queue, what: str, position: int | None = None) -> None:
-    """Let the host wait for a stream, which is counted."""
+    """Make the host wait for a stream, and count the wait."""
     refuse_while_capturing(what)
     counts["waits"] += 1
     queue.host_waits(position)
 
 
 def forget(queue: Queue) -> None:
-    """Take note that nobody has a queue's stream any more; its work is done when it must be."""
+    """Mark a queue whose stream no longer exists; its pending work is still done."""
     queue.dropped = True
     _tidy()
 

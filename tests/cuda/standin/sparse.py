@@ -1,4 +1,4 @@
-"""Sparse matrices of the device, as ``cupyx.scipy.sparse`` has them, over SciPy's."""
+"""Sparse matrices on the device, like those of ``cupyx.scipy.sparse``, based on SciPy's."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from .calls import compute, opened
 
 
 class _Compressed:
-    """Base of rows and of columns."""
+    """Base of CSR and CSC matrices."""
 
     format = ""
     ndim = 2
@@ -55,11 +55,11 @@ class _Compressed:
 
     @classmethod
     def _of(cls, host: Any) -> Any:
-        """Return the matrix that was computed on the host from numbers of the device."""
+        """Return the device matrix of a host matrix."""
         return cls(cls._host_class()(host))
 
     def _on_host(self) -> Any:
-        """Wait for the device, and return SciPy's matrix of the same numbers."""
+        """Wait for the device, and return the SciPy matrix with the same values."""
         queues.wait(queues.current_queue(), "a sparse matrix")
         parts = (opened(part, []).copy() for part in self._parts)
         return self._host_class()(tuple(parts), shape=self.shape)
@@ -123,14 +123,14 @@ class _Compressed:
     todense = toarray
 
     def _computed(self, function: Any, *others: Any) -> Any:
-        """Return a dense result, by work of the device."""
+        """Return a dense result, computed on the device."""
         make, shape = self._host_class(), self.shape
 
         def work(data: Any, indices: Any, indptr: Any, *more: Any) -> np.ndarray:
             matrix = make((data, indices, indptr), shape=shape, copy=True)
             return function(matrix, *more)
 
-        if queues.current_queue().late:  # it is no matrix that could be tried before it is there
+        if queues.current_queue().late:  # the matrix must exist before this can compute with it
             queues.wait(queues.current_queue(), "a sparse matrix")
         return compute(ndarray, work, *self._parts, *others)
 
@@ -173,7 +173,7 @@ class _Compressed:
 
 
 class csr_matrix(_Compressed):
-    """Rows of a sparse matrix."""
+    """A sparse matrix in CSR format."""
 
     format = "csr"
 
@@ -184,15 +184,15 @@ class csr_matrix(_Compressed):
 
 
 class csc_matrix(_Compressed):
-    """Columns of a sparse matrix."""
+    """A sparse matrix in CSC format."""
 
     format = "csc"
 
 
 def issparse(x: Any) -> bool:
-    """Whether it is a sparse matrix of the device."""
+    """Return whether ``x`` is a sparse matrix on the device."""
     return isinstance(x, _Compressed)
 
 
 for _class in (csr_matrix, csc_matrix):
-    _class.__module__ = "cupyx.scipy.sparse"  # by which it is told from SciPy's
+    _class.__module__ = "cupyx.scipy.sparse"  # distinguishes it from SciPy's
