@@ -35,8 +35,7 @@ class Known:
     label_name : str or list of str, optional
         The name of the labels, or those of several targets.
     fill_values : dict of str or int to float or str
-        What replaces missing cells, by the name of the feature before its categories became
-        columns, or by its position.
+        What replaces missing cells, by the raw name of the feature or by its position.
     """
 
     feature_names: list[str] | None = None
@@ -150,9 +149,7 @@ class Known:
             )
 
     def encoded(self, dataset: Dataset) -> Dataset:
-        """Return data encoded as the training data were: as codes, or as columns of 0 and 1.
-
-        Missing cells are filled in first.
+        """Return data filled in and encoded as the training data: in codes or columns of 0 and 1.
 
         Raises
         ------
