@@ -249,7 +249,9 @@ def test_a_class_whose_derivative_cannot_be_derived_is_told_what_to_define():
         def element_loss(self, y_true, y_pred):
             return array_namespace(y_pred).floor(y_pred - y_true)
 
-    with pytest.raises(TypeError, match=r"floor, .*: use abs, clip, .* the method element_derivative$"):
+    with pytest.raises(
+        TypeError, match=r"floor, .*: use abs, clip, .* the method element_derivative$"
+    ):
         Steps().derivative(Y, Y)
 
 

@@ -129,8 +129,9 @@ def _predictions(
             f"{output[wrong].tolist()}: check whether its numbers are far from the training data"
         )
     for name, values in _columns(network, output, options.proba).items():
-        column = columns[name] = np.full(len(part), "", object)
+        column = np.full(len(part), "", object)
         column[known] = values
+        columns[name] = column.tolist()
     return columns, int(len(part) - known.sum())
 
 

@@ -254,7 +254,7 @@ def _by_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
         (metrics.Recall(), true),
         (metrics.F1(), true + predicted),
     ):
-        values = metric.of_each_class(hits, true, predicted)
+        values = metric.class_metrics(hits, true, predicted)
         found[metric.name] = np.where(whole > 0, values, np.nan)
     return found
 

@@ -167,7 +167,7 @@ _MOST_DIFFERENCES, _MOST_OF_A_DIFFERENCE = 3, 80
 
 def _batch_size(n_samples: int, least: int) -> int:
     """Return about a hundredth of the samples: a power of two from ``least`` to 256."""
-    return max(least, min(256, 2 ** int(math.log2(max(n_samples / 100, 1)))))
+    return max(least, min(256, 1 << int(math.log2(max(n_samples / 100, 1)))))
 
 
 def _build_network(task: Task, options: SimpleNamespace, defaults: Defaults) -> NeuralNetwork:

@@ -16,7 +16,7 @@ from .encoding import WithCategories, with_lost_columns
 from .features import DenseRows, Features, SparseRows, StoredRows, kind_of
 from .missing import are_missing, codes_of_none, columns_with_missing, count_missing, pieces_of
 from .selecting import Selecting
-from .tables.gathering import Gathered, limit_of
+from .tables.gathering import RowCollector, feature_memory_limit
 
 FillValues = dict[str | int, float | str]
 """What replaces missing cells, by the name of the feature, or by its position without names."""
@@ -438,7 +438,7 @@ def _replaced(
             for start, rows in pieces_of(features):
                 X[start : start + rows.shape[0], ...] = _filled_rows(rows, moved, nones)
             return DenseRows(X)
-        with Gathered(features.n_features, features.dtype, limit_of()) as gathered:
+        with RowCollector(features.n_features, features.dtype, feature_memory_limit()) as gathered:
             for _, rows in pieces_of(features):
                 gathered.add(_filled_rows(rows, numbers, nones))
             stored = gathered.finish({})

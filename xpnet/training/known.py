@@ -154,9 +154,7 @@ class Known:
             )
 
     def encoded(self, dataset: Dataset) -> Dataset:
-        """Return data encoded as the training data were: as codes, or as columns of 0 and 1.
-
-        Missing cells are filled in first.
+        """Return data filled in and encoded as the training data: in codes or columns of 0 and 1.
 
         Raises
         ------
