@@ -42,8 +42,8 @@ def trained(data, loss="softmax_cross_entropy", n_outputs=None, epochs=3, **sett
     return network.fit(data, validation=data)
 
 
-def content_of(network, data, **more):
-    return make_report(network, {"test": data}, {}, {}, "xpnet evaluate").content | more
+def content_of(network, data):
+    return make_report(network, {"test": data}, {}, {}, "xpnet evaluate").content
 
 
 def written(tmp_path, report, ending):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tabulate import tabulate
 
 from .. import Dataset, History, NeuralNetwork, metrics
 from ..backends import Array, to_host
@@ -418,6 +417,8 @@ def _text(value: Any) -> str:
 
 def _table(section: Section, style: str, write: Any) -> str:
     """Return the table of a section in a style of tabulate; ``write`` escapes a text."""
+    from tabulate import tabulate
+
     headers = [write(_text(each)) for each in section.headers]
     rows = [[write(_text(each)) for each in row] for row in section.rows]
     other = "right" if section.of_numbers else "left"
