@@ -348,10 +348,10 @@ class TestAutoWithoutCuda:
 def test_the_toolkit_that_pip_installed_is_found_by_a_program_that_imports_nothing_else():
     """With PyTorch imported before, cuBLAS is there by accident."""
     if find_spec("cupy") is None or find_spec("nvidia") is None:
-        pytest.skip("needs CuPy and its CUDA libraries from pip: xpnet[cuda13]")
+        pytest.skip("needs CuPy and its CUDA libraries from pip: 'cupy-cuda13x[ctk]'")
     folders = find_spec("nvidia").submodule_search_locations
     if not any(list(Path(folder).glob("*/lib/libcublas.so.*")) for folder in folders):
-        pytest.skip("needs CuPy and its CUDA libraries from pip: xpnet[cuda13]")
+        pytest.skip("needs CuPy and its CUDA libraries from pip: 'cupy-cuda13x[ctk]'")
     code = "import cupy; from xpnet.backends import _cupy; _cupy._check_toolkit('cuda')"
     in_fresh_python(code)
 

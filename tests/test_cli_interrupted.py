@@ -178,7 +178,10 @@ def test_a_signal_at_any_moment_saves_everything_that_was_asked_for(seed, tmp_pa
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     rng = random.Random(seed)
     number, wait = rng.choice([signal.SIGINT, signal.SIGTERM]), rng.uniform(0, 0.6)
-    files = "--save m --plot c.png --report r.json --log l.jsonl --checkpoint ck --every 3".split()
+    files = [
+        *("--save", "m", "--plot", "c.png", "--report", "r.json", "--log", "l.jsonl"),
+        *("--checkpoint", "ck", "--every", "3"),
+    ]
     process = started(
         "train", "digits", "--epochs", 10**6, "--hidden", 8, "--dtype", "float64", *files,
         folder=tmp_path, errors=tmp_path / "errors",

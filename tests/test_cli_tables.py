@@ -135,9 +135,7 @@ def test_missing_cells_are_refused_unless_told_otherwise(folder):
 
 @pytest.mark.parametrize("how", ["one-hot", "embedding"])
 def test_medians_of_the_training_rows_are_kept_in_the_model(how, folder):
-    output, errors = train(
-        "--missing", "median", "--categories", how, "--save", "m.st", source="gaps.csv"
-    )
+    train("--missing", "median", "--categories", how, "--save", "m.st", source="gaps.csv")
     net = xpnet.load("m.st")
     data = Dataset.from_csv("gaps.csv", label="price", id="name", missing="keep")
     training, _ = xpnet.train_test_split(data, test_size=0.25, random_state=0)
@@ -188,7 +186,7 @@ def test_classes_without_a_target_are_left_out(folder):
     rows = table()
     rows[3][1] = ""
     Path("t.csv").write_text(text(rows))
-    output, errors = train("--missing", "median", "--save", "m.st", source="t.csv", target="colour")
+    _, errors = train("--missing", "median", "--save", "m.st", source="t.csv", target="colour")
     assert "1 of 200 rows are left out, without 'colour'" in errors
     assert xpnet.load("m.st").class_names == ["blue", "green", "red"]
 
@@ -240,7 +238,7 @@ def test_standard_input_is_read_like_the_file(path, folder):
         done = [
             subprocess.run(
                 [sys.executable, "-m", "xpnet", command, *others, *source],
-                stdin=Path(path).open("rb"),
+                input=Path(path).read_bytes(),
                 capture_output=True,
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
                 check=True,

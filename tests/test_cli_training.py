@@ -1,4 +1,4 @@
-"""``xpnet train``: early stopping, checkpoints, logs, reports, progress, and the same file again."""
+"""``xpnet train``: early stopping, checkpoints, logs, reports, progress, reproducible files."""
 
 import csv
 import json
@@ -55,7 +55,7 @@ def test_early_stopping_holds_out_training_rows_and_keeps_the_best_epoch():
     net = xpnet.load("m.st")
     assert net.history.epochs < 500
     assert net.history.kept_epoch == int(np.argmin(net.history["val_loss"])) + 1
-    status, output, _ = run(*TRAIN[:-1], "--early-stopping", "--epochs", "1")
+    _, output, _ = run(*TRAIN[:-1], "--early-stopping", "--epochs", "1")
     assert "to validate on" in output
     assert "23 to test on" in output
     numbers = [int(each) for each in re.findall(r"(\d+) (?:samples )?to", output)]

@@ -102,8 +102,8 @@ def _check_checkpoints(options: SimpleNamespace) -> None:
         _check_folder("--checkpoint" if options.checkpoint else "--resume", Path(folder))
     if options.checkpoint and not options.resume and checkpoints_in(Path(options.checkpoint)):
         raise ValueError(
-            f"--checkpoint {options.checkpoint}: the folder has checkpoints of another training run: "
-            f"give another folder, or --resume {options.checkpoint} to continue it"
+            f"--checkpoint {options.checkpoint}: the folder has checkpoints of another run: give "
+            f"another folder, or --resume {options.checkpoint} to continue it"
         )
     if options.patience is not None and not options.early_stopping:
         raise ValueError("--patience needs --early-stopping")
