@@ -1,8 +1,14 @@
 """Running the command line in tests."""
 
 import io
-from contextlib import redirect_stderr, redirect_stdout
+import os
+import re
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
+
+import pytest
 
 import xpnet
 from xpnet.cli import main
@@ -19,3 +25,30 @@ def run(*arguments):
         except SystemExit as exit:
             status = exit.code
     return status, output.getvalue(), errors.getvalue()
+
+
+def on_terminal(*arguments, columns=80):
+    """Run the command line on a terminal; return its exit status and what was shown."""
+    if os.name != "posix":
+        pytest.skip("pseudo-terminals are those of POSIX systems")
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "MPLBACKEND": "Agg"}
+    environment.pop("COLUMNS", None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xpnet", *map(str, arguments)],
+        stdin=theirs, stdout=theirs, stderr=theirs, env=environment,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # the other end is closed
+        while piece := os.read(ours, 4096):
+            shown += piece
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown.decode())
+    return process.wait(), text

@@ -4,15 +4,13 @@ import csv
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import xpnet
-from tests.cli import ROOT, run
+from tests.cli import on_terminal, run
 
 ROWS = 90
 TRAIN = ["train", "t.csv", "--target", "y", "--hidden", "8", "--quiet"]
@@ -181,34 +179,11 @@ def test_a_pipe_gets_a_line_for_each_epoch_and_no_bar():
     assert train("--epochs", "3")[1] == ""  # --quiet
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are those of POSIX systems")
 @pytest.mark.parametrize("columns", [80, 60])
 def test_a_terminal_gets_a_bar_that_fits(columns):
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "", "TERM": "xterm"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "xpnet", *TRAIN[:-1], "--epochs", "40"],
-        stdin=slave, stdout=slave, stderr=slave, env=environment,
-    )  # fmt: skip
-    os.close(slave)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(master, 4096)
-        except OSError:  # the other end is closed
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(master)
-    assert process.wait() == 0
-    states = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown.decode()).replace("\n", "\r").split("\r")
+    status, shown = on_terminal(*TRAIN[:-1], "--epochs", "40", columns=columns)
+    assert status == 0
+    states = shown.replace("\n", "\r").split("\r")
     assert max(map(len, states)) <= columns
     bars = [each for each in states if "%|" in each]
     assert re.match(r"epoch \d+/40 +\d+%\|", bars[-1])

@@ -98,6 +98,7 @@ SPECIAL = {
     "interval_coverage": {"y_true": Y, "lower": Y - 1.0, "upper": Y + 1.0},
     "CategoricalEmbeddings": {"columns": {0: 9}},
     "Embedding": {"n_categories": 9},
+    "Dataset.fill_missing": {"values": {0: 1.0}},
     "resolve": {"backend": "numpy"},
     "LBFGS": {"history": 5},
     "Model": {"backend": "numpy"},

@@ -145,7 +145,7 @@ class FromTables(FromFrames):
 
 
 def _check_delimiter(delimiter: str | None, decimal: str) -> str | None:
-    if decimal not in (".", ",", "infer"):
+    if not isinstance(decimal, str) or decimal not in (".", ",", "infer"):
         raise ValueError(f"decimal={shown(decimal)}: expected '.', ',' or 'infer'")
     if delimiter is None:
         return None

@@ -22,7 +22,7 @@ class Request(NamedTuple):
 
 def keeps_missing(missing: str) -> bool:
     """Return whether missing cells are kept; ``missing`` is the user's argument."""
-    if missing not in ("error", "keep"):
+    if not isinstance(missing, str) or missing not in ("error", "keep"):
         raise ValueError(
             f"missing={shown(missing)}: expected 'error' or 'keep'. To leave out rows with missing "
             "cells, or to fill these in, give missing='keep', and write data.drop_missing() or "
