@@ -23,6 +23,7 @@ from ..datasets.files import named_folder
 from ..datasets.imdb import find_reviews
 from ..datasets.layouts import find_files
 from ..training.steps.compiled import cores
+from .messages import with_option_names
 
 WIDTH = 80
 """The most columns of a line."""
@@ -142,7 +143,8 @@ def describe_backend(name: str) -> list[dict[str, Any]]:
             about = {"version": _version(backend.xp), "device": str(backend.device_name), **size}
             rows.append({**nothing, **about, "state": "ready"})
     except DeviceUnavailableError as error:
-        return rows or [{**nothing, "state": str(error).replace("cuda:0", "cuda")}]
+        reason = with_option_names(str(error).replace("cuda:0", "cuda"))
+        return rows or [{**nothing, "state": reason}]
     except (Exception, SystemExit) as error:  # of a third party, whose backend may raise anything
         return [*rows, {**nothing, "state": f"fails: {_said(error)}"}]
     return rows

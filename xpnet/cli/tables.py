@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import shutil
 import stat
 import sys
@@ -129,8 +128,3 @@ def check_finite(data: Dataset, source: str) -> None:
         data.check_finite()
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
-
-
-def quoted(*arguments: str) -> str:
-    """Return arguments as a shell takes them."""
-    return shlex.join(arguments)
