@@ -40,6 +40,8 @@ def load_network(options: SimpleNamespace) -> NeuralNetwork:
 
 def _is_network_file(path: str) -> bool:
     """Whether a file begins as safetensors files do: the length of a JSON header, then its "{"."""
+    if not os.path.isfile(path):  # a pipe can be read only once
+        return False
     with suppress(OSError, ValueError), open(path, "rb") as file:
         return file.read(9)[8:] == b"{"
     return False
