@@ -421,7 +421,20 @@ def loss_case(loss, targets, weighted):
             value, derivative = loss.loss_and_derivative(y[c.batch], z, *given)
         losses, hits = c.empty(c.rows, dtype="float64"), c.empty(c.rows, dtype="float64")
         kept = c.empty(4 + c.rows, c.n)
-        arguments = [z, e, y, c.order, weights, c.state, losses, hits, kept, c.rows, c.n, loss.most]
+        arguments = [
+            z,
+            e,
+            y,
+            c.order,
+            weights,
+            c.state,
+            losses,
+            hits,
+            kept,
+            c.rows,
+            c.n,
+            loss.max_reported,
+        ]
         right = z.argmax(axis=1) == (y[c.batch] if y.ndim == 1 else y[c.batch].argmax(axis=1))
         expected = {1: 4.0 * derivative, 6: value, 7: right * (given[0] if given else 1.0)}
         expected[8] = ops.log_softmax(z) if c.rows else z
@@ -442,8 +455,8 @@ for _weighted in (False, True):
     for _name, _loss, _targets in (
         ("softmax_classes", SoftmaxCrossEntropy(), classes),
         ("softmax_rows", SoftmaxCrossEntropy(), parts_of_classes),
-        ("softmax_classes, at most", SoftmaxCrossEntropy(most=1.5), classes),
-        ("softmax_rows, at most", SoftmaxCrossEntropy(most=1.5), parts_of_classes),
+        ("softmax_classes, at most", SoftmaxCrossEntropy(max_reported=1.5), classes),
+        ("softmax_rows, at most", SoftmaxCrossEntropy(max_reported=1.5), parts_of_classes),
     ):
         _key = f"{_name}, weighted" if _weighted else _name
         CASES[_key] = loss_case(_loss, _targets, _weighted)

@@ -48,7 +48,7 @@ def share_of(record, state, memory, r, total):
 
 
 @njit(**INLINED)
-def at_most(loss, bits):
+def limit_reported(loss, bits):
     """Return the smaller of a loss and a limit; NaN stays NaN."""
     limit = float64_of(bits)
     return limit if loss > limit else loss
@@ -101,7 +101,7 @@ def softmax_classes(record, state, memory, data):
         factor = number(memory, share / mass if known else 0.0)
         most = _maximum(z, r, n)
         if known:
-            loss += share * at_most(math.log(mass) + (most - z[r, label]), record[10])
+            loss += share * limit_reported(math.log(mass) + (most - z[r, label]), record[10])
         for c in range(n):
             e[r, c] *= factor
         for c in range(n, record[4]):
@@ -135,7 +135,7 @@ def softmax_rows(record, state, memory, data):
             e[r, c] = e[r, c] * factor - y[c] * part
         for c in range(n, record[4]):
             e[r, c] = 0
-        loss += share * at_most(own, record[10])
+        loss += share * limit_reported(own, record[10])
         _keep_log(record, state, memory, r, most, log_mass)
     report(record, state, loss, total)
 

@@ -142,7 +142,7 @@ DEVICE Row row_of(
     for (int r = (int)(blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5)); r < rows; r += warps)
 
 // Returns the smaller of a loss and a limit; NaN stays NaN.
-DEVICE double at_most(double loss, double limit) {
+DEVICE double limit_reported(double loss, double limit) {
     return loss > limit ? limit : loss;
 }
 
@@ -162,7 +162,7 @@ DEVICE void each_row(
         double loss = 0;
         for (int c = lane; c < n; c += 32) {
             REAL slope = 0;
-            loss += at_most((double)element(y[c], own[c], slope), limit);
+            loss += limit_reported((double)element(y[c], own[c], slope), limit);
             e[r * (int64)n + c] = scale * slope;
         }
         loss = warp_sum(loss);

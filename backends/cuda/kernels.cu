@@ -502,7 +502,7 @@ KERNEL softmax_classes(
         const int guess = row_argmax(own, most, n, lane);
         if (lane == 0) {
             const REAL loss = known ? log_mass + (most - own[label]) : 0;
-            losses[r] = (double)share * at_most(loss, limit);
+            losses[r] = (double)share * limit_reported(loss, limit);
             hits[r] = guess == label ? row.weight : 0;
         }
     }
@@ -535,7 +535,7 @@ KERNEL softmax_rows(
         const REAL right = row_max(y, n, lane);
         const int guess = row_argmax(own, most, n, lane), label = row_argmax(y, right, n, lane);
         if (lane == 0) {
-            losses[r] = (double)row.share * at_most(loss, limit);
+            losses[r] = (double)row.share * limit_reported(loss, limit);
             hits[r] = guess == label ? row.weight : 0;
         }
     }

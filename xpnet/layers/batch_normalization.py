@@ -83,7 +83,7 @@ class BatchNormalization(Layer):
             self.set_input_shape(input_shape)
 
     @property
-    def least_samples(self) -> int:  # type: ignore[override]
+    def min_samples(self) -> int:  # type: ignore[override]
         """Two, since one sample has no spread; one if the layer is frozen."""
         return 2 if self.trainable else 1
 
@@ -176,9 +176,9 @@ class BatchNormalization(Layer):
         if not (isfinite(variance) & (variance >= 0)).all():
             raise ValueError("running_variance has numbers below 0, or that are not finite")
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the count of the base class plus the normalised input."""
-        return super().numbers_per_sample() + math.prod(self.input_shape())
+        return super().values_per_sample() + math.prod(self.input_shape())
 
     def parameters(self) -> int:
         """Return the number of values in γ and β."""

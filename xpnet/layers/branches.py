@@ -152,12 +152,12 @@ class Branches(Composite):
         """Return ``(n,)`` with the sum of the widths of all branches."""
         return (sum(self._widths()),)
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the inner layers' count, plus the columns, the outputs and the derivatives."""
         n = self.input_shape()[0]
         columns = sum(len(self.positions(k)) for k in range(len(self.branches)))
         own = columns + self.output_shape()[0] + (n if self.needs_input_error else 0)
-        return super().numbers_per_sample() + own
+        return super().values_per_sample() + own
 
     def _argument(self, name: str) -> Any:
         if name != "branches":

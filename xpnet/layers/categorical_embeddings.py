@@ -218,9 +218,9 @@ class CategoricalEmbeddings(Layer):
         """Return the number of values in all vectors."""
         return sum((n + self.unknown) * width for n, width in self.columns.values())
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the count of the base class, plus the parts of a row and the indices."""
-        return super().numbers_per_sample() + self.output_shape()[0] + 2 * len(self.columns)
+        return super().values_per_sample() + self.output_shape()[0] + 2 * len(self.columns)
 
 
 def _columns_of(

@@ -54,7 +54,7 @@ class Flatten(Layer):
         """Return ``(n,)`` for samples of n values."""
         return (math.prod(self.input_shape()),)
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return 0, since the layer allocates no array."""
         return 0
 

@@ -110,7 +110,7 @@ class GaussianNoise(Layer):
         if self.key is not None and check_count("key", self.key, least=0) >= 2**63:
             raise ValueError(f"key={self.key}: expected a whole number below 2**63")
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the number of values in the output and in the noise's temporary arrays."""
         return 4 * math.prod(self.input_shape())
 

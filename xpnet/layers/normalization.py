@@ -158,9 +158,9 @@ class Normalization(Layer):
         xp = array_namespace(output_error)
         return xp.astype(output_error / self.scale, output_error.dtype, copy=False)
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the count of the base class, plus temporary arrays if ``out`` is unsupported."""
-        count = super().numbers_per_sample()
+        count = super().values_per_sample()
         if not self.backend.writes_out:
             ratio = 2 if self.backend.wide_dtype != self.backend.dtype else 1
             count += 2 * ratio * self.input_shape()[0]

@@ -189,7 +189,7 @@ class Model(Propagating, Sliceable, Pastable):
                 for each in all_layers(self.layers)
                 if each.rng is not None
             ),
-            (optimizer, (*optimizer.changing_names(), "schedule")),
+            (optimizer, (*optimizer.training_state_names(), "schedule")),
         ]
         return Snapshot(self.parameters, holders, [(self, ("optimizer", "_new_optimizer"))])
 

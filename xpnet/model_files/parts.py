@@ -24,7 +24,7 @@ def names_of_state(part: Any) -> tuple[str, ...]:
     if isinstance(part, Layer):
         return (*part.parameter_names, *part.state_names)
     if isinstance(part, Optimizer):
-        return part.changing_names()
+        return part.training_state_names()
     return tuple(getattr(part, "state_names", ()))
 
 

@@ -188,7 +188,7 @@ class Optimizer(Clipping, Scheduled, Stateful):
         parts: Sequence[tuple[slice, float, int]] | None,
         out: Array,
     ) -> Array:
-        states = {name: self.remembered(name, w) for name in self.state_names}
+        states = {name: self.state_like(name, w) for name in self.state_names}
         gradient = self.clip(grad_loss_w, keep=out is not None)
         if states and not is_defined_here(type(self)):
             # A rule may return the gradient as state, but the next step overwrites its array.

@@ -15,7 +15,7 @@ class Stateful(Settings):
     learning_rate: float
     square_names: ClassVar[tuple[str, ...]] = ()
 
-    def changing_names(self) -> tuple[str, ...]:
+    def training_state_names(self) -> tuple[str, ...]:
         """Return the names of all arrays and numbers that training changes."""
         return (*self.state_names, "n_updates", "missed_updates", "learning_rate")
 
@@ -54,7 +54,7 @@ class Stateful(Settings):
             if not (numbers >= 0 if name in self.square_names else isfinite(numbers)).all():
                 raise ValueError(f"{name} has numbers that training cannot produce")
 
-    def remembered(self, name: str, w: Array) -> Array:
+    def state_like(self, name: str, w: Array) -> Array:
         """Return the state array ``name``; before the first update, zeros like ``w``."""
         kept = getattr(self, name)
         if kept is None:

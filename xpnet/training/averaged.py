@@ -56,7 +56,7 @@ class Averaged:
     def validating(self) -> Iterator[None]:
         """Set the parameters to the average within a block, if the callback asks for it."""
         asked, parameters = self._callback, self._network.parameters
-        if asked is None or not asked.validates or not asked.average.count:
+        if asked is None or not asked.validate_with_average or not asked.average.count:
             yield
             return
         own = parameters.gather()
@@ -160,7 +160,7 @@ def renew_moments(model: TrainableModel, data: Any, rows: int) -> None:
             for arrays, order in chunks:
                 for batch in arrays.batches(rows, order):
                     X = batch.X
-                    if X.shape[0] < max(norm.least_samples for norm in norms):
+                    if X.shape[0] < max(norm.min_samples for norm in norms):
                         continue
                     for layer in model.layers[: last + 1]:
                         X = renewing(layer, X)

@@ -73,13 +73,13 @@ class Averaging(Callback):
     average : Average
     waits : int
         The number of epochs of a ``fit`` before averaging begins.
-    validates : bool
+    validate_with_average : bool
         Whether validation data are evaluated with the average.
     """
 
     average: Average
     waits: int
-    validates: bool
+    validate_with_average: bool
 
 
 def average_by_step(model: Any) -> Average | None:

@@ -393,12 +393,12 @@ class BatchReader:
 
     def _check_size(self, name: str, n: int) -> None:
         """Refuse a first batch too small for a layer to learn from; warn once of a later batch."""
-        layer = max(self._model.layers, key=lambda each: each.least_samples)
-        if n >= layer.least_samples or self._warned:
+        layer = max(self._model.layers, key=lambda each: each.min_samples)
+        if n >= layer.min_samples or self._warned:
             return
         message = (
             f"{name} has {n} sample(s), from which {layer.layer_name()} learns nothing: make "
-            f"batches of at least {layer.least_samples}"
+            f"batches of at least {layer.min_samples}"
         )
         if self._first is None:
             raise ValueError(message)

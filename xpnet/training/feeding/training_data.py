@@ -232,7 +232,7 @@ def _check_learning(layers: Sequence[Layer], plan: memory.MemoryPlan) -> None:
         warn(f"no layer of the network {what}: fit computes the loss but trains nothing. {advice}")
     size, last = plan.batch_size, plan.n_samples % plan.batch_size
     for layer in layers:
-        name, least = layer.layer_name(), layer.least_samples
+        name, least = layer.layer_name(), layer.min_samples
         if size < least:
             raise ValueError(
                 f"{name} learns nothing from batches of {size} sample(s): expected batch_size="

@@ -149,7 +149,7 @@ class PreparedSteps(Steps):
         settings = {
             name: _fingerprint(value)
             for name, value in vars(model.loss).items()
-            if name not in ("factor", "most")
+            if name not in ("factor", "max_reported")
         }
         return [model.optimizer, model.loss, settings, *model.metrics, units]
 

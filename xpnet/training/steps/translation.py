@@ -145,7 +145,7 @@ _OF_LOSS = frozenset([
     "_checks", "accepts", "advice", "check_outputs", "check_state", "compared_column",
     "compared_outputs", "constant_outputs", "decision_threshold", "element_derivative",
     "element_loss", "explains_little", "factor", "greater_is_better", "interval",
-    "makes_weights", "metric_weight", "most", "numbers", "output_kind", "predictions",
+    "makes_weights", "metric_weight", "max_reported", "numbers", "output_kind", "predictions",
     "predictions_derivative", "predicts_outputs", "repeats_targets", "sample_weight",
     "state_names", "sums_outputs", "targets",
 ])  # fmt: skip
@@ -337,10 +337,10 @@ _OF_STEP = frozenset(["rate", "t"])
 def scale_of_loss(model: Model) -> tuple[float, float]:
     """Return the factor of the loss of each output, and the upper limit of its reported value."""
     loss: Any = model.loss
-    most = float(getattr(loss, "most", math.inf))
+    max_reported = float(getattr(loss, "max_reported", math.inf))
     if not isinstance(loss, ElementwiseLoss):
-        return 1.0, most
-    return float(loss.factor_of(model.layers[-1].output_shape()[0])), most
+        return 1.0, max_reported
+    return float(loss.factor_of(model.layers[-1].output_shape()[0])), max_reported
 
 
 def units_of(model: Model, most_dropouts: int) -> list[Unit]:
@@ -365,7 +365,7 @@ def _append(units: list[Unit], layer: Layer, dtype: str, place: str, is_last: bo
         _check_formula(ActivationLayer, layer, _OF_ACTIVATION)
     else:
         _check_methods(layer)
-    if layer.own_optimizers:
+    if layer.updates_itself:
         raise UnsupportedError(f"a {layer.layer_name()} has its own optimizer")
     kind = type(layer)
     if isinstance(layer, DenseLayer) and kind is DenseLayer:

@@ -196,7 +196,7 @@ class Buffers:
         flat, optimizer, first = model.parameters.gather(), model.optimizer, model.layers[0]
         pairs = list(self.placement.pairs(self.flat, flat))
         for place, name in zip(self.states, optimizer.state_names, strict=True):
-            pairs += self.placement.pairs(place, optimizer.remembered(name, flat))
+            pairs += self.placement.pairs(place, optimizer.state_like(name, flat))
         if average is not None and average.flat is not None:
             pairs += self.placement.pairs(self.average, average.flat)
         pairs += [(place, getattr(layer, name)) for layer, name, place in self.running()]

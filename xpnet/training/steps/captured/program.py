@@ -163,9 +163,9 @@ class Program(BackwardCalls):
         z, e = buffers.units[-1].output, buffers.units[-1].error
         given = (z, e, buffers.y, buffers.order, buffers.weights, self._state, buffers.row_losses)
         loss, hits, logarithms = model.loss, None, False
-        factor, most = scale_of_loss(model)
+        factor, max_reported = scale_of_loss(model)
         if (listing := self._formulas.loss) is not None:
-            numbers = (factor, most, *fixed(loss, listing))
+            numbers = (factor, max_reported, *fixed(loss, listing))
             self._over_rows(formulas.loss(listing), *given, self._rows, n, *numbers)
         else:
             hits = buffers.row_hits
@@ -173,7 +173,7 @@ class Program(BackwardCalls):
             logs = buffers.outputs if logarithms else None
             kind = "classes" if buffers.y.ndim == 1 else "rows"
             name = f"{row_kernel(loss)}_{kind}"
-            self._over_rows(name, *given, hits, logs, self._rows, n, most)
+            self._over_rows(name, *given, hits, logs, self._rows, n, max_reported)
         if buffers.outputs is not None and not logarithms:
             total = self._rows * n
             self._over("keep_outputs", total, z, buffers.outputs, self._state, self._rows, n)

@@ -145,7 +145,7 @@ class CompiledTraining:
         """Copy the parameters and the optimizer's state from the network."""
         optimizer = self.model.optimizer
         flats = [self.model.parameters.gather()]
-        flats += [optimizer.remembered(name, flats[0]) for name in optimizer.state_names]
+        flats += [optimizer.state_like(name, flats[0]) for name in optimizer.state_names]
         if self._average is not None:
             flats.append(flats[0] if self._average.flat is None else self._average.flat)
         self.renew()
