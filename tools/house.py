@@ -228,8 +228,8 @@ FLOORS = {
     ],
     "xpnet.common": [
         "checks traceable versioned",
-        "direction naming overrides readable replacing room version",
-        "misspelt temporary",
+        "allocation direction naming overrides readable replacing version",
+        "checked_settings temporary",
         "keywords",
     ],
     "xpnet.backends": [

@@ -9,7 +9,7 @@ import numpy as np
 from ..backends import is_array, to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
-from ..common.checks import but_for_spaces, check_apart, check_distinct, check_texts
+from ..common.checks import but_for_spaces, check_distinct, check_distinguishable, check_strings
 from .reading import read_numbers
 from .tables.cells import is_missing, is_missing_category
 from .tables.dates import may_be_time
@@ -68,8 +68,8 @@ def check_class_names(given: Sequence[str] | None) -> list[str] | None:
     """Return the names of classes as a list after checking them; None for None."""
     if given is None:
         return None
-    names = check_texts("class_names", given)
-    check_apart("class_names has", names)
+    names = check_strings("class_names", given)
+    check_distinguishable("class_names has", names)
     return names
 
 
@@ -246,7 +246,7 @@ def _categories(column: Any) -> tuple[np.ndarray, list[str]] | None:
     codes, names, is_ordered = categories_of("y", column, only_used=False)
     codes = np.asarray(codes, np.int64)
     _refuse_missing(codes < 0)
-    check_apart("y has the categories", names)
+    check_distinguishable("y has the categories", names)
     return (codes, names) if is_ordered else (np.argsort(np.argsort(names))[codes], sorted(names))
 
 
@@ -306,7 +306,7 @@ def _coded(texts: np.ndarray, are_names: bool) -> tuple[np.ndarray, list[str]]:
     """Return the class of each string, and the sorted names."""
     cells = list(map(str, texts.tolist()))
     names = sorted(set(cells))
-    check_apart("y has the classes", names)
+    check_distinguishable("y has the classes", names)
     if (missing := next(filter(is_missing_category, names), None)) is not None:
         raise ValueError(
             f"y has {missing!r} in row {cells.index(missing)}, which stands for a missing "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array
-from ..common.checks import check_texts
+from ..common.checks import check_strings
 from . import reading
 from .categories import (
     Categories,
@@ -158,7 +158,7 @@ class Dataset(FromTables, WithMissing):
         self.label_name = reading.check_label_name(label_name, label, self.y)
         if isinstance(names, dict):
             one = len(label) == 1 and isinstance(self.label_name, str)
-            new = check_texts("label_name", [self.label_name] if one else self.label_name)
+            new = check_strings("label_name", [self.label_name] if one else self.label_name)
             names = {name: names[own] for own, name in zip(label, new, strict=True) if own in names}
         self.class_names = names
         self.encoded, self.fill_values = {}, {}

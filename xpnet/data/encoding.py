@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backends import Array, array_namespace, backend_of, move, to_host
 from ..backends._errors import shown
-from ..common.checks import but_for_spaces, check_distinct, room_for
+from ..common.checks import but_for_spaces, check_distinct, naming_memory_errors
 from .categories import Categories, check_categories, check_codes, check_lists, listed
 from .features import DenseRows, Features, SparseRows, StoredRows, kind_of
 from .tables.gathering import RowCollector, feature_memory_limit
@@ -229,7 +229,7 @@ def _encode(
         f"the features with a column for each category, {len(most.new_names):,} of them for "
         f"{most.name!r},"
     )
-    with room_for(what, shape):
+    with naming_memory_errors(what, shape):
         if isinstance(features, StoredRows):
             return _encode_stored(features, columns, shape, step), names
         assert isinstance(features, DenseRows)  # sparse rows have no categories

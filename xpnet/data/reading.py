@@ -9,7 +9,7 @@ import numpy as np
 from ..backends import Array, array_namespace, is_array, move, to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
-from ..common.checks import check_distinct, check_texts
+from ..common.checks import check_distinct, check_strings
 from .canonical import canonical
 from .digits import lost_digits
 from .features import Features, SparseRows, StoredRows, kind_of
@@ -93,7 +93,7 @@ def check_label_name(given: Any, found: list[str], y: Array | None) -> str | lis
         return None
     if isinstance(given, str):
         return given
-    names = check_texts("label_name", found if given is None else given)
+    names = check_strings("label_name", found if given is None else given)
     n_columns = y.shape[1] if y is not None and y.ndim == 2 else 1
     if len(names) != n_columns:
         raise ValueError(
@@ -307,7 +307,7 @@ def check_names(given: Any, columns: list[str], n_features: int) -> list[str] | 
     """Return the given names of the features, or else the names of the columns, or None."""
     if given is None:
         return columns or None
-    names = check_texts("feature_names", given)
+    names = check_strings("feature_names", given)
     if len(names) != n_features:
         raise ValueError(f"feature_names has {len(names)} names for {n_features} columns of X")
     check_distinct("feature_names has", names)

@@ -11,7 +11,7 @@ from sklearn.metrics import check_scoring
 
 from ..backends._errors import shown
 from ..backends._warnings import warn
-from ..common.checks import number, whole_number
+from ..common.checks import as_float, as_integer
 from ..data.digits import lost_digits
 from ..layers import BatchNormalization
 
@@ -24,7 +24,7 @@ def hidden_sizes(given: Any) -> list[int]:
     sizes = list(given) if several else [given]
     units = []
     for size in sizes:
-        if (n := whole_number(size)) is None:
+        if (n := as_integer(size)) is None:
             raise TypeError(
                 f"hidden_layer_sizes={shown(given)} has {shown(size)}: expected a whole number of "
                 "units for each hidden layer"
@@ -83,7 +83,7 @@ def check_class_weight(given: Mapping[Any, Any], classes: np.ndarray) -> None:
             f"in y, {shown(classes.tolist())}"
         )
     for label, weight in given.items():
-        if not 0 <= number(weight) < math.inf:
+        if not 0 <= as_float(weight) < math.inf:
             raise ValueError(
                 f"class_weight gives the class {shown(label)} the weight {shown(weight)}: expected "
                 "a finite number, 0 or more"

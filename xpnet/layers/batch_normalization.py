@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, array_namespace, ops, to_host
 from ..backends._errors import shown
-from ..common.checks import check_fraction, number
-from ..common.overrides import has_methods_of, remember
+from ..common.checks import as_float, check_fraction
+from ..common.overrides import has_methods_of, register_builtin
 from ..initializers import Zeros
 from .base import Layer
 from .checks import check_batch, check_epsilon
@@ -72,7 +72,7 @@ class BatchNormalization(Layer):
         epsilon: float = 1e-5,
         input_shape: tuple[int, ...] | None = None,
     ) -> None:
-        if number(momentum) > 1:
+        if as_float(momentum) > 1:
             raise ValueError(
                 f"momentum={shown(momentum)}: expected a number in [0, 1). The layer takes the "
                 "width of its input: do not give a width"
@@ -185,4 +185,4 @@ class BatchNormalization(Layer):
         return 2 * math.prod(self.input_shape())
 
 
-remember(BatchNormalization)
+register_builtin(BatchNormalization)

@@ -6,7 +6,7 @@ from typing import Any
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
 from ..common.checks import check_integer
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..common.readable import Readable
 from .base import Layer
 from .checks import check_batch
@@ -212,4 +212,4 @@ def _positions(columns: Columns, n_features: int, branch: int) -> Sequence[int]:
     return chosen
 
 
-remember(Branches)
+register_builtin(Branches)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..backends import Array, array_namespace
 from ..backends._errors import shown, unknown_name
 from ..common.checks import check_count, check_flag, check_shape
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..data import Dataset
 from ..data.codes import Codes
 from ..data.tables.typed.frame_types import column_names
@@ -293,4 +293,4 @@ def _checked_names(
     return {int(column): list(names) for column, names in given.items()}
 
 
-remember(CategoricalEmbeddings)
+register_builtin(CategoricalEmbeddings)

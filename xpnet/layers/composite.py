@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..backends import Array
 from ..backends._errors import shown
 from ..common.checks import check_flag, check_non_negative
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from .base import Layer
 from .checks import check_batch, check_output
 from .rewiring import CompositePrediction
@@ -321,4 +321,4 @@ def _with_copies(held: Any, copies: Mapping[int, Layer]) -> Any:
     return held
 
 
-remember(Composite)
+register_builtin(Composite)

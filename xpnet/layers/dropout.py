@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, ops
 from ..common.checks import check_count, check_fraction
-from ..common.overrides import has_methods_of, remember
+from ..common.overrides import has_methods_of, register_builtin
 from ..initializers import random_key
 from .base import Layer
 from .checks import check_batch
@@ -115,4 +115,4 @@ class Dropout(Layer):
         return super().values_per_sample() + math.prod(self.input_shape())
 
 
-remember(Dropout)
+register_builtin(Dropout)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, ops
 from ..common.checks import check_count, check_non_negative
-from ..common.overrides import has_methods_of, remember
+from ..common.overrides import has_methods_of, register_builtin
 from ..initializers import random_key
 from .base import Layer
 from .checks import check_batch
@@ -115,4 +115,4 @@ class GaussianNoise(Layer):
         return 4 * math.prod(self.input_shape())
 
 
-remember(GaussianNoise)
+register_builtin(GaussianNoise)

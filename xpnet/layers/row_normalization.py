@@ -5,7 +5,7 @@ import operator
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from ..backends import Array, array_namespace, ops
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..initializers import Zeros
 from .base import Layer
 from .checks import check_batch, check_epsilon
@@ -204,4 +204,4 @@ def _mean(x: Array) -> Array:
     return array_namespace(x).mean(x, axis=-1, keepdims=True)
 
 
-remember(RMSNormalization, LayerNormalization)
+register_builtin(RMSNormalization, LayerNormalization)

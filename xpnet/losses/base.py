@@ -8,7 +8,7 @@ from ..backends import Array, array_namespace, ops
 from ..common.checks import check_batch
 from ..common.overrides import has_methods_of
 from ..common.readable import Readable
-from ..common.traceable import Traceable, named, slope, values_of
+from ..common.traceable import Traceable, checked_call, derivative_of, named
 from .finite import limit_reported
 
 
@@ -436,11 +436,11 @@ class ElementwiseLoss(Traceable, MeanLoss):
         UntraceableError
             :meth:`element_loss` is not a formula of single numbers.
         """
-        return slope(self, "element_loss", (y_true, y_pred), by=1)
+        return derivative_of(self, "element_loss", (y_true, y_pred), by=1)
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the loss of each sample."""
-        losses = limit_reported(values_of(self.element_loss, y_true, y_pred), self.max_reported)
+        losses = limit_reported(checked_call(self.element_loss, y_true, y_pred), self.max_reported)
         return self.factor_of(y_pred.shape[1]) * array_namespace(losses).sum(losses, axis=1)
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:

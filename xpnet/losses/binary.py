@@ -6,8 +6,8 @@ from typing import Any
 
 from ..backends import Array, array_namespace, is_array, ops, to_host
 from ..backends._errors import shown
-from ..common.checks import check_flag, check_positive, number
-from ..common.overrides import remember
+from ..common.checks import as_float, check_flag, check_positive
+from ..common.overrides import register_builtin
 from .base import ElementwiseLoss
 from .class_weighted import ClassWeightedLoss
 from .finite import check_max_reported, epsilon_of, finite_log, finite_log_slope
@@ -158,7 +158,7 @@ def _checked(given: Any) -> float | list[float] | None:
     if is_array(given):
         given = to_host(given).tolist()
     several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
-    found = [number(each) for each in (given if several else [given])]
+    found = [as_float(each) for each in (given if several else [given])]
     if not found or not all(0 < each < math.inf for each in found):
         raise ValueError(
             f"positive_weight={shown(given)}: expected a finite number above 0, or one per output"
@@ -166,4 +166,4 @@ def _checked(given: Any) -> float | list[float] | None:
     return found if several else found[0]
 
 
-remember(BinaryCrossEntropy)
+register_builtin(BinaryCrossEntropy)

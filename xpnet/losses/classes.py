@@ -10,9 +10,9 @@ from ..common.checks import (
     check_fraction,
     check_integer,
     class_indices,
-    is_at_hand,
+    is_on_host,
 )
-from ..common.overrides import has_methods_of, remember
+from ..common.overrides import has_methods_of, register_builtin
 from .class_weighted import ClassWeightedLoss
 from .finite import check_max_reported, epsilon_of, finite_log, finite_log_slope, limit_reported
 
@@ -97,7 +97,7 @@ class ClassLoss(ClassWeightedLoss):
 
     def _check(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
         super()._check(y_true, y_pred, sample_weight)
-        if is_at_hand(y_true):
+        if is_on_host(y_true):
             self._check_classes(y_true, y_pred)
 
     def _check_classes(self, y_true: Any, y_pred: Array) -> None:
@@ -270,4 +270,4 @@ class NegativeLogLikelihood(ClassLoss):
         return -y_true
 
 
-remember(CategoricalCrossEntropy, SoftmaxCrossEntropy, NegativeLogLikelihood)
+register_builtin(CategoricalCrossEntropy, SoftmaxCrossEntropy, NegativeLogLikelihood)

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
 from ..backends import Array, array_namespace
-from ..common.checks import check_text
+from ..common.checks import check_string
 from ..common.readable import Readable, arguments_of
 from .batch import check_classes, check_shapes, class_rows, if_counted, values, weights
 
@@ -96,7 +96,7 @@ class Metric(Readable, ABC):
         F1(average='weighted').named('weighted_f1')
         """
         renamed = copy.copy(self)
-        renamed.name = check_text("name", name)
+        renamed.name = check_string("name", name)
         return renamed
 
     def _further_call(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 from ..backends import Backend, is_array, move_state, resolve
 from ..common.keywords import MODEL, with_hints
 from ..common.naming import listing
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..layers.composite import all_layers
 from ..losses import LOSSES, MeanSquaredError
 from ..losses.names import GivenLoss
@@ -194,4 +194,4 @@ class Model(Propagating, Sliceable, Pastable):
         return Snapshot(self.parameters, holders, [(self, ("optimizer", "_new_optimizer"))])
 
 
-remember(Model)
+register_builtin(Model)

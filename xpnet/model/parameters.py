@@ -7,7 +7,7 @@ clipping by norm sees the whole gradient.
 from collections.abc import Sequence
 
 from ..backends import Array, Backend, array_namespace
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..layers import Layer
 from ..layers.composite import all_layers
 from ..layers.workspace import takes_out
@@ -203,4 +203,4 @@ class Parameters:
                 layer.constrain()
 
 
-remember(Parameters, Penalties)
+register_builtin(Parameters, Penalties)

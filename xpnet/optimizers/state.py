@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from ..backends import Array, array_namespace, to_host
 from ..backends._errors import shown
 from ..common.checks import check_count, check_non_negative
-from ..common.overrides import is_defined_here
+from ..common.overrides import is_builtin
 from .settings import Settings
 
 
@@ -41,7 +41,7 @@ class Stateful(Settings):
                 raise ValueError(
                     f"missed_updates has {each}: expected at most n_updates={self.n_updates}"
                 )
-        if not is_defined_here(type(self)):
+        if not is_builtin(type(self)):
             return
         for name in self.state_names:
             if ((array := getattr(self, name)) is None) != (self.n_updates == 0):

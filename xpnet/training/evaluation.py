@@ -11,7 +11,7 @@ import numpy as np
 
 from ..backends import Array
 from ..backends.cpu.blas_threads import blas_threads, one_blas_thread
-from ..common.overrides import has_methods_of, is_defined_here, replaced
+from ..common.overrides import first_override, has_methods_of, is_builtin
 from ..layers import Layer
 from ..layers.composite import all_layers
 from ..losses import Heads, LossFunction
@@ -227,10 +227,10 @@ def read_only_model(model: Model) -> Model:
 def _may_write(layer: Layer) -> bool:
     """Whether the forward pass of a layer, or of a layer inside it, is user-defined.
 
-    Each prediction calls this, so :func:`replaced` would be too slow.
+    Each prediction calls this, so :func:`first_override` would be too slow.
     """
     kind = type(layer)
-    if not is_defined_here(kind):
+    if not is_builtin(kind):
         return True
     names = [name for name in ("forward_propagation", "activation_function") if hasattr(kind, name)]
     return not has_methods_of(kind, layer, *names) or any(map(_may_write, layer.inner_layers))
@@ -244,8 +244,8 @@ def _threads_for(model: Model, n: int) -> int:
     if (
         n < _THREADED_ROWS
         or model.backend.name != "numpy"
-        or replaced(model, ["forward_propagation"]) is not None
-        or any(replaced(layer) is not None for layer in all_layers(model.layers))
+        or first_override(model, ["forward_propagation"]) is not None
+        or any(first_override(layer) is not None for layer in all_layers(model.layers))
     ):
         return 1
     return blas_threads()

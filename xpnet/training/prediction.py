@@ -9,8 +9,8 @@ import numpy as np
 from ..backends import Array, Backend, backend_of, is_array, move, resolve
 from ..backends._errors import shown
 from ..backends.cpu.blas_threads import computing
-from ..common.checks import check_count, number
-from ..common.overrides import has_methods_of, replaced
+from ..common.checks import as_float, check_count
+from ..common.overrides import first_override, has_methods_of
 from ..data import Dataset
 from ..data.features import DenseRows, kind_of
 from ..data.tables.typed.frame_types import column_names
@@ -63,7 +63,7 @@ def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> 
 def predict_interval(model: TrainableModel, dataset: Any, coverage: float) -> tuple[Array, Array]:
     """Return an interval for each target; see :meth:`xpnet.NeuralNetwork.predict_interval`."""
     check_fitted(model, "predict_interval", reads_outputs=True)
-    probability = number(coverage)
+    probability = as_float(coverage)
     if not 0 < probability < 1:
         raise ValueError(f"coverage={shown(coverage)}: expected a number between 0 and 1")
     n_outputs = model.layers[-1].output_shape()[0]
@@ -73,7 +73,7 @@ def predict_interval(model: TrainableModel, dataset: Any, coverage: float) -> tu
 
 def _check_random(model: TrainableModel) -> None:
     """Refuse random predictions if the model is not random or overrides its forward pass."""
-    if (name := replaced(model, ["forward_propagation"])) is not None:
+    if (name := first_override(model, ["forward_propagation"])) is not None:
         raise ValueError(
             f"samples does not work with a {type(model).__name__}, which overrides {name}"
         )

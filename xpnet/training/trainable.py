@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, Self
 
 from ..backends import Backend, backend_of, is_array
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..data.categories import Categories
 from ..data.filling import FillValues
 from ..layers import Layer
@@ -245,4 +245,4 @@ class TrainableModel(Model):
         return self.backend
 
 
-remember(TrainableModel)
+register_builtin(TrainableModel)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..backends._warnings import warn
-from ..common.misspelt import is_of_this_package
+from ..common.checked_settings import is_of_this_package
 from ..schedules import ConstantLearningRate, Schedule, WarmUp
 from ..schedules.decays import Decay
 from ..schedules.wrapping import WrappingSchedule

@@ -8,7 +8,7 @@ import numpy as np
 
 from ....backends import Array
 from ....backends._warnings import warn
-from ....common.traceable import Traceable, numbers_of
+from ....common.traceable import Traceable, formula_numbers
 from ....layers.composite import all_layers
 from ....model.penalties import counted_cost, inverse
 from ...errors import NotFiniteError
@@ -71,7 +71,7 @@ class LBFGSSteps(FormulaSteps):
         model = self._model
         penalties = [penalty for _, _, penalty in model.parameters.penalties]
         found: list[Any] = [
-            numbers_of(part)
+            formula_numbers(part)
             for part in (model.loss, *all_layers(model.layers), *penalties)
             if isinstance(part, Traceable)
         ]
