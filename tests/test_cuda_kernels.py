@@ -14,7 +14,7 @@ from xpnet import (
 )
 from xpnet.backends import ops, resolve
 from xpnet.backends.cuda import kernels
-from xpnet.data.reading import is_wide
+from xpnet.data.reading import has_more_digits
 from xpnet.training.steps.captured.lookups import numbers_of
 
 from .cuda.emulator import Emulator, sanitized
@@ -175,7 +175,7 @@ def gather(kind, standardized):
 
 for _kind in kernels.FEATURE_TYPES:
     CASES[f"gather_{_kind}"] = gather(_kind, None)
-    _way = "wide" if is_wide(np.dtype(_kind), 4) else "split"
+    _way = "wide" if has_more_digits(np.dtype(_kind), 4) else "split"
     CASES[f"gather_{_kind}, standardized"] = gather(_kind, _way)
 
 

@@ -209,7 +209,7 @@ FLOORS = {
         "idx",
         "canonical chunks decompressing digits finite mapped",
     ],
-    "xpnet.data.tables": ["csv typed", "texts gathering selection", "cells table", "dates"],
+    "xpnet.data.tables": ["csv typed", "strings gathering selection", "cells table", "dates"],
     "xpnet.data.tables.csv": [
         "file",
         "columns",
@@ -223,7 +223,7 @@ FLOORS = {
         "streams",
         "frames",
         "choice ids",
-        "categories numbers texts",
+        "categories numbers strings",
         "base frame_types objects",
     ],
     "xpnet.common": [

@@ -308,9 +308,8 @@ class FunctionPenalty(ElementwisePenalty):
 
 REGULARIZERS: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
 
-register_builtin(
-    *REGULARIZERS.values()
-)  # not FunctionPenalty, whose function may change at any time
+# Not FunctionPenalty, whose function may change at any time.
+register_builtin(*REGULARIZERS.values())
 
 
 def find_regularizer(given: Any) -> Regularizer | None:

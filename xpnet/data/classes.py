@@ -13,7 +13,7 @@ from ..common.checks import but_for_spaces, check_distinct, check_distinguishabl
 from .reading import read_numbers
 from .tables.cells import is_missing, is_missing_category
 from .tables.dates import may_be_time
-from .tables.texts import CellError, StringCodes, label_meaning
+from .tables.strings import CellError, StringCodes, label_meaning
 from .tables.typed.categories import categories_of, is_categorical
 from .tables.typed.frame_types import as_frame, as_series, column_names
 from .tables.typed.objects import HINTS, are_strings, missing_cells
@@ -132,7 +132,7 @@ def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list
     classes: dict[str, list[str]] = {}
     for name, given in targets.items():
         try:
-            present, missing = filled(given)
+            present, missing = with_missing_replaced(given)
             column, _, names = read_labels(present)
         except (TypeError, ValueError) as error:
             raise type(error)(f"the target {name!r}: {error}") from error
@@ -157,7 +157,7 @@ def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list
     return np.column_stack([*columns.values()]), classes
 
 
-def filled(given: Any) -> tuple[Any, np.ndarray]:
+def with_missing_replaced(given: Any) -> tuple[Any, np.ndarray]:
     """Return targets with missing values replaced by present ones, and a mask of those rows.
 
     The rows stay in place. The type is kept, and with it the order of its categories.
@@ -343,7 +343,7 @@ def _refuse_numbers(cells: list[str]) -> None:
     raise ValueError(f"y has {text!r} in row {cells.index(text)}, {problem}. {_NAMES}")
 
 
-def known_names(y: Any, names: Any) -> list[str] | None:
+def names_for_strings(y: Any, names: Any) -> list[str] | None:
     """Return ``names`` if ``y`` holds strings, which may then look like numbers; None otherwise.
 
     Parameters
@@ -358,7 +358,8 @@ def known_names(y: Any, names: Any) -> list[str] | None:
 
     Examples
     --------
-    >>> known_names(["1", "2"], ["1", "2", "none"]), known_names([1, 2], ["1", "2", "none"])
+    >>> names = ["1", "2", "none"]
+    >>> names_for_strings(["1", "2"], names), names_for_strings([1, 2], names)
     (['1', '2', 'none'], None)
     """
     if not isinstance(names, list) or (texts := _as_strings(_only_column(as_series(y))[0])) is None:
@@ -370,7 +371,7 @@ def known_names(y: Any, names: Any) -> list[str] | None:
     return names
 
 
-def in_classes(y: Any, own: list[str] | None, names: list[str] | None) -> np.ndarray | None:
+def recoded_targets(y: Any, own: list[str] | None, names: list[str] | None) -> np.ndarray | None:
     """Return targets as indices into other class names, on the host, or None if nothing changes.
 
     Parameters

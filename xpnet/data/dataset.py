@@ -148,12 +148,14 @@ class Dataset(FromTables, WithMissing):
         if y is not None:
             y, label, names = read_y(y, class_names)
             self.has_text_labels = class_names is None and _are_from_strings(names)
-            self.y = reading.move_beside("y", y, self._features, (1, 2))
+            self.y = reading.move_to_device_of("y", y, self._features, (1, 2))
         self.sample_weight = None
         if sample_weight is not None:
             weight = reading.read_numbers("sample_weight", sample_weight)[0]
             reading.check_weights(weight)
-            self.sample_weight = reading.move_beside("sample_weight", weight, self._features, (1,))
+            self.sample_weight = reading.move_to_device_of(
+                "sample_weight", weight, self._features, (1,)
+            )
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = reading.check_label_name(label_name, label, self.y)
         if isinstance(names, dict):

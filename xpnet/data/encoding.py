@@ -67,7 +67,7 @@ class WithCategories:
                [0, 1, 6]])
         """
         own = self.categories if categories is None else check_lists(categories)
-        encoded = copy.copy(with_lost_columns(self, own))
+        encoded = copy.copy(with_empty_columns_categorical(self, own))
         encoded._features, encoded.feature_names = _encode(
             encoded._features, self.feature_names, encoded.categories, categories
         )
@@ -110,7 +110,10 @@ class WithCategories:
         array([[2],
                [0]])
         """
-        own, known = with_lost_columns(self, check_lists(categories)), self.feature_names or []
+        own, known = (
+            with_empty_columns_categorical(self, check_lists(categories)),
+            self.feature_names or [],
+        )
         features = own._features
         check_categories(own.categories, known, features)
         wanted = _check_wanted(categories, own.categories, known)
@@ -134,7 +137,7 @@ class WithCategories:
 _T = TypeVar("_T", bound=WithCategories)
 
 
-def with_lost_columns(dataset: _T, categories: Mapping[str, Any]) -> _T:
+def with_empty_columns_categorical(dataset: _T, categories: Mapping[str, Any]) -> _T:
     """Return a data set whose columns without any value are categorical if ``categories`` has them.
 
     A table does not show whether a column without any value is one of text. Such a column is read
@@ -152,7 +155,7 @@ def with_lost_columns(dataset: _T, categories: Mapping[str, Any]) -> _T:
     >>> import numpy as np
     >>> from xpnet import Dataset
     >>> one = Dataset([[np.nan, 3.0]], feature_names=["hue", "size"])
-    >>> one = with_lost_columns(one, {"hue": ["blue", "red", None]})
+    >>> one = with_empty_columns_categorical(one, {"hue": ["blue", "red", None]})
     >>> one.X.tolist(), one.categories
     ([[0.0, 3.0]], {'hue': [None]})
     """

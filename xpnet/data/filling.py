@@ -12,7 +12,7 @@ from ..backends._errors import shown
 from ..common.checks import as_float, as_integer, naming_memory_errors
 from ..common.keywords import FILL, NoSuchDataMethods, with_hints
 from .categories import check_categories, check_codes, check_lists, listed
-from .encoding import WithCategories, with_lost_columns
+from .encoding import WithCategories, with_empty_columns_categorical
 from .features import DenseRows, Features, SparseRows, StoredRows, kind_of
 from .missing import are_missing, codes_of_none, columns_with_missing, count_missing, pieces_of
 from .selecting import Selecting
@@ -185,7 +185,9 @@ def filled(
     if isinstance(dataset._features, SparseRows):
         return dataset
     result = copy.copy(
-        with_lost_columns(dataset, {k: [] for k, value in values.items() if isinstance(value, str)})
+        with_empty_columns_categorical(
+            dataset, {k: [] for k, value in values.items() if isinstance(value, str)}
+        )
     )
     features, own = result._features, result.feature_names
     assert not isinstance(features, SparseRows)

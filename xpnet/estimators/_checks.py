@@ -12,7 +12,7 @@ from sklearn.metrics import check_scoring
 from ..backends._errors import shown
 from ..backends._warnings import warn
 from ..common.checks import as_float, as_integer
-from ..data.digits import lost_digits
+from ..data.digits import precision_problem
 from ..layers import BatchNormalization
 
 _COUNTS = ("batch_size", "max_iter", "max_fun", "n_iter_no_change", "verbose")
@@ -102,7 +102,7 @@ def warn_of_lost_targets(y: np.ndarray, dtype: str, may_be_scaled: bool) -> None
     may_be_scaled : bool
         Whether the loss allows targets to be standardised.
     """
-    if (lost := lost_digits(y, dtype)) is None:
+    if (lost := precision_problem(y, dtype)) is None:
         return
     advice = "smaller numbers"
     if may_be_scaled:

@@ -455,7 +455,7 @@ def check_data(
         return dataset
     if known is not None:
         known.check_targets(dataset)
-        dataset = known.in_classes(dataset)
+        dataset = known.with_known_classes(dataset)
     are_new = known is None or known.class_names is None
     check_class_names(dataset, model.loss, model.layers[-1].output_shape()[0], are_new)
     return dataset

@@ -17,7 +17,7 @@ from ..backends._errors import shown
 from ..backends._warnings import warn
 from ..common.checks import as_float
 from ..common.overrides import is_builtin
-from ..data.digits import differ_by_rounding, lost_digits
+from ..data.digits import differ_by_rounding, precision_problem
 from ..losses import Heads, LossFunction
 
 Numbers = float | tuple[float, ...]
@@ -304,7 +304,7 @@ def warn_of_size(
     y = y[:, None] if y.ndim == 1 else y
     step = max(math.prod(y.shape) // _SAMPLED, 1)  # a few rows are enough, and save memory
     y, weight = y[::step, ...], None if weight is None else weight[::step]
-    if lost_digits(y, dtype) is not None:
+    if precision_problem(y, dtype) is not None:
         return
     host = to_host(y).astype(np.float64)
     units = [suggested_unit(column) for column in host.T]

@@ -312,6 +312,6 @@ def _available(data: Dataset, purpose: Purpose, sizes: memory.DataSizes) -> floa
     if free is None:
         return math.inf
     # The plan counts the data, but they need no new memory if they are already on the device.
-    on_device = data.features.home is not None and backend.owns(data.X)
+    on_device = data.features.backend is not None and backend.owns(data.X)
     on_device = on_device and not is_out_of_order(data.X)
     return free.free + on_device * len(data) * (sizes.feature_bytes + sizes.other_bytes)

@@ -15,8 +15,8 @@ from ....common.checks import check_strings
 from ..cells import is_missing, number
 from ..gathering import feature_memory_limit
 from ..selection import Request, Selection, check_name, select
+from ..strings import CellError
 from ..table import Table
-from ..texts import CellError
 from .blocks import Block, Lines, blocks, end_of_lines, n_line_ends
 from .columns import Columns
 from .dialect import (

@@ -6,7 +6,7 @@ import numpy as np
 
 from ....common.checks import check_distinguishable
 from ..cells import is_missing_category
-from ..texts import Meaning
+from ..strings import Meaning
 from .base import Column, Rules
 from .objects import is_missing
 

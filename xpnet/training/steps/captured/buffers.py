@@ -8,7 +8,7 @@ import numpy as np
 
 from ....backends import Array, ops, to_host
 from ....data.features import SparseRows, kind_of
-from ....data.reading import is_wide
+from ....data.reading import has_more_digits
 from ....data.stored import numpy_type
 from ....layers import CategoricalEmbeddings, Embedding, Normalization
 from ....model import Model
@@ -212,7 +212,7 @@ class Buffers:
         if self.wide is None:
             return False
         dtype = np.dtype(model.backend.dtype)
-        if is_wide(numpy_type(self.X), dtype.itemsize):
+        if has_more_digits(numpy_type(self.X), dtype.itemsize):
             return True
         return ops.split_moments(*_moments(model.layers[0]), dtype) is None
 
