@@ -571,7 +571,7 @@ def test_fit_reports_what_samples_shared_by_the_last_weights(
         observe = net.optimizer.schedule.observe
 
         def note(loss):
-            ends.append([float(net.parameters.penalties.cost(shared)) for shared in (True, False)])
+            ends.append([float(net.parameters.penalties.total(shared)) for shared in (True, False)])
             observe(loss)
 
         net.optimizer.schedule.observe = note

@@ -158,7 +158,7 @@ FLOORS = {
         "adding parameters",
         "freezing gradients values",
         "places updating",
-        "moving pasting penalties randomness settings summary",
+        "code_repr moving penalties randomness settings summary",
     ],
     "xpnet.layers": [
         "branches residual",

@@ -104,7 +104,7 @@ class WeightAverage(Averaging):
         self.every = check_name("every", usual if every is None else every, ("step", "epoch"))
         self.validate_with_average = check_flag("validate_with_average", validate_with_average)
         self.average = Average(self.decay if kind == "ema" else None, self.every == "step")
-        self.waits = self.start or 0
+        self.start_epoch = self.start or 0
 
     @property
     def weights(self) -> Array:
@@ -128,4 +128,4 @@ class WeightAverage(Averaging):
         """Start a new average."""
         self.average.reset()
         if self.start is None and self.kind == "swa":
-            self.waits = 3 * network.epochs // 4
+            self.start_epoch = 3 * network.epochs // 4

@@ -13,9 +13,9 @@ from ..losses.names import GivenLoss
 from ..optimizers import OPTIMIZERS, SGD, Optimizer
 from ..regularizers import REGULARIZERS, Regularizer
 from ..schedules import LearningRate
+from .code_repr import CodeRepr
 from .moving import find_backend, move_arrays
 from .parameters import Parameters
-from .pasting import Pastable
 from .propagation import Propagating
 from .randomness import Randomness
 from .settings import CHECKS, Check, check_setting, check_unused, make_optimizer
@@ -25,7 +25,7 @@ from .summary import summary
 
 
 @listing(loss=LOSSES, optimizer=OPTIMIZERS, regularizer=REGULARIZERS)
-class Model(Propagating, Sliceable, Pastable):
+class Model(Propagating, Sliceable, CodeRepr):
     """Layers, a loss and an optimizer, for a training loop of your own.
 
     :class:`~xpnet.NeuralNetwork` is a model that also checks its data, trains and predicts.

@@ -40,7 +40,7 @@ class Averaged:
 
     def _has_begun(self, epoch: int) -> bool:
         """Whether averaging has begun in an epoch."""
-        return self._callback is not None and epoch - self._first >= self._callback.waits
+        return self._callback is not None and epoch - self._first >= self._callback.start_epoch
 
     def by_step(self, epoch: int) -> Average | None:
         """Return the average to which the steps of an epoch add the parameters."""
@@ -74,8 +74,8 @@ class Averaged:
         net, average = self._network, self._callback.average
         if not average.count:
             warn(
-                f"the weights are not averaged: averaging begins after {self._callback.waits} "
-                "epoch(s) of this fit, but the network's weights are from an earlier epoch. Give "
+                f"the weights are not averaged: averaging begins after "
+                f"{self._callback.start_epoch} epoch(s) of this fit, but the network's weights are from an earlier epoch. Give "
                 "WeightAverage an earlier start"
             )
             return

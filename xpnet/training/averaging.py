@@ -71,14 +71,14 @@ class Averaging(Callback):
     Attributes
     ----------
     average : Average
-    waits : int
+    start_epoch : int
         The number of epochs of a ``fit`` before averaging begins.
     validate_with_average : bool
         Whether validation data are evaluated with the average.
     """
 
     average: Average
-    waits: int
+    start_epoch: int
     validate_with_average: bool
 
 

@@ -52,7 +52,7 @@ def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
 
 
 @contextmanager
-def blaming(argument: str) -> Iterator[None]:
+def naming_argument(argument: str) -> Iterator[None]:
     """Begin the message of each ValueError and TypeError with the name of the wrong argument."""
     try:
         yield
@@ -349,7 +349,7 @@ def _targets_of_heads(
             "with target_unit: give metrics by head"
         )
     for name, head in loss.parts.items():
-        with blaming(f"the head {name!r}"):
+        with naming_argument(f"the head {name!r}"):
             column = head.known_targets(y)
             if not len(column) and is_batch and loss.ignore_missing:
                 continue

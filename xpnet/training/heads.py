@@ -14,7 +14,7 @@ from ..data.reading import move_to_device_of
 from ..data.tables.typed.frame_types import as_frame, column_names
 from ..losses import Heads, LossFunction
 from ..losses.head_metrics import Head
-from .checks import blaming
+from .checks import naming_argument
 from .known import Known
 
 ClassNames = Mapping[str, list[str]]
@@ -141,7 +141,7 @@ def columns_of(
     given = loss.class_names or {}
     found, names = [], {**(known or {}), **given}
     for name, head in loss.parts.items():
-        with blaming(f"the head {name!r}"):
+        with naming_argument(f"the head {name!r}"):
             coded = None if own_names is None else own_names.get(name)
             takes_numbers = name in given or not was_text
             column, own = _read(name, y[name], head, names.get(name), coded, takes_numbers)

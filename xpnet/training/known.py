@@ -72,14 +72,14 @@ class Known:
         If layers were added to it, or its last ones were removed, its first layers have learned
         their columns, but its classes are not known.
         """
-        if not (model.begins_trained or model.is_fitted):
+        if not (model.is_first_layer_fitted or model.is_fitted):
             return None
         known = replace(cls.of(model), advice=_OTHER_COLUMNS)
-        if model.is_fitted and model.ends_as_trained:
+        if model.is_fitted and model.outputs_match_loss:
             return known
         return replace(known, class_names=None, label_name=None, are_classes_known=False)
 
-    def completed(self, earlier: "Known | None") -> Self:
+    def merged_with(self, earlier: "Known | None") -> Self:
         """Return these names, completed by those of an earlier training where some are missing.
 
         If the earlier training had names of classes, it also says whether labels were text.

@@ -142,10 +142,10 @@ def outputs(
     check : callable, optional
         Raises an error if a feature is NaN or infinite. None if that has been checked.
     """
-    data, refuse = _placed(model, X, backend, check)
+    data, on_not_finite = _placed(model, X, backend, check)
     with computing(), backend.active():
         move_model(model, backend)
-        return evaluation.predict(model, data, refuse)
+        return evaluation.predict(model, data, on_not_finite)
 
 
 def move_model(model: TrainableModel, backend: Backend) -> None:
@@ -208,8 +208,8 @@ def evaluate(model: TrainableModel, dataset: Any, metric: Any = None) -> dict[st
     found = _measured(model, dataset, chosen, with_loss=True)
     # Renewed, since layers may have been frozen in the meantime.
     penalties = model.parameters.penalties.renewed(model.layers, model.regularizer)
-    if penalties.may_come(model.layers):
-        found["penalty"] = float(model.backend.scalar(penalties.cost()))
+    if penalties.any_possible(model.layers):
+        found["penalty"] = float(model.backend.scalar(penalties.total()))
         found["loss"] += found["penalty"]
     return found
 
@@ -250,7 +250,7 @@ def _measured(
             check_total_weight("data set", loss, *given, for_metric=True, one_of=heads)
     if with_loss:
         check_total_weight("data set", loss, *given, one_of=heads)
-    placed, refuse = _placed(model, data.X, backend, None)
+    placed, on_not_finite = _placed(model, data.X, backend, None)
     with computing(), backend.active():
         move_model(model, backend)
         of_loss = None
@@ -262,4 +262,4 @@ def _measured(
         y = in_float64(y, backend)
         weight = None if weight is None else in_float64(weight, backend)
         targets = evaluation.Targets(y, weight, of_loss)
-        return evaluation.measure(model, placed, targets, metrics, unit, refuse, loss)
+        return evaluation.measure(model, placed, targets, metrics, unit, on_not_finite, loss)
