@@ -74,9 +74,9 @@ class Averaged:
         net, average = self._network, self._callback.average
         if not average.count:
             warn(
-                f"the weights are not averaged: averaging begins after "
-                f"{self._callback.start_epoch} epoch(s) of this fit, but the network's weights are from an earlier epoch. Give "
-                "WeightAverage an earlier start"
+                "the weights are not averaged: averaging begins after "
+                f"{self._callback.start_epoch} epoch(s) of this fit, but the network's weights are "
+                "from an earlier epoch. Give WeightAverage an earlier start"
             )
             return
         xp = array_namespace(average.flat)
