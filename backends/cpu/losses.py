@@ -61,7 +61,7 @@ def added(total, value):
 
 
 @njit(**INLINED)
-def report(record, state, loss, total):
+def store_loss(record, state, loss, total):
     """Report the loss of a step and the total weight of its samples, if ``record[7]`` is set."""
     if record[7]:
         pointer_to_float64(state[LOSSES])[state[STEP]] = loss
@@ -109,7 +109,7 @@ def softmax_classes(record, state, memory, data):
         if known:
             e[r, label] -= number(memory, share)
         _keep_log(record, state, memory, r, most, math.log(mass))
-    report(record, state, loss, total)
+    store_loss(record, state, loss, total)
 
 
 def softmax_rows(record, state, memory, data):
@@ -137,7 +137,7 @@ def softmax_rows(record, state, memory, data):
             e[r, c] = 0
         loss += share * limit_reported(own, record[10])
         _keep_log(record, state, memory, r, most, log_mass)
-    report(record, state, loss, total)
+    store_loss(record, state, loss, total)
 
 
 @njit(**INLINED)

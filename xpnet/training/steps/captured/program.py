@@ -61,7 +61,7 @@ class Program(BackwardCalls):
 
     def _begin(self) -> None:
         buffers, state = self._buffers, self._state
-        self._add("tick", (1, 1), 32, state, buffers.controls)
+        self._add("begin_step", (1, 1), 32, state, buffers.controls)
         if buffers.weights is not None:
             self._one_block("total_weight", buffers.weights, buffers.order, state, self._rows)
         if buffers.x is None:
@@ -116,7 +116,7 @@ class Program(BackwardCalls):
         elif (lookups := buffers.lookups) is not None and k == 0:
             rows, sizes = self._rows * lookups.per_sample, (lookups.n_inputs, lookups.n_units)
             given = (buffers.x, self._weights(k), lookups.columns, z, buffers.codes, rows, *sizes)
-            self._over("look_up", self._rows * n, *given, lookups.unknown)
+            self._over("embed", self._rows * n, *given, lookups.unknown)
         elif k == 0 and buffers.x is None:
             assert buffers.sparse is not None
             grid, block = self._sparse_grid(n)
@@ -180,7 +180,7 @@ class Program(BackwardCalls):
         totals = buffers.losses, buffers.totals
         weighted = buffers.weights is not None
         reported = (buffers.row_losses, hits, self._state, *totals, self._rows, weighted)
-        self._one_block("report", *reported)
+        self._one_block("reduce_losses", *reported)
 
 
 def launched_settings(model: Model, units: list[Unit], buffers: Buffers) -> list[Any]:

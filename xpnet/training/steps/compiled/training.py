@@ -157,8 +157,8 @@ class CompiledTraining:
         self,
         order: np.ndarray,
         learning_rate: float | np.ndarray,
-        follow: np.ndarray | bool = True,
-        shares: np.ndarray | float = 0.0,
+        has_update: np.ndarray | bool = True,
+        average_weights: np.ndarray | float = 0.0,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Train on the samples of ``order`` in batches; the last batch may be smaller.
 
@@ -178,10 +178,16 @@ class CompiledTraining:
                 )
             self.outputs = self._kept[: len(order)]
         losses, weights = self._engine.run(
-            order, self.batch_size, learning_rate, self._n_updates, self.outputs, follow, shares
+            order,
+            self.batch_size,
+            learning_rate,
+            self._n_updates,
+            self.outputs,
+            has_update,
+            average_weights,
         )
         self._n_steps += len(losses)
-        self._n_updates += int(np.count_nonzero(np.broadcast_to(follow, losses.shape)))
+        self._n_updates += int(np.count_nonzero(np.broadcast_to(has_update, losses.shape)))
         self.penalties = self._engine.penalties
         return losses, weights
 
