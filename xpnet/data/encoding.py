@@ -110,10 +110,8 @@ class WithCategories:
         array([[2],
                [0]])
         """
-        own, known = (
-            with_empty_columns_categorical(self, check_lists(categories)),
-            self.feature_names or [],
-        )
+        own = with_empty_columns_categorical(self, check_lists(categories))
+        known = self.feature_names or []
         features = own._features
         check_categories(own.categories, known, features)
         wanted = _check_wanted(categories, own.categories, known)

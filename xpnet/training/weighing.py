@@ -72,14 +72,9 @@ def _balanced_heads(
     for name, head in loss.parts.items():
         if not (isinstance(head.loss, ClassWeightedLoss) and head.loss.fits_weights):
             continue
-        given = (
-            *_samples_of(head, y, sample_weight),
-            head.n_outputs,
-            recompute,
-            class_names.get(name),
-        )
+        given, names = _samples_of(head, y, sample_weight), class_names.get(name)
         with naming_argument(f"the head {name!r}"):
-            found[name] = balanced_loss(head.loss, *given)
+            found[name] = balanced_loss(head.loss, *given, head.n_outputs, recompute, names)
     return loss.with_losses(found) if found else loss
 
 

@@ -111,9 +111,8 @@ class FormulaSteps(Steps):
         if not model.parameters.penalties.shared:
             model.update_parameters()
         else:
-            sums.add_penalty(
-                total_unless_empty(model.parameters.penalties.total(shared=True), weight)
-            )
+            penalty = model.parameters.penalties.total(shared=True)
+            sums.add_penalty(total_unless_empty(penalty, weight))
             model.update_parameters(weight)
         updates.add_to_average()
 

@@ -213,10 +213,8 @@ class Layout:
         """Whether features are standardised in float64 instead of the network's type."""
         if self.moments is None:
             return False
-        return (
-            has_more_digits(self.data.dtype, self.memory.dtype.itemsize)
-            or not self._split_moments()
-        )
+        wide = has_more_digits(self.data.dtype, self.memory.dtype.itemsize)
+        return wide or not self._split_moments()
 
     def store_parameters(self, flats: list[np.ndarray]) -> None:
         """Copy the parameters, the optimizer's state and the average, if any, to flat arrays."""
