@@ -153,9 +153,8 @@ class Dataset(FromTables, WithMissing):
         if sample_weight is not None:
             weight = reading.read_numbers("sample_weight", sample_weight)[0]
             reading.check_weights(weight)
-            self.sample_weight = reading.move_to_device_of(
-                "sample_weight", weight, self._features, (1,)
-            )
+            features = self._features
+            self.sample_weight = reading.move_to_device_of("sample_weight", weight, features, (1,))
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = reading.check_label_name(label_name, label, self.y)
         if isinstance(names, dict):

@@ -177,15 +177,8 @@ class CompiledTraining:
                     f"order has {len(order)} samples: expected at most keep_outputs={self.keeps}"
                 )
             self.outputs = self._kept[: len(order)]
-        losses, weights = self._engine.run(
-            order,
-            self.batch_size,
-            learning_rate,
-            self._n_updates,
-            self.outputs,
-            has_update,
-            average_weights,
-        )
+        given = learning_rate, self._n_updates, self.outputs, has_update, average_weights
+        losses, weights = self._engine.run(order, self.batch_size, *given)
         self._n_steps += len(losses)
         self._n_updates += int(np.count_nonzero(np.broadcast_to(has_update, losses.shape)))
         self.penalties = self._engine.penalties
