@@ -206,9 +206,9 @@ def _split(
 
 
 @ops.clip.register(np.ndarray)
-def clip(x: np.ndarray, least: float, most: float, out: Array | None = None) -> Array:
+def clip(x: np.ndarray, low: float, high: float, out: Array | None = None) -> Array:
     """See :func:`ops.clip`."""
-    return np.clip(x, least, most, out=out)
+    return np.clip(x, low, high, out=out)
 
 
 @ops.scale.register(np.ndarray)

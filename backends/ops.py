@@ -160,14 +160,14 @@ def split_moments(
 
 
 @operation
-def clip(x: Array, least: float, most: float, out: Array | None = None) -> Array:
-    """Return ``x`` limited to the range from ``least`` to ``most``; NaN stays NaN.
+def clip(x: Array, low: float, high: float, out: Array | None = None) -> Array:
+    """Return ``x`` limited to the range from ``low`` to ``high``; NaN stays NaN.
 
     The standard's ``clip`` is not used, because array-api-compat's version assigns through boolean
     masks, for which CuPy waits for the device.
     """
     xp = array_namespace(x)
-    return xp.minimum(xp.maximum(x, least), most)
+    return xp.minimum(xp.maximum(x, low), high)
 
 
 @operation

@@ -177,7 +177,7 @@ def train(kind, folder, between=None, every=1, **arguments):
         ModelCheckpoint(folder / "best.safetensors", best_only=True),
         ModelCheckpoint(folder / "net-{epoch:03d}.safetensors", every=5),
         StopOnNaN(),
-        Watch(data["validation"], most_dead=0.99, patience=EPOCHS),
+        Watch(data["validation"], max_dead_fraction=0.99, patience=EPOCHS),
         CSVLogger(folder / "log.csv"),
         CSVLogger(folder / "appended.csv", append=True),
         TensorBoard(folder / "board"),
@@ -191,7 +191,8 @@ def result(net, callbacks, folder):
     """Return everything that must be equal, as arrays by name."""
     found = {"predictions": net.predict(X32), "parameters": to_host(net.parameters.copy())}
     found |= {
-        f"optimizer.{name}": getattr(net.optimizer, name) for name in net.optimizer.changing_names()
+        f"optimizer.{name}": getattr(net.optimizer, name)
+        for name in net.optimizer.training_state_names()
     }
     found |= {f"history.{name}": column for name, column in net.history.items()}
     for name in ("log", "appended"):

@@ -34,7 +34,7 @@ from xpnet import (
 from xpnet.activations import ACTIVATIONS, ActivationLayer, FunctionActivation
 from xpnet.backends import to_host
 from xpnet.backends.formula import run, trace_part
-from xpnet.common.traceable import numbers_of, slope
+from xpnet.common.traceable import derivative_of, formula_numbers
 
 INF = np.inf
 
@@ -168,7 +168,7 @@ def traced(layer, method):
         formula = trace_part(
             layer, lambda part, x: getattr(part, method)(x), ("x",), str(x.dtype), layer.numbers
         )
-        (found,) = run(x, formula=formula, numbers=numbers_of(layer))
+        (found,) = run(x, formula=formula, numbers=formula_numbers(layer))
         return found
 
     return call
@@ -178,7 +178,7 @@ def test_derivatives_by_hand_are_those_that_are_derived(name, rng):
     layer = CASES[name][0]
     x = 4 * rng.standard_normal(1000)
     x = x[np.min(np.abs(x[:, None] - KINKS), axis=1) > 1e-3]
-    derived = slope(layer, "activation_function", (x,), by=0)
+    derived = derivative_of(layer, "activation_function", (x,), by=0)
     np.testing.assert_allclose(layer.derivative(x), derived, rtol=1e-12, atol=1e-12)
 
 

@@ -241,7 +241,7 @@ def test_a_class_may_set_its_own_start():
     class Started(Momentum):
         velocity = np.ones(2)
 
-    np.testing.assert_array_equal(Started().remembered("velocity", np.zeros(2)), [1.0, 1.0])
+    np.testing.assert_array_equal(Started().state_like("velocity", np.zeros(2)), [1.0, 1.0])
 
 
 def test_a_class_whose_derivative_cannot_be_derived_is_told_what_to_define():

@@ -272,8 +272,8 @@ def test_products_are_known_by_name_and_work_on_data(step):
         "product 20x9x30 TN",
     ]  # fmt: skip
     assert [call.name for call in step.calls if not call.is_product] == [
-        "tick", "gather_uint8", "activation", "activation", "softmax_classes", "report",
-        "column_sums", "back", "update",
+        "begin_step", "gather_uint8", "activation", "activation", "softmax_classes",
+        "reduce_losses", "column_sums", "back", "update",
     ]  # fmt: skip
     for array in [step._training._buffers.x, *arrays_of(step)]:
         assert np.count_nonzero(array) > array.size / 10
@@ -373,7 +373,7 @@ def test_steps_are_written_line_by_line_and_go_on_after_a_failure(monkeypatch, p
     assert steps.main([str(file), "--quick"]) == 1
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert len(lines) == 6  # of the first network there are two
-    assert set(lines[1]["call_us"]) >= {"tick", "update", "product 60x9x20 NN"}
+    assert set(lines[1]["call_us"]) >= {"begin_step", "update", "product 60x9x20 NN"}
     failed = [line for line in lines if "failed" in line]
     assert [line["precision"] for line in failed] == ["float16"]
     assert "RuntimeError: no" in failed[0]["failed"]

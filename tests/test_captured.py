@@ -229,10 +229,10 @@ LOSSES = {
         (),
         lambda y: y,
     ),
-    "classes, at most": (lambda: SoftmaxCrossEntropy(most=1.6), (), lambda y: y),
-    "rows, at most": (lambda: SoftmaxCrossEntropy(most=1.6), (), rows),
+    "classes, at most": (lambda: SoftmaxCrossEntropy(max_reported=1.6), (), lambda y: y),
+    "rows, at most": (lambda: SoftmaxCrossEntropy(max_reported=1.6), (), rows),
     "smoothed, ignoring, at most": (
-        lambda: SoftmaxCrossEntropy(ignore_index=1, label_smoothing=0.2, most=1.6),
+        lambda: SoftmaxCrossEntropy(ignore_index=1, label_smoothing=0.2, max_reported=1.6),
         (),
         lambda y: y,
     ),
@@ -285,11 +285,11 @@ def test_the_most_of_a_loss_is_reported_and_changes_nothing_else(data, case):
 
     def trained(most):
         net = network(classifier(TanhActivation), loss=loss())
-        net.loss.most = most
+        net.loss.max_reported = most
         losses, *_ = by_kernels(net, X, y)
         return losses, net.parameters.copy()
 
-    (low, first), (high, second) = trained(loss().most), trained(np.inf)
+    (low, first), (high, second) = trained(loss().max_reported), trained(np.inf)
     assert (low < high).any()
     np.testing.assert_array_equal(first, second)
 
@@ -571,7 +571,7 @@ def test_fit_reports_what_samples_shared_by_the_last_weights(
         observe = net.optimizer.schedule.observe
 
         def note(loss):
-            ends.append([float(net.parameters.penalties.cost(shared)) for shared in (True, False)])
+            ends.append([float(net.parameters.penalties.total(shared)) for shared in (True, False)])
             observe(loss)
 
         net.optimizer.schedule.observe = note
@@ -613,7 +613,7 @@ def _factor(net):
 
 
 def _most(net):
-    net.loss.most = 1.7 if net.loss.most > 1.7 else net.loss.most - 0.1
+    net.loss.max_reported = 1.7 if net.loss.max_reported > 1.7 else net.loss.max_reported - 0.1
 
 
 def _per_sample(net):

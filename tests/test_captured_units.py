@@ -420,10 +420,10 @@ def test_a_sum_of_errors_needs_one_copy_and_no_other_pass():
 
 def test_a_frozen_embedding_has_no_gradient():
     layers = CASES["categories"][1]
-    assert calls(layers, MIXED).count("code_gradient") == 1
+    assert calls(layers, MIXED).count("embedding_gradient") == 1
     names = calls(layers, MIXED, frozen([0]))
-    assert names.count("look_up") == 1
-    assert {"code_gradient", "fill"}.isdisjoint(names)
+    assert names.count("embed") == 1
+    assert {"embedding_gradient", "fill"}.isdisjoint(names)
 
 
 def test_the_same_seed_gives_the_same_bits(emulated):

@@ -292,8 +292,8 @@ LOSSES = {
     "squares behind tanh": (MeanSquaredError, TanhActivation, one_hot),
     "logits": (lambda: BinaryCrossEntropy(from_logits=True), None, one_hot),
     "probabilities": (BinaryCrossEntropy, SigmoidActivation, one_hot),
-    "classes, at most": (lambda: SoftmaxCrossEntropy(most=1.6), None, lambda y: y),
-    "rows, at most": (lambda: SoftmaxCrossEntropy(most=1.6), None, one_hot),
+    "classes, at most": (lambda: SoftmaxCrossEntropy(max_reported=1.6), None, lambda y: y),
+    "rows, at most": (lambda: SoftmaxCrossEntropy(max_reported=1.6), None, one_hot),
     "squares, a factor": (lambda: MeanSquaredError(2.5), None, one_hot),
     "logits, a factor, at most": (lambda: BinaryCrossEntropy(True, 5.0, 0.7), None, one_hot),
     "probabilities, a factor": (

@@ -22,7 +22,7 @@ from xpnet.data.tables.csv.blocks import Lines
 from xpnet.data.tables.csv.dialect import guess_delimiter
 from xpnet.data.tables.csv.engines import ENGINES, engine_class
 from xpnet.data.tables.csv.engines.base import Engine
-from xpnet.data.tables.texts import StringCodes
+from xpnet.data.tables.strings import StringCodes
 
 BY_LIBRARY = tuple(ENGINES)
 

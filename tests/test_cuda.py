@@ -99,7 +99,7 @@ def test_captured_training_with_penalties_that_samples_share(weighted):
         net = network(
             device,
             optimizer=AdamW(0.01, epsilon=0.01, corrects_epsilon=False),
-            loss=SoftmaxCrossEntropy(most=1.0),
+            loss=SoftmaxCrossEntropy(max_reported=1.0),
             regularizer=L2(0.3, per_sample=True),
             **more,
         )

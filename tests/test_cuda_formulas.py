@@ -169,7 +169,7 @@ def test_losses(part, real):
 @pytest.mark.parametrize("shape", [(1, 1), (5, 3), (33, 70), (0, 3)], ids=str)
 def test_losses_of_a_batch(part, real, weighted, shape, rng):
     part = copy.copy(part)
-    part.factor, part.most = 2.5, 0.3
+    part.factor, part.max_reported = 2.5, 0.3
     (rows, n), program = shape, listing_of_loss(part, real)
     n = max(n, 2) if isinstance(part, KLDivergence) else n  # which is not for one output
     y = rng.uniform(0.1, 0.9, (rows + 9, n)).astype(real)

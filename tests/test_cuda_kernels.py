@@ -14,7 +14,7 @@ from xpnet import (
 )
 from xpnet.backends import ops, resolve
 from xpnet.backends.cuda import kernels
-from xpnet.data.reading import is_wide
+from xpnet.data.reading import has_more_digits
 from xpnet.training.steps.captured.lookups import numbers_of
 
 from .cuda.emulator import Emulator, sanitized
@@ -72,15 +72,15 @@ def case(name):
     return lambda make: CASES.setdefault(name, make)
 
 
-@case("tick")
+@case("begin_step")
 def _tick(c):
     controls = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.1, 0.25, 1.0]])
-    now = dict(step=2, start=6, batch=3, rate=0.1, share=0.25, followed=1)
+    now = dict(step=2, start=6, batch=3, rate=0.1, average_weight=0.25, has_update=1)
     after = kernels.new_state([5, 2], update=8, **now)
     return ((1, 1), 32), [c.state, controls], {0: after}
 
 
-@case("tick, no update")
+@case("begin_step, no update")
 def _tick_alone(c):
     controls = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.1, 0.0, 0.0]])
     after = kernels.new_state([5, 2], step=2, start=6, update=7, batch=3, rate=0.1, skipped=1)
@@ -90,27 +90,34 @@ def _tick_alone(c):
 def counted(weighted, **words):
     def make(c):
         state = kernels.new_state([], total=2.5, **words)
-        own = 2.5 if weighted else c.rows
-        group = own + (words["group"] if words["waiting"] else 0.0)
-        waiting = 0 if words["followed"] else words["waiting"] + 1
-        new = words | dict(own=own, group=group, waiting=waiting, first=int(not words["waiting"]))
+        batch_weight = 2.5 if weighted else c.rows
+        group_weight = batch_weight + (words["group_weight"] if words["waiting"] else 0.0)
+        waiting = 0 if words["has_update"] else words["waiting"] + 1
+        new = words | dict(
+            batch_weight=batch_weight,
+            group_weight=group_weight,
+            waiting=waiting,
+            first=int(not words["waiting"]),
+        )
         after = kernels.new_state([], total=2.5, **new)
         return ((1, 1), 32), [state, c.rows, weighted], {0: after.view(np.float64)}
 
     return make
 
 
-CASES["count_batch, first"] = counted(0, waiting=0, group=7.0, followed=0)
-CASES["count_batch, second"] = counted(1, waiting=1, group=7.0, followed=0)
-CASES["count_batch, last"] = counted(1, waiting=2, group=7.0, followed=1)
+CASES["count_batch, first"] = counted(0, waiting=0, group_weight=7.0, has_update=0)
+CASES["count_batch, second"] = counted(1, waiting=1, group_weight=7.0, has_update=0)
+CASES["count_batch, last"] = counted(1, waiting=2, group_weight=7.0, has_update=1)
 
 
-def accumulated(first, followed, group=4.0):
+def accumulated(first, has_update, group_weight=4.0):
     def make(c):
         g, sums = c.matrix, c.matrix
-        state = kernels.new_state([], own=2.0, group=group, first=first, followed=followed)
+        state = kernels.new_state(
+            [], batch_weight=2.0, group_weight=group_weight, first=first, has_update=has_update
+        )
         total = 2 * g + (0 if first else sums)
-        mean = total / (group or 1.0) if followed else g
+        mean = total / (group_weight or 1.0) if has_update else g
         return over(g.size), [g, sums, state, g.size], {0: mean, 1: total}
 
     return make
@@ -120,14 +127,14 @@ CASES["accumulate, first"] = accumulated(1, 0)
 CASES["accumulate, second"] = accumulated(0, 0)
 CASES["accumulate, last"] = accumulated(0, 1)
 CASES["accumulate, only"] = accumulated(1, 1)
-CASES["accumulate, no weight"] = accumulated(1, 1, group=0.0)
+CASES["accumulate, no weight"] = accumulated(1, 1, group_weight=0.0)
 
 
-def averaged(share, followed=1):
+def averaged(average_weight, has_update=1):
     def make(c):
         w, mean = c.matrix, c.matrix
-        state = kernels.new_state([], share=share, followed=followed)
-        expected = mean + (share * (w - mean) if followed else 0)
+        state = kernels.new_state([], average_weight=average_weight, has_update=has_update)
+        expected = mean + (average_weight * (w - mean) if has_update else 0)
         return over(w.size), [w, mean, state, w.size], {1: expected}
 
     return make
@@ -136,7 +143,7 @@ def averaged(share, followed=1):
 CASES["average, first"] = averaged(1.0)
 CASES["average, later"] = averaged(0.25)
 CASES["average, not yet"] = averaged(0.0)
-CASES["average, no update"] = averaged(0.5, followed=0)
+CASES["average, no update"] = averaged(0.5, has_update=0)
 
 
 @case("total_weight")
@@ -175,7 +182,7 @@ def gather(kind, standardized):
 
 for _kind in kernels.FEATURE_TYPES:
     CASES[f"gather_{_kind}"] = gather(_kind, None)
-    _way = "wide" if is_wide(np.dtype(_kind), 4) else "split"
+    _way = "wide" if has_more_digits(np.dtype(_kind), 4) else "split"
     CASES[f"gather_{_kind}, standardized"] = gather(_kind, _way)
 
 
@@ -238,12 +245,12 @@ def looked_up(unknown, with_codes):
     return make
 
 
-CASES["look_up"] = looked_up(False, True)
-CASES["look_up, unknown"] = looked_up(True, True)
-CASES["look_up, frozen"] = looked_up(True, False)
+CASES["embed"] = looked_up(False, True)
+CASES["embed, unknown"] = looked_up(True, True)
+CASES["embed, frozen"] = looked_up(True, False)
 
 
-def code_gradient(most, threads):
+def embedding_gradient(most, threads):
     def make(c):
         layer, _, out, numbers = embedded(c, True, most)
         e = c.normal(*out.shape)
@@ -255,9 +262,9 @@ def code_gradient(most, threads):
     return make
 
 
-CASES["code_gradient"] = code_gradient(5, 64)
-CASES["code_gradient, eight warps"] = code_gradient(33, 256)
-CASES["code_gradient, long vectors"] = code_gradient(300, 32)
+CASES["embedding_gradient"] = embedding_gradient(5, 64)
+CASES["embedding_gradient, eight warps"] = embedding_gradient(33, 256)
+CASES["embedding_gradient, long vectors"] = embedding_gradient(300, 32)
 
 
 def back(parts, kept):
@@ -421,7 +428,20 @@ def loss_case(loss, targets, weighted):
             value, derivative = loss.loss_and_derivative(y[c.batch], z, *given)
         losses, hits = c.empty(c.rows, dtype="float64"), c.empty(c.rows, dtype="float64")
         kept = c.empty(4 + c.rows, c.n)
-        arguments = [z, e, y, c.order, weights, c.state, losses, hits, kept, c.rows, c.n, loss.most]
+        arguments = [
+            z,
+            e,
+            y,
+            c.order,
+            weights,
+            c.state,
+            losses,
+            hits,
+            kept,
+            c.rows,
+            c.n,
+            loss.max_reported,
+        ]
         right = z.argmax(axis=1) == (y[c.batch] if y.ndim == 1 else y[c.batch].argmax(axis=1))
         expected = {1: 4.0 * derivative, 6: value, 7: right * (given[0] if given else 1.0)}
         expected[8] = ops.log_softmax(z) if c.rows else z
@@ -442,14 +462,14 @@ for _weighted in (False, True):
     for _name, _loss, _targets in (
         ("softmax_classes", SoftmaxCrossEntropy(), classes),
         ("softmax_rows", SoftmaxCrossEntropy(), parts_of_classes),
-        ("softmax_classes, at most", SoftmaxCrossEntropy(most=1.5), classes),
-        ("softmax_rows, at most", SoftmaxCrossEntropy(most=1.5), parts_of_classes),
+        ("softmax_classes, at most", SoftmaxCrossEntropy(max_reported=1.5), classes),
+        ("softmax_rows, at most", SoftmaxCrossEntropy(max_reported=1.5), parts_of_classes),
     ):
         _key = f"{_name}, weighted" if _weighted else _name
         CASES[_key] = loss_case(_loss, _targets, _weighted)
 
 
-@case("report")
+@case("reduce_losses")
 def _report(c):
     losses, hits = (np.abs(c.normal(c.rows)).astype(float) for _ in range(2))
     into, totals, after = np.zeros(3), np.zeros(3), c.state.copy()
@@ -493,7 +513,7 @@ def _square_sum(c):
 
 def judged(sum_of_squares, most, scaled, good=0, **after):
     def make(c):
-        words = dict(scale=4.0, good=good, update=7, followed=1)
+        words = dict(scale=4.0, good=good, update=7, has_update=1)
         parts = np.array([sum_of_squares / 2, sum_of_squares / 2])
         state, expected = kernels.new_state([], **words), kernels.new_state([], **(words | after))
         arguments = [parts, state, 2, most, scaled]
@@ -502,22 +522,22 @@ def judged(sum_of_squares, most, scaled, good=0, **after):
     return make
 
 
-CASES["judge, short enough"] = judged(64.0, 3.0, 0, factor=0.25)  # 8 / 4 is 2
-CASES["judge, too long"] = judged(64.0, 1.0, 0, factor=0.125)
-CASES["judge, any length"] = judged(64.0, 0.0, 1, factor=0.25, good=1)
-CASES["judge, doubled"] = judged(64.0, 0.0, 1, good=1999, factor=0.25, scale=8.0)
+CASES["unscale_and_clip, short enough"] = judged(64.0, 3.0, 0, factor=0.25)  # 8 / 4 is 2
+CASES["unscale_and_clip, too long"] = judged(64.0, 1.0, 0, factor=0.125)
+CASES["unscale_and_clip, any length"] = judged(64.0, 0.0, 1, factor=0.25, good=1)
+CASES["unscale_and_clip, doubled"] = judged(64.0, 0.0, 1, good=1999, factor=0.25, scale=8.0)
 
 
-@case("judge, overflowed")
+@case("unscale_and_clip, overflowed")
 def _overflowed(c):
-    state = kernels.new_state([], scale=4.0, good=9, update=7, followed=1)
+    state = kernels.new_state([], scale=4.0, good=9, update=7, has_update=1)
     new = dict(scale=2.0, good=0, update=6, skipped=1, factor=0.25)
-    expected = kernels.new_state([], followed=1, **new)
+    expected = kernels.new_state([], has_update=1, **new)
     arguments = [np.array([1.0, np.inf]), state, 2, 0.0, 1]
     return ((1, 1), 64), arguments, {1: expected.view(np.float64)}
 
 
-@case("judge, no update")
+@case("unscale_and_clip, no update")
 def _not_judged(c):
     state = kernels.new_state([], scale=4.0, good=9, update=7, skipped=1)
     arguments = [np.array([1.0, np.inf]), state, 2, 1.0, 1]
@@ -529,7 +549,7 @@ def test_every_fixed_kernel_has_a_case():
 
 
 # Their definitions, too, have nothing to say of no samples.
-NOT_EMPTY = ("csr_gradient", "code_gradient", "batch_norm", "back_batch_norm")
+NOT_EMPTY = ("csr_gradient", "embedding_gradient", "batch_norm", "back_batch_norm")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -578,7 +598,7 @@ def test_a_sanitizer_finds_nothing_in_any_kernel(sanitizer):
     launches = []
     for name, make in CASES.items():
         # Of embeddings also with more rows than a block has threads.
-        for shape in [(5, 3), (33, 70), *[(140, 3)] * name.startswith("code_gradient")]:
+        for shape in [(5, 3), (33, 70), *[(140, 3)] * name.startswith("embedding_gradient")]:
             (grid, block), arguments, _ = make(Case(shape, "float32"))
             launches.append((name.partition(",")[0], grid, block, *arguments))
     outcome = sanitized(launches, sanitizer, timeout=300)

@@ -107,8 +107,8 @@ def test_kernels_are_compiled_once_in_a_process(cublas):
 
 def test_a_kernel_takes_so_many_arguments(cublas):
     machine = cuda_machine.CudaMachine("float32")
-    with pytest.raises(TypeError, match="tick got 3 arguments: expected 2"):
-        machine.kernel("tick", (1, 1), 32, None, None, None)
+    with pytest.raises(TypeError, match="begin_step got 3 arguments: expected 2"):
+        machine.kernel("begin_step", (1, 1), 32, None, None, None)
 
 
 def layers(kind):

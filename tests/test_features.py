@@ -49,7 +49,7 @@ def test_all_kinds_answer_the_same_questions(kind, tmp_path):
     assert features.shape == data.shape == X.shape
     assert len(features) == 4
     assert features.dtype == np.float32
-    assert (features.home is None) == (kind is not DenseRows)
+    assert (features.backend is None) == (kind is not DenseRows)
     for got, expected in zip(features.limits(), (X.min(axis=0), X.max(axis=0)), strict=True):
         assert got.dtype == np.float64
         np.testing.assert_array_equal(got, expected)

@@ -646,7 +646,7 @@ def test_speed(capsys):
     optimizer, n = Adam(0.01), 300_000
     w, g, m, v = (np.full(n, 0.5, np.float32) for _ in range(4))
     names = ("w", "g", "s0", "s1")
-    numbers = traceable.numbers_of(optimizer) | {"rate": 0.01, "t": 3.0}
+    numbers = traceable.formula_numbers(optimizer) | {"rate": 0.01, "t": 3.0}
 
     def traced():
         return trace_part(optimizer, ruled, names, "float32", optimizer.numbers, ("rate", "t"))

@@ -97,7 +97,7 @@ SPECIAL = (
 def points(formula, part, dtype):
     """Return ordinary numbers, special ones, and the borders of a formula's branches."""
     borders = [value for _, value in traceable.listing_of(formula).constants]
-    borders += traceable.numbers_of(part).values()
+    borders += traceable.formula_numbers(part).values()
     found = np.array([*ORDINARY, *SPECIAL, *borders, *(-np.array(borders, float))], dtype)
     around = [np.nextafter(found, np.array(end, dtype)) for end in (np.inf, -np.inf)]
     return np.unique(np.concatenate([found, *around]))
@@ -153,7 +153,7 @@ def check(part, function, inputs, dtype, run, **numbers):
 
 
 def by_numpy(formula, part, **numbers):
-    values = traceable.numbers_of(part) | numbers
+    values = traceable.formula_numbers(part) | numbers
     return lambda *inputs: on_numpy.compute_formula(*inputs, formula=formula, numbers=values)
 
 
@@ -370,7 +370,7 @@ def test_derived_derivatives_are_those_by_hand(base, part, rng):
 
 def differ(part, value, by_hand, arguments):
     """Return where the derived derivative is not the one by hand."""
-    derived = traceable.slope(part, value, arguments, by=len(arguments) - 1)
+    derived = traceable.derivative_of(part, value, arguments, by=len(arguments) - 1)
     found = getattr(part, by_hand)(*arguments)
     assert derived.shape == found.shape
     return ~(np.abs(derived - found) <= 1e-12 * np.maximum(1, np.abs(found)))

@@ -403,7 +403,7 @@ def test_frozen_batch_normalization_has_the_right_derivative(float64_backend, rn
     found = to_host(norm.backward_propagation(backend.asarray(error)))
     deviation = np.sqrt(to_host(norm.running_variance) + norm.epsilon)
     np.testing.assert_allclose(found, error * to_host(norm.gamma) / deviation)
-    assert norm.least_samples == 1
+    assert norm.min_samples == 1
 
 
 def test_a_frozen_norm_learns_from_single_samples(data):
@@ -522,7 +522,7 @@ class OwnUpdate(Optimizer):
     state_names = ("velocity",)
 
     def update(self, w, grad_loss_w):
-        self.velocity = 0.9 * self.remembered("velocity", w) + grad_loss_w + 1.0
+        self.velocity = 0.9 * self.state_like("velocity", w) + grad_loss_w + 1.0
         self.n_updates += 1
         return w - self.learning_rate * self.velocity
 

@@ -1,30 +1,30 @@
-"""Imports run downwards, and no files import one another in a circle."""
+"""Imports run downwards, and no files import one another in a cycle."""
 
 import pytest
 
-from tools.house import ALLOWED, FLOORS, ROOT, House, main, modules, report
+from tools.house import ALLOWED, LAYERS, ROOT, House, main, modules, report
 
 
 @pytest.fixture(scope="module")
 def house():
-    return House(modules(), FLOORS, ALLOWED)
+    return House(modules(), LAYERS, ALLOWED)
 
 
 def test_no_import_runs_upwards(house):
-    assert [str(each) for each in house.arrows_up()] == []
+    assert [str(each) for each in house.upward_imports()] == []
 
 
-def test_no_files_import_one_another_in_a_circle(house):
-    assert house.circles() == []
+def test_no_files_import_one_another_in_a_cycle(house):
+    assert house.cycles() == []
 
 
-def test_every_file_has_a_floor_and_every_floor_its_files(house):
-    assert house.without_floor() == []
+def test_every_file_has_a_layer_and_every_layer_its_files(house):
+    assert house.without_layer() == []
     assert house.without_file() == []
 
 
 def test_files_that_pass_on_names_take_them_from_their_own_folder(house):
-    assert [str(each) for each in house.strangers()] == []
+    assert [str(each) for each in house.foreign_re_exports()] == []
 
 
 def test_few_imports_are_allowed_to_run_upwards_and_each_is_needed(house):
@@ -63,25 +63,25 @@ TABLE = {"toy": ["__init__", "roof", "room", "cellar"], "toy.room": ["table", "c
 def toy(tmp_path):
     """Return a function that builds a small package with these files replaced."""
 
-    def build(changed, floors=TABLE, allowed=None):
+    def build(changed, layers=TABLE, allowed=None):
         for name, text in (FILES | changed).items():
             path = tmp_path / f"{name.replace('.', '/')}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        return House(modules({"toy": tmp_path}), floors, allowed)
+        return House(modules({"toy": tmp_path}), layers, allowed)
 
     return build
 
 
 def wrong(house):
-    """Return what is wrong with a package: its arrows up as pairs, and its circles."""
-    return [each[:2] for each in house.arrows_up()], house.circles()
+    """Return what is wrong with a package: its upward imports as pairs, and its cycles."""
+    return [each[:2] for each in house.upward_imports()], house.cycles()
 
 
 def test_a_package_in_order_has_nothing_wrong(toy):
     house = toy({})
     assert wrong(house) == ([], [])
-    assert house.without_floor() == house.without_file() == house.strangers() == []
+    assert house.without_layer() == house.without_file() == house.foreign_re_exports() == []
     assert {each[:2] for each in house.imports} == {
         ("toy", "toy.roof"),
         ("toy.roof", "toy.room.chair"),
@@ -108,18 +108,18 @@ def test_a_package_in_order_has_nothing_wrong(toy):
     ],
 )
 def test_every_way_to_import_from_above_is_found(text, toy):
-    arrows, circles = wrong(toy({"cellar": text}))
-    assert arrows == [("toy.cellar", "toy.roof")]
-    assert circles == [["toy.cellar", "toy.roof", "toy.room.table"]]
+    upward, cycles = wrong(toy({"cellar": text}))
+    assert upward == [("toy.cellar", "toy.roof")]
+    assert cycles == [["toy.cellar", "toy.roof", "toy.room.table"]]
 
 
 def test_a_circle_of_one_floor_is_found_whose_parts_are_for_types_and_within_a_function(toy):
     types = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .table import Table"
     late = "def late():\n    from .chair import Chair"
-    floors = TABLE | {"toy.room": ["table chair"]}
-    arrows, circles = wrong(toy({"room.chair": types, "room.table": late}, floors))
-    assert arrows == []
-    assert circles == [["toy.room.chair", "toy.room.table"]]
+    layers = TABLE | {"toy.room": ["table chair"]}
+    upward, cycles = wrong(toy({"room.chair": types, "room.table": late}, layers))
+    assert upward == []
+    assert cycles == [["toy.room.chair", "toy.room.table"]]
 
 
 def test_an_arrow_up_is_found_within_a_folder(toy):
@@ -137,13 +137,13 @@ def test_a_file_needs_what_it_takes_from_a_face_but_not_the_rest_of_its_folder(t
 
 def test_a_face_that_takes_names_from_elsewhere_is_found(toy):
     house = toy({"room.__init__": "from ..cellar import stones"})
-    assert [each[:2] for each in house.strangers()] == [("toy.room", "toy.cellar")]
+    assert [each[:2] for each in house.foreign_re_exports()] == [("toy.room", "toy.cellar")]
 
 
 def test_a_file_without_a_floor_and_a_floor_without_a_file_are_found(toy):
-    floors = TABLE | {"toy": ["__init__", "roof", "room", "cellar attic"]}
-    house = toy({"shed": ""}, floors)
-    assert (house.without_floor(), house.without_file()) == (["toy.shed"], ["toy.attic"])
+    layers = TABLE | {"toy": ["__init__", "roof", "room", "cellar attic"]}
+    house = toy({"shed": ""}, layers)
+    assert (house.without_layer(), house.without_file()) == (["toy.shed"], ["toy.attic"])
 
 
 def test_an_allowed_import_is_allowed_and_one_without_need_is_found(toy):
@@ -156,20 +156,20 @@ def test_an_allowed_import_is_allowed_and_one_without_need_is_found(toy):
 def test_the_report_names_what_is_wrong(toy):
     text = report(toy({"cellar": "from . import roof"}))
     assert "imports that run upwards: 1\n  toy.cellar:1 imports toy.roof" in text
-    assert "circles: 1\n  toy.cellar - toy.roof - toy.room.table" in text
+    assert "cycles: 1\n  toy.cellar - toy.roof - toy.room.table" in text
     assert "allowed: 0" in text
 
 
 def test_the_command_prints_the_report(capsys):
     assert main() == 0
-    assert "circles: 0" in capsys.readouterr().out
+    assert "cycles: 0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("floors", "status"), [(TABLE, 0), (TABLE | {"toy.room": ["table", "chair", "lamp"]}, 1)]
+    ("layers", "status"), [(TABLE, 0), (TABLE | {"toy.room": ["table", "chair", "lamp"]}, 1)]
 )
-def test_the_command_fails_on_a_floor_without_a_file(toy, floors, status, monkeypatch):
-    house = toy({}, floors)
+def test_the_command_fails_on_a_layer_without_a_file(toy, layers, status, monkeypatch):
+    house = toy({}, layers)
     monkeypatch.setattr("tools.house.House", lambda *given: house)
     assert main() == status
 

@@ -492,8 +492,11 @@ def test_a_factor_multiplies_loss_and_derivative(name, backend, rng):
 @pytest.mark.parametrize(
     ("plain", "limited"),
     [
-        (SoftmaxCrossEntropy(), SoftmaxCrossEntropy(most=0.5)),
-        (BinaryCrossEntropy(from_logits=True), BinaryCrossEntropy(from_logits=True, most=0.5)),
+        (SoftmaxCrossEntropy(), SoftmaxCrossEntropy(max_reported=0.5)),
+        (
+            BinaryCrossEntropy(from_logits=True),
+            BinaryCrossEntropy(from_logits=True, max_reported=0.5),
+        ),
     ],
     ids=["classes", "logits"],
 )

@@ -26,7 +26,7 @@ from xpnet import (
     TweedieLoss,
 )
 from xpnet.backends.formula import UntraceableError
-from xpnet.common.traceable import slope
+from xpnet.common.traceable import derivative_of
 from xpnet.losses import LOSSES, ElementwiseLoss
 
 INF, K = np.inf, 4
@@ -249,7 +249,7 @@ def test_derivatives_by_hand_are_those_that_are_derived(rng):
         y = np.full_like(p, target)
         kink = np.abs(np.abs(p - y) - 0.5) < 1e-3
         p[kink] += 0.1
-        derived = slope(loss, "element_loss", (y, p), by=1)
+        derived = derivative_of(loss, "element_loss", (y, p), by=1)
         np.testing.assert_allclose(
             loss.element_derivative(y, p), derived, rtol=1e-12, atol=1e-12, err_msg=name
         )
@@ -404,7 +404,9 @@ def test_several_quantiles_train_by_formulas_and_explain_steps_says_why(rng):
     net = network(QuantileLoss([0.2, 0.8]), 2, epochs=20)
     assert "several quantiles" in str(net.explain_steps(data))
     with pytest.raises(UntraceableError, match="several quantiles"):
-        slope(QuantileLoss([0.2, 0.8]), "element_loss", (np.ones((4, 2)), np.ones((4, 2))), by=1)
+        derivative_of(
+            QuantileLoss([0.2, 0.8]), "element_loss", (np.ones((4, 2)), np.ones((4, 2))), by=1
+        )
 
 
 def test_all_names_are_of_losses_that_need_no_argument():

@@ -67,3 +67,64 @@ def test_a_file_names_the_version_that_wrote_it(tmp_path):
     path = write_signed(tmp_path / "net", arrays, content | {"format": "xpnet-1"})
     with pytest.raises(xpnet.ModelFileError, match="which another version of xpnet wrote"):
         xpnet.load(path)
+
+
+class Quadratic(xpnet.ElementwiseLoss):
+    """A user's loss, with an argument that has the old name of one of the library's."""
+
+    def __init__(self, least=1.0):
+        self.least = least
+
+    def element_loss(self, y_true, y_pred):
+        return self.least * (y_true - y_pred) ** 2
+
+
+def as_format_4(value):
+    """Return the JSON of a file with the names that xpnet-4 had."""
+    text = json.dumps(value).replace('"xpnet-5"', '"xpnet-4"')
+    return json.loads(text.replace('"max_reported"', '"most"').replace('"lowest"', '"least"'))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda: xpnet.SoftmaxCrossEntropy(max_reported=0.25),
+        lambda: xpnet.BinaryCrossEntropy(from_logits=True, max_reported=0.25),
+        xpnet.HuberLoss,
+        lambda: Quadratic(least=2.0),
+    ],
+)
+def test_limits_in_files_of_format_4_have_new_names(loss, tmp_path):
+    rate = xpnet.WarmUp(xpnet.schedules.ScaledSchedule(0.1, 0.5, 0.07), 2)
+    net = xpnet.NeuralNetwork(epochs=2, loss=loss(), optimizer=xpnet.SGD(rate), seed=0)
+    net.loss.max_reported = 0.25
+    net.add(xpnet.DenseLayer(2, (2,))).fit((np.eye(2), np.eye(2)))
+    net.save(tmp_path / "net")
+    arrays, content = contents(tmp_path / "net")
+    found = xpnet.load(write_signed(tmp_path / "old", arrays, as_format_4(content)))
+    assert repr(found.loss) == repr(net.loss)
+    assert found.loss.max_reported == 0.25
+    assert found.optimizer.schedule.schedule.lowest == 0.07
+
+
+def test_a_training_resumes_from_a_checkpoint_of_format_4(tmp_path):
+    class Stop(xpnet.Callback):
+        def on_epoch_end(self, network, row):
+            network.stop_training = row["epoch"] == 2
+
+    def trained(*callbacks):
+        rate = xpnet.schedules.ScaledSchedule(0.1, 0.5, 0.01)
+        loss = xpnet.SoftmaxCrossEntropy(max_reported=0.5)
+        net = xpnet.NeuralNetwork(epochs=4, loss=loss, optimizer=xpnet.SGD(rate), seed=0)
+        net.add(xpnet.DenseLayer(2, (2,)))
+        given = {"resume": tmp_path / "run"} if (tmp_path / "run").exists() else {}
+        return net.fit((np.eye(2), [0, 1]), callbacks=list(callbacks), **given)
+
+    whole = trained()
+    trained(xpnet.Checkpoint(tmp_path / "run"), Stop())
+    for path in (tmp_path / "run").glob("*.safetensors"):
+        arrays, content = contents(path)
+        content["training"]["has_ended"] = False
+        write_signed(path, arrays, as_format_4(content))
+    resumed = trained(xpnet.Checkpoint(tmp_path / "run"), Stop())
+    assert resumed.history["loss"] == whole.history["loss"]

@@ -314,7 +314,7 @@ def test_a_loss_that_is_not_finite_ends_training_with_the_last_good_weights(rng)
 # ---- metrics and losses by class, instance or name
 
 
-@pytest.mark.parametrize("metric", ["accuracy", xpnet.accuracy, xpnet.metrics.Accuracy])
+@pytest.mark.parametrize("metric", ["accuracy", xpnet.metrics.accuracy, xpnet.metrics.Accuracy])
 @pytest.mark.parametrize(
     "loss",
     ["softmax_cross_entropy", "SoftmaxCrossEntropy", xpnet.SoftmaxCrossEntropy],
@@ -756,9 +756,9 @@ def test_the_last_rate_of_a_schedule_stays(rng):
 
 
 def test_a_metric_of_the_library_is_not_altered_by_a_network():
-    net = NeuralNetwork(loss=BinaryCrossEntropy(from_logits=True), metric=xpnet.accuracy)
+    net = NeuralNetwork(loss=BinaryCrossEntropy(from_logits=True), metric=xpnet.metrics.accuracy)
     assert net.metric.threshold == 0.0
-    assert xpnet.accuracy.threshold is None
+    assert xpnet.metrics.accuracy.threshold is None
 
 
 def test_integers_are_kept_as_they_are_until_a_batch_is_made(backend):

@@ -344,7 +344,7 @@ def test_an_epoch_that_ended_before_anything_counted_has_no_loss(
 class Pairs(LinearActivation):
     """A user's layer that compares the samples of a batch."""
 
-    least_samples = 3
+    min_samples = 3
 
 
 def test_a_layer_says_itself_how_many_samples_it_needs():

@@ -404,7 +404,7 @@ def test_a_fit_that_fails_does_not_say_what_hidden_outputs_are():
         net.fit(X[:, :2], CODES)
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, CODES, callbacks=LambdaCallback(on_batch_end=interrupt))
-    assert not net.ends_as_trained
+    assert not net.outputs_match_loss
 
 
 def interrupt(*given):

@@ -21,7 +21,7 @@ from xpnet import (
     TanhActivation,
 )
 from xpnet.activations import ActivationLayer
-from xpnet.common.overrides import has_methods_of, replaced
+from xpnet.common.overrides import first_override, has_methods_of
 from xpnet.layers import Layer
 from xpnet.layers.rewiring import CompositePrediction
 from xpnet.losses import LOSSES, MeanLoss
@@ -284,7 +284,7 @@ OURS = sorted(
 @pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.__name__)
 def test_any_replaced_method_of_a_class_of_ours_is_noticed(kind, monkeypatch):
     thing = object.__new__(kind)
-    assert replaced(thing) is None
+    assert first_override(thing) is None
     for owner in kind.__mro__[:-1]:
         for name in list(vars(owner)):
             if name.startswith(("__", "_abc")):
@@ -292,14 +292,14 @@ def test_any_replaced_method_of_a_class_of_ours_is_noticed(kind, monkeypatch):
             for new in (lambda *arguments: None, property(lambda self: None)):
                 with monkeypatch.context() as patch:
                     patch.setattr(owner, name, new, raising=False)  # `load` cannot be read
-                    seen = replaced(thing)
+                    seen = first_override(thing)
                 hidden = any(
                     name in vars(each)
                     for each in kind.__mro__
                     if issubclass(each, owner) and each is not owner
                 )
                 assert seen == name or hidden
-            assert replaced(thing) is None
+            assert first_override(thing) is None
 
 
 @pytest.mark.parametrize(
@@ -307,13 +307,13 @@ def test_any_replaced_method_of_a_class_of_ours_is_noticed(kind, monkeypatch):
 )
 def test_special_methods_count(special, monkeypatch):
     monkeypatch.setattr(DenseLayer, special, getattr(object, special, len), raising=False)
-    assert replaced(DenseLayer(2)) == special
+    assert first_override(DenseLayer(2)) == special
 
 
 def test_a_method_taken_from_another_class_of_ours_counts(monkeypatch):
     for name in ("activation_function", "derivative"):
         monkeypatch.setattr(LeakyReLUActivation, name, getattr(TanhActivation, name))
-    assert replaced(LeakyReLUActivation()) == "activation_function"
+    assert first_override(LeakyReLUActivation()) == "activation_function"
     trains_alike(network, monkeypatch)
 
 
@@ -337,12 +337,12 @@ def test_attributes_that_python_adds_to_a_class_do_not_count(kind):
     inspect.isabstract(kind)
     assert isinstance(thing, kind.__mro__[-2])
     assert "__slotnames__" in vars(kind)
-    assert replaced(thing) is None
+    assert first_override(thing) is None
 
 
 def test_a_constant_of_a_class_counts(monkeypatch):
     monkeypatch.setattr(AdamW, "n_updates", 7)
-    assert replaced(AdamW()) == "n_updates"
+    assert first_override(AdamW()) == "n_updates"
 
 
 def test_a_layer_whose_backward_pass_was_replaced_gets_dense_rows():
@@ -366,4 +366,4 @@ def test_layers_of_ours_are_all_remembered():
         if kind.__module__.startswith("xpnet.layers") and kind is not CompositePrediction
     ]
     assert len(kinds) >= 4
-    assert all(replaced(object.__new__(kind)) is None for kind in kinds)
+    assert all(first_override(object.__new__(kind)) is None for kind in kinds)

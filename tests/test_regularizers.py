@@ -313,7 +313,7 @@ def test_batches_with_a_weight_of_0_have_no_shared_penalty(kernels, request, mon
     # With this low rate, the weights and their penalty stay the same.
     tiny = {"optimizer": SGD(1e-30), "batch_size": 16, "epochs": 3, "shuffle": False}
     net = network(L2(0.3, per_sample=True), **tiny)
-    cost = float(net.parameters.penalties.cost(shared=True))
+    cost = float(net.parameters.penalties.total(shared=True))
     net.fit((X, y, weight))
     assert net.history["penalty"] == pytest.approx([3 * cost / 48] * 3, rel=1e-6)
 

@@ -219,7 +219,7 @@ class TestFilesThatAreNotRight:
         self.refused(
             saved,
             r"has the format 'xpnet-999', which xpnet 9\.2 wrote, but this xpnet .* reads "
-            "'xpnet-2', 'xpnet-3', 'xpnet-4': update xpnet",
+            "'xpnet-2', 'xpnet-3', 'xpnet-4', 'xpnet-5': update xpnet",
         )
 
     def test_not_there(self, tmp_path):

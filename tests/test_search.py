@@ -416,11 +416,11 @@ def test_a_learning_rate_is_found_where_the_loss_falls():
 def test_a_learning_rate_that_is_too_large_ends_it():
     net = build(8, 0.1, "sgd")
     with np.errstate(all="ignore"):
-        found = find_learning_rate(net, samples(), least=1e-3, most=1e6, n_steps=60)
+        found = find_learning_rate(net, samples(), lowest=1e-3, highest=1e6, n_steps=60)
     assert len(found.rates) < 60
 
 
-@pytest.mark.parametrize("wrong", [{"least": 0.0}, {"most": 1e-9}, {"n_steps": 2}])
+@pytest.mark.parametrize("wrong", [{"lowest": 0.0}, {"highest": 1e-9}, {"n_steps": 2}])
 def test_rates_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match="expected"):
         find_learning_rate(build(4, 0.1, "sgd"), samples(), **wrong)

@@ -30,7 +30,7 @@ from xpnet import (
 )
 from xpnet.backends import array_namespace, backend_of, move, to_host
 from xpnet.data import one_hot
-from xpnet.data.digits import lost_digits
+from xpnet.data.digits import precision_problem
 from xpnet.losses import LOSSES, LossFunction, MeanSquaredError
 from xpnet.metrics import METRICS, Metric
 from xpnet.search import find_learning_rate
@@ -406,7 +406,7 @@ def test_a_device_without_float64_does_not_round_targets_in_silence():
 def test_targets_are_suspected_exactly_where_rounding_costs_digits(exponent, far, n, dtype):
     values = np.random.default_rng(n).standard_normal(n)
     y = (values + far * np.ptp(values)) * 10.0**exponent
-    lost = lost_digits(y, dtype)
+    lost = precision_problem(y, dtype)
     rounding = np.spacing(np.abs(y).max().astype(dtype)).astype(float) / y.std()
     assert (lost is not None) == (rounding > 0.01)
 
@@ -425,14 +425,14 @@ def test_targets_are_suspected_exactly_where_rounding_costs_digits(exponent, far
     ],
 )
 def test_ordinary_targets_are_not_suspected(y):
-    assert lost_digits(y, "float32") is None
+    assert precision_problem(y, "float32") is None
 
 
 def test_one_of_several_outputs_is_enough():
     y = np.random.default_rng(0).standard_normal((50, 3))
-    assert lost_digits(y, "float32") is None
+    assert precision_problem(y, "float32") is None
     y[:, 1] += 1e7
-    assert "1 apart" in lost_digits(y, "float32")
+    assert "1 apart" in precision_problem(y, "float32")
 
 
 def test_classes_are_not_suspected(rng):

@@ -24,7 +24,7 @@ from xpnet import (
     TanhActivation,
 )
 from xpnet.backends import to_host
-from xpnet.common.overrides import is_defined_here
+from xpnet.common.overrides import is_builtin
 
 N, N_INPUTS = 12, 3
 
@@ -168,7 +168,7 @@ class Untraceable(Optimizer):
 
 def test_a_users_rule_may_read_the_count(data):
     net = network(Untraceable(0.01), batch_size=N)
-    assert not is_defined_here(Untraceable)
+    assert not is_builtin(Untraceable)
     before = weights(by_fits(net, data, ["011"] * 5))[0]
     freeze(net, "111")
     gradient = net.loss_and_gradient(*data).gradient[:12].reshape(N_INPUTS, 4)

@@ -130,7 +130,7 @@ def test_a_layer_trained_alone_keeps_its_weights_and_drops_its_optimizer(rng):
     learned = layer.weights.copy()
     net = NeuralNetwork(1, seed=0).add(layer)
     np.testing.assert_array_equal(net[0].weights, learned)
-    assert not layer.own_optimizers
+    assert not layer.updates_itself
     net.fit((x, np.ones((5, 3))))
 
 

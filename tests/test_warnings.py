@@ -274,7 +274,7 @@ def test_losses_that_overflow_are_told_without_numpys_warnings(monkeypatch):
     monkeypatch.setenv("XPNET_STEPS", "formulas")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        find_learning_rate(regression(), (X, 1e3 * X[:, 0]), least=1e17, most=1e19)
+        find_learning_rate(regression(), (X, 1e3 * X[:, 0]), lowest=1e17, highest=1e19)
         with pytest.raises(DivergedError, match="the loss became infinite"):
             regression(learning_rate=1e18).fit((X, 1e3 * X[:, 0]), epochs=20)
     assert not caught

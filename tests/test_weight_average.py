@@ -158,7 +158,7 @@ def test_running_moments_are_those_of_the_average(steps_, request):
 
 
 def test_validation_with_the_average():
-    average = WeightAverage(decay=0.9, validates=True)
+    average = WeightAverage(decay=0.9, validate_with_average=True)
     weights, losses = [], []
 
     def note(net, row):

@@ -139,11 +139,11 @@ EACH_STEP = {
     "at", "backward_through", "codes", "positions", "forward_through", "input_derivative",
     "predict_interval", "progress", "sample_propagation", "sample_scores", "table",
     "activation_function", "add_to", "backward_propagation", "begin_epoch", "buffer",
-    "check_outputs", "clip", "class_metrics", "is_defined", "of_samples", "output_metric",
+    "check_outputs", "clip", "class_metrics", "is_defined", "compute", "output_metric",
     "derivative_of_output", "element_derivative", "element_loss", "element_penalty", "rule",
     "derivative", "forward_propagation", "initialize", "learning_rate", "loss_and_gradient",
-    "mark_fitted", "merge", "new_parameter", "numbers_per_sample", "observe", "penalty",
-    "propagate_loss", "remembered", "result", "solver_bytes",
+    "mark_fitted", "merge", "new_parameter", "values_per_sample", "observe", "penalty",
+    "propagate_loss", "state_like", "result", "solver_bytes",
     "statistics", "update", "update_parameters", "update_parts",
 }  # fmt: skip
 # Made by the library for its users, not by them.

@@ -3,9 +3,8 @@
 ``python -m tools.house`` prints the table of layers, the upward imports, the import cycles and the
 exceptions. Its exit status is 1 if anything is wrong.
 
-A layer is called a floor, and a room is a file or folder. `FLOORS` lists the rooms of each folder,
-top first. A file may import files on its own floor and below. Two files are compared in the
-smallest folder that contains both.
+`LAYERS` lists the entries of each folder, i.e. its files and folders, top first. A file may import
+files in its own layer and below. Two files are compared in the smallest folder that contains both.
 
 All imports count: at the top of a file, under ``if TYPE_CHECKING`` or in a function.
 ``import_module`` counts if its argument is a literal. Modules whose names are known only at run
@@ -22,7 +21,7 @@ How imports are attributed to files:
   same reason. It is harmless as long as an ``__init__.py`` imports only from its own folder, which
   is checked. ``xpnet/__init__.py`` is the exception that imports from everywhere.
 
-An ``__init__.py`` is above the files of its folder, unless `FLOORS` says otherwise.
+An ``__init__.py`` is above the files of its folder, unless `LAYERS` says otherwise.
 """
 
 import ast
@@ -35,8 +34,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {"xpnet": ROOT / "xpnet", "xpnet.backends": ROOT / "backends"}
 
-# The rooms of each folder, top first; rooms on the same line share a floor.
-FLOORS = {
+# The entries of each folder, top first; entries on the same line share a layer.
+LAYERS = {
     "xpnet": [
         "__main__",
         "cli",
@@ -158,7 +157,7 @@ FLOORS = {
         "adding parameters",
         "freezing gradients values",
         "places updating",
-        "moving pasting penalties randomness settings summary",
+        "code_repr moving penalties randomness settings summary",
     ],
     "xpnet.layers": [
         "branches residual",
@@ -209,7 +208,7 @@ FLOORS = {
         "idx",
         "canonical chunks decompressing digits finite mapped",
     ],
-    "xpnet.data.tables": ["csv typed", "texts gathering selection", "cells table", "dates"],
+    "xpnet.data.tables": ["csv typed", "strings gathering selection", "cells table", "dates"],
     "xpnet.data.tables.csv": [
         "file",
         "columns",
@@ -223,13 +222,13 @@ FLOORS = {
         "streams",
         "frames",
         "choice ids",
-        "categories numbers texts",
+        "categories numbers strings",
         "base frame_types objects",
     ],
     "xpnet.common": [
         "checks traceable versioned",
-        "direction naming overrides readable replacing room version",
-        "misspelt temporary",
+        "allocation direction naming overrides readable replacing version",
+        "checked_settings temporary",
         "keywords",
     ],
     "xpnet.backends": [
@@ -360,14 +359,14 @@ def _absolute(name: str, folder: str) -> str:
 
 
 class House:
-    """The files of a package, their imports and their floors.
+    """The files of a package, their imports and their layers.
 
     Parameters
     ----------
     files : mapping of str to Path
         The file of each module, as `modules` returns them.
-    floors : mapping of str to sequence of str
-        See `FLOORS`.
+    layers : mapping of str to sequence of str
+        See `LAYERS`.
     allowed : mapping of (str, str) to str, optional
         See `ALLOWED`.
     """
@@ -375,31 +374,33 @@ class House:
     def __init__(
         self,
         files: Mapping[str, Path],
-        floors: Mapping[str, Sequence[str]],
+        layers: Mapping[str, Sequence[str]],
         allowed: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
-        self.files, self.floors, self.allowed = files, floors, dict(allowed or {})
+        self.files, self.layers, self.allowed = files, layers, dict(allowed or {})
         self.imports = imports(files)
         self._level = {
-            (folder, room): level
-            for folder, lines in floors.items()
+            (folder, entry): level
+            for folder, lines in layers.items()
             for level, line in enumerate(lines)
-            for room in line.split()
+            for entry in line.split()
         }
 
-    def without_floor(self) -> list[str]:
-        """Return the modules that are missing from the table of floors."""
+    def without_layer(self) -> list[str]:
+        """Return the modules that are missing from the table of layers."""
         return [
-            name for name in self.files if any(self._floor(*room) is None for room in _rooms(name))
+            name
+            for name in self.files
+            if any(self._layer(*entry) is None for entry in _entries(name))
         ]
 
     def without_file(self) -> list[str]:
-        """Return the rooms in the table of floors that do not exist."""
-        existing = {room for name in self.files for room in _rooms(name)}
+        """Return the entries in the table of layers that do not exist."""
+        existing = {entry for name in self.files for entry in _entries(name)}
         existing |= {(name, "__init__") for name in self.files}
-        return [".".join(room) for room in self._level if room not in existing]
+        return [".".join(entry) for entry in self._level if entry not in existing]
 
-    def arrows_up(self) -> list[Import]:
+    def upward_imports(self) -> list[Import]:
         """Return the imports that run upwards and are not allowed."""
         return [
             each
@@ -407,7 +408,7 @@ class House:
             if each[:2] not in self.allowed and self._runs_up(each.importer, each.imported)
         ]
 
-    def circles(self) -> list[list[str]]:
+    def cycles(self) -> list[list[str]]:
         """Return the import cycles, i.e. groups of modules, without the allowed imports."""
         graph: dict[str, set[str]] = {name: set() for name in self.files}
         for each in self.imports:
@@ -415,7 +416,7 @@ class House:
                 graph[each.importer].add(each.imported)
         return [sorted(group) for group in _strongly_connected(graph) if len(group) > 1]
 
-    def strangers(self) -> list[Import]:
+    def foreign_re_exports(self) -> list[Import]:
         """Return imports from outside its folder by an ``__init__.py`` that only re-exports."""
         root = min(self.files, key=len)
         passing = {name for name, path in self.files.items() if _passes_on_only(path)} - {root}
@@ -431,23 +432,26 @@ class House:
         for pair in self.allowed:
             strict = copy.copy(self)
             strict.allowed = {name: why for name, why in self.allowed.items() if name != pair}
-            if strict.arrows_up() == self.arrows_up() and strict.circles() == self.circles():
+            if (
+                strict.upward_imports() == self.upward_imports()
+                and strict.cycles() == self.cycles()
+            ):
                 needless.append(pair)
         return needless
 
-    def _floor(self, folder: str, room: str) -> int | None:
-        return self._level.get((folder, room), -1 if room == "__init__" else None)
+    def _layer(self, folder: str, entry: str) -> int | None:
+        return self._level.get((folder, entry), -1 if entry == "__init__" else None)
 
     def _runs_up(self, importer: str, imported: str) -> bool:
-        for (folder, own), (_, other) in zip(_rooms(importer), _rooms(imported), strict=False):
+        for (folder, own), (_, other) in zip(_entries(importer), _entries(imported), strict=False):
             if own != other:
-                above, below = self._floor(folder, own), self._floor(folder, other)
+                above, below = self._layer(folder, own), self._layer(folder, other)
                 return above is not None and below is not None and above > below
         return False
 
 
-def _rooms(module: str) -> list[tuple[str, str]]:
-    """Return folder and room at each level; for a.b: ('a', 'b'), ('a.b', '__init__')."""
+def _entries(module: str) -> list[tuple[str, str]]:
+    """Return folder and entry at each level; for a.b: ('a', 'b'), ('a.b', '__init__')."""
     parts = [*module.split("."), "__init__"]
     return [(".".join(parts[:k]), parts[k]) for k in range(1, len(parts))]
 
@@ -497,13 +501,15 @@ def _lines(title: str, found: Iterable[object]) -> list[str]:
 def report(house: House) -> str:
     """Return what `python -m tools.house` prints."""
     lines = []
-    for folder, floors in house.floors.items():
-        lines += [folder, *(f"  {level:2} {line}" for level, line in enumerate(floors)), ""]
-    lines += _lines("imports that run upwards", house.arrows_up())
-    lines += _lines("circles", (" - ".join(group) for group in house.circles()))
-    lines += _lines("files without a floor", house.without_floor())
-    lines += _lines("floors without a file", house.without_file())
-    lines += _lines("__init__.py that passes on names from outside its folder", house.strangers())
+    for folder, layers in house.layers.items():
+        lines += [folder, *(f"  {level:2} {line}" for level, line in enumerate(layers)), ""]
+    lines += _lines("imports that run upwards", house.upward_imports())
+    lines += _lines("cycles", (" - ".join(group) for group in house.cycles()))
+    lines += _lines("files without a layer", house.without_layer())
+    lines += _lines("layers without a file", house.without_file())
+    lines += _lines(
+        "__init__.py that passes on names from outside its folder", house.foreign_re_exports()
+    )
     lines += _lines("allowed", (f"{a} imports {b}: {why}" for (a, b), why in house.allowed.items()))
     lines += _lines("allowed without need", (" imports ".join(e) for e in house.not_needed()))
     return "\n".join(lines)
@@ -511,16 +517,16 @@ def report(house: House) -> str:
 
 def main() -> int:
     """Print the report; return 1 if anything in it is wrong."""
-    house = House(modules(), FLOORS, ALLOWED)
+    house = House(modules(), LAYERS, ALLOWED)
     print(report(house))
     return int(
         any(
             (
-                house.arrows_up(),
-                house.circles(),
-                house.without_floor(),
+                house.upward_imports(),
+                house.cycles(),
+                house.without_layer(),
                 house.without_file(),
-                house.strangers(),
+                house.foreign_re_exports(),
                 house.not_needed(),
                 len(house.allowed) > 2,
             )

@@ -151,15 +151,7 @@ from .metrics import (
     QuantileError,
     Recall,
     TopKAccuracy,
-    accuracy,
     confusion_matrix,
-    f1,
-    mae,
-    mse,
-    precision,
-    r2,
-    recall,
-    rmse,
 )
 from .model import Model
 from .neuralnet import NeuralNetwork
@@ -345,21 +337,13 @@ __all__ = [
     "WarmUp",
     "Watch",
     "WeightAverage",
-    "accuracy",
     "array_namespace",
     "config",
     "confusion_matrix",
-    "f1",
     "interval_coverage",
     "load",
-    "mae",
-    "mse",
     "one_hot",
-    "precision",
-    "r2",
-    "recall",
     "resolve",
-    "rmse",
     "train_test_split",
 ]
 

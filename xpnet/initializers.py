@@ -12,10 +12,10 @@ from collections.abc import Callable
 import numpy as np
 
 from .backends import Array, is_array, to_host
-from .common.checks import check_positive, find, room_for
+from .common.allocation import draws
+from .common.checks import check_positive, find, naming_memory_errors
 from .common.keywords import INITIALIZERS as ELSEWHERE
 from .common.readable import Readable
-from .common.room import draws
 
 __all__ = [
     "INITIALIZERS",
@@ -270,7 +270,7 @@ def draw(
         The array does not fit in memory.
     """
     rng = np.random.default_rng() if rng is None else rng
-    with room_for("a parameter", shape):
+    with naming_memory_errors("a parameter", shape):
         if not draws() and not isinstance(initializer, FromArray):  # whose shape may be wrong
             return np.zeros(shape, np.float32)
         try:

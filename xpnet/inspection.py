@@ -140,8 +140,8 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
     n_outputs = model.layers[-1].output_shape()[0]
     y = objective_of(model).targets_of(data)
     given = (y, data.sample_weight, n_outputs)
-    names = Known.of(data).completed(known).class_names
-    loss = balanced_loss(model.loss, *given, anew=False, class_names=names)
+    names = Known.of(data).merged_with(known).class_names
+    loss = balanced_loss(model.loss, *given, recompute=False, class_names=names)
     data = data.rows(np.arange(min(len(data), EVALUATION_ROWS)))
     check_categories(data, model.layers)  # stored data are in memory only now
     y = y[: len(data), ...]

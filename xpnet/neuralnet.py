@@ -7,7 +7,7 @@ from typing import Any, Self
 from .common.checks import check_count, check_flag, check_new_path
 from .common.keywords import FIT, NETWORK, NoSuchMethods, with_hints
 from .common.naming import listing
-from .common.overrides import remember
+from .common.overrides import register_builtin
 from .data import Dataset
 from .initializers import INITIALIZERS
 from .inspection import Inspection, inspect
@@ -395,4 +395,4 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         save(self, check_new_path("path", path), NeuralNetwork)
 
 
-remember(NeuralNetwork)
+register_builtin(NeuralNetwork)

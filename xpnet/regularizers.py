@@ -16,9 +16,9 @@ from typing import Any, ClassVar
 from .backends import Array, array_namespace
 from .backends._errors import shown
 from .common.checks import check_flag, check_non_negative, find
-from .common.overrides import remember
+from .common.overrides import register_builtin
 from .common.readable import Readable
-from .common.traceable import Traceable, apply, slope, values_of
+from .common.traceable import Traceable, apply, checked_call, derivative_of
 
 __all__ = [
     "L1",
@@ -134,7 +134,7 @@ class ElementwisePenalty(Traceable, Regularizer):
 
     def penalty(self, w: Array) -> Array:
         """Return the sum of the penalties."""
-        return array_namespace(w).sum(values_of(self.element_penalty, w))
+        return array_namespace(w).sum(checked_call(self.element_penalty, w))
 
     def derivative(self, w: Array) -> Array:
         """Return the derivative of the penalty on each weight; by default from its formula.
@@ -144,7 +144,7 @@ class ElementwisePenalty(Traceable, Regularizer):
         UntraceableError
             :meth:`element_penalty` is not a formula of single numbers.
         """
-        return slope(self, "element_penalty", (w,), by=0)
+        return derivative_of(self, "element_penalty", (w,), by=0)
 
     def add_to(
         self, gradient: Array, w: Array, share: Array | float = 1.0, out: Array | None = None
@@ -303,12 +303,13 @@ class FunctionPenalty(ElementwisePenalty):
 
     def element_penalty(self, w: Array) -> Array:
         """Return ``function(w)``."""
-        return values_of(self.function, w)
+        return checked_call(self.function, w)
 
 
 REGULARIZERS: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
 
-remember(*REGULARIZERS.values())  # not FunctionPenalty, whose function may change at any time
+# Not FunctionPenalty, whose function may change at any time.
+register_builtin(*REGULARIZERS.values())
 
 
 def find_regularizer(given: Any) -> Regularizer | None:

@@ -16,15 +16,15 @@ import numpy as np
 
 from .blas_threads import one_blas_thread
 from .kernels import (
+    AVERAGE_WEIGHTS,
     DRAWS,
-    FOLLOWS,
+    HAVE_UPDATES,
     LOSSES,
     ORDER,
     OUTPUTS,
     PASS,
     PENALTIES,
     RATES,
-    SHARES,
     STATE,
     TOTAL,
     UPDATE,
@@ -83,8 +83,8 @@ class Engine:
         learning_rate: float | np.ndarray,
         n_updates: int,
         outputs: np.ndarray | None = None,
-        follow: np.ndarray | bool = True,
-        shares: np.ndarray | float = 0.0,
+        has_update: np.ndarray | bool = True,
+        average_weights: np.ndarray | float = 0.0,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Train on the samples in the given order; return the loss and the weight of each step.
 
@@ -97,9 +97,9 @@ class Engine:
             The number of earlier updates.
         outputs : array, optional
             An array for the outputs.
-        follow : bool, or array of shape (n_steps,), default True
+        has_update : bool, or array of shape (n_steps,), default True
             Whether an update follows each step. Without an update, the gradient is accumulated.
-        shares : float, or array of shape (n_steps,), default 0.0
+        average_weights : float, or array of shape (n_steps,), default 0.0
             The weight of the parameters after each step in their running average.
         """
         if self._counters[0] or not self.close.alive:
@@ -111,13 +111,13 @@ class Engine:
         penalties = np.zeros((self.threads, losses.shape[1]))
         state = self._states
         state[:, ORDER], state[:, UPDATE] = order.ctypes.data, n_updates
-        given = [(learning_rate, np.float64), (shares, np.float64), (follow, np.int64)]
+        given = [(learning_rate, np.float64), (average_weights, np.float64), (has_update, np.int64)]
         n = losses.shape[1]
         of_steps = [
             np.ascontiguousarray(np.broadcast_to(np.asarray(values, dtype), n))
             for values, dtype in given
         ]
-        for place, values in zip((RATES, SHARES, FOLLOWS), of_steps, strict=True):
+        for place, values in zip((RATES, AVERAGE_WEIGHTS, HAVE_UPDATES), of_steps, strict=True):
             state[:, place] = values.ctypes.data
         state[:, LOSSES], state[:, WEIGHTS] = losses[0].ctypes.data, losses[1].ctypes.data
         state[:, OUTPUTS] = 0 if outputs is None else outputs.ctypes.data

@@ -79,10 +79,10 @@ def loss(listing: Listing) -> Kernel:
         "    for c in range(n):",
         f"        in_{y}, in_{p} = y[c], z[r, c]",
         *(f"        {line}" for line in _inside(listing)),
-        f"        own = added(own, at_most({_results(listing)[0]}, record[10]))",
+        f"        own = added(own, limit_reported({_results(listing)[0]}, record[10]))",
         f"        e[r, c] = {_results(listing)[1]} * factor",
         "    loss += share * own",
-        "report(record, state, loss, total)",
+        "store_loss(record, state, loss, total)",
     ]
     return _kernel("loss", [], lines, body)
 
@@ -168,7 +168,7 @@ from xpnet.backends.cpu.intrinsics import (
 from xpnet.backends.cpu.kernels import (
     ORDER, PENALTIES, RATE, ROWS, START, STEP, TOTAL, UPDATE,
 )
-from xpnet.backends.cpu.losses import added, at_most, report, share_of, total_weight
+from xpnet.backends.cpu.losses import added, limit_reported, share_of, store_loss, total_weight
 """
 
 

@@ -36,8 +36,8 @@ from .intrinsics import (
 )
 
 ROWS, START, ORDER, STEP, UPDATE, RATE, LOSSES, WEIGHTS, OUTPUTS, PENALTIES = range(10)
-PASS, SHARE, FOLLOWED, RATES, SHARES, FOLLOWS, TOTAL, WAITING = range(10, 18)
-DRAWS, STATE = 18, 34
+PASS, AVERAGE_WEIGHT, HAS_UPDATE, RATES, AVERAGE_WEIGHTS, HAVE_UPDATES = range(10, 16)
+TOTAL, WAITING, DRAWS, STATE = 16, 17, 18, 34
 """Indices into ``state``, which has ``STATE`` words.
 
 ``ROWS`` is the number of samples in the batch, ``START`` its first index into the order, ``ORDER``
@@ -46,11 +46,11 @@ the order's address, ``STEP`` the step in this run, ``UPDATE`` the number of the
 the addresses of the losses, of their weights, of the outputs to keep (or 0) and of this thread's
 part of the penalties.
 
-``PASS`` counts the batches since the parameters were loaded, from 1. ``FOLLOWED`` is whether an
-update follows this batch, and ``SHARE`` the bits of the weight of the new parameters in their
-running average. ``RATES``, ``SHARES`` and ``FOLLOWS`` are the addresses of these three values for
-all steps of the run. ``TOTAL`` is the address of the total weight of the batches since the last
-update, and ``WAITING`` is their number.
+``PASS`` counts the batches since the parameters were loaded, from 1. ``HAS_UPDATE`` is whether an
+update follows this batch, and ``AVERAGE_WEIGHT`` the bits of the weight of the new parameters in
+their running average. ``RATES``, ``AVERAGE_WEIGHTS`` and ``HAVE_UPDATES`` are the addresses of
+these three values for all steps of the run. ``TOTAL`` is the address of the total weight of the
+batches since the last update, and ``WAITING`` is their number.
 
 The words from ``DRAWS`` on are the number of draws of each dropout before the first pass.
 """

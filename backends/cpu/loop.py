@@ -14,14 +14,14 @@ from .intrinsics import (
     relax,
 )
 from .kernels import (
-    FOLLOWED,
-    FOLLOWS,
+    AVERAGE_WEIGHT,
+    AVERAGE_WEIGHTS,
+    HAS_UPDATE,
+    HAVE_UPDATES,
     PASS,
     RATE,
     RATES,
     ROWS,
-    SHARE,
-    SHARES,
     START,
     STEP,
     UPDATE,
@@ -55,19 +55,20 @@ def _run_steps(thread, threads, counters, programs, state, memory, data, plan, t
     """Run the steps of one thread; return how often it has arrived, or -1 if it was stopped."""
     samples, batch, arrived, yield_address = plan
     mine = counters + 8 * WORDS * (thread + 1)
-    # The bits of the rates and shares are copied as integers.
-    rates, shares = pointer_to_int64(state[RATES]), pointer_to_int64(state[SHARES])
-    follows = pointer_to_int64(state[FOLLOWS])
+    # The bits of the rates and weights are copied as integers.
+    rates, weights = pointer_to_int64(state[RATES]), pointer_to_int64(state[AVERAGE_WEIGHTS])
+    have_updates = pointer_to_int64(state[HAVE_UPDATES])
     for step in range((samples + batch - 1) // batch):
         state[START] = step * batch
         state[ROWS] = min(batch, samples - step * batch)
         state[STEP] = step
-        state[RATE], state[SHARE], state[FOLLOWED] = rates[step], shares[step], follows[step]
-        state[UPDATE] += follows[step]
+        state[RATE], state[AVERAGE_WEIGHT] = rates[step], weights[step]
+        state[HAS_UPDATE] = have_updates[step]
+        state[UPDATE] += have_updates[step]
         state[PASS] += 1
         program = programs[state[PASS] & 1]
         for k in range(program.shape[0]):
-            if program[k, 2] & OF_UPDATE and follows[step] == 0:
+            if program[k, 2] & OF_UPDATE and have_updates[step] == 0:
                 continue
             before = cycles() if times.size else 0
             call(program[k, 0], program[k, 1], state.ctypes.data, memory, data)

@@ -48,7 +48,7 @@ def share_of(record, state, memory, r, total):
 
 
 @njit(**INLINED)
-def at_most(loss, bits):
+def limit_reported(loss, bits):
     """Return the smaller of a loss and a limit; NaN stays NaN."""
     limit = float64_of(bits)
     return limit if loss > limit else loss
@@ -61,7 +61,7 @@ def added(total, value):
 
 
 @njit(**INLINED)
-def report(record, state, loss, total):
+def store_loss(record, state, loss, total):
     """Report the loss of a step and the total weight of its samples, if ``record[7]`` is set."""
     if record[7]:
         pointer_to_float64(state[LOSSES])[state[STEP]] = loss
@@ -101,7 +101,7 @@ def softmax_classes(record, state, memory, data):
         factor = number(memory, share / mass if known else 0.0)
         most = _maximum(z, r, n)
         if known:
-            loss += share * at_most(math.log(mass) + (most - z[r, label]), record[10])
+            loss += share * limit_reported(math.log(mass) + (most - z[r, label]), record[10])
         for c in range(n):
             e[r, c] *= factor
         for c in range(n, record[4]):
@@ -109,7 +109,7 @@ def softmax_classes(record, state, memory, data):
         if known:
             e[r, label] -= number(memory, share)
         _keep_log(record, state, memory, r, most, math.log(mass))
-    report(record, state, loss, total)
+    store_loss(record, state, loss, total)
 
 
 def softmax_rows(record, state, memory, data):
@@ -135,9 +135,9 @@ def softmax_rows(record, state, memory, data):
             e[r, c] = e[r, c] * factor - y[c] * part
         for c in range(n, record[4]):
             e[r, c] = 0
-        loss += share * at_most(own, record[10])
+        loss += share * limit_reported(own, record[10])
         _keep_log(record, state, memory, r, most, log_mass)
-    report(record, state, loss, total)
+    store_loss(record, state, loss, total)
 
 
 @njit(**INLINED)

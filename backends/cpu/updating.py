@@ -4,7 +4,7 @@ Kernels as in ``kernels.py``.
 """
 
 from .intrinsics import float64_of, number, pointer_to_float64, vector
-from .kernels import FOLLOWED, SHARE, TOTAL, WAITING
+from .kernels import AVERAGE_WEIGHT, HAS_UPDATE, TOTAL, WAITING
 from .losses import total_weight
 
 
@@ -26,7 +26,7 @@ def accumulate(record, state, memory, data):
         for k in range(n):
             sums[k] += factor * g[k]
     state[WAITING] += 1
-    if state[FOLLOWED] != 0:
+    if state[HAS_UPDATE] != 0:
         state[WAITING] = 0
         divisor = number(memory, total[0] if total[0] > 0 else 1.0)
         for k in range(n):
@@ -35,7 +35,7 @@ def accumulate(record, state, memory, data):
 
 def average(record, state, memory, data):
     """Add the new weights to their average; the record is (size, w, average)."""
-    n, share = record[0], float64_of(state[SHARE])
+    n, share = record[0], float64_of(state[AVERAGE_WEIGHT])
     w, mean = vector(memory, record[1], n), vector(memory, record[2], n)
     part = number(memory, share)
     if share == 1.0:

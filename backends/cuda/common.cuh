@@ -32,25 +32,25 @@ typedef unsigned long long uint64;
 
 // 64-bit words; `kernels.py` has the same names in the same order.
 struct State {
-    int64 step;       // the step in this run, from 0
-    int64 start;      // index of the batch's first sample in the order
-    int64 update;     // the number of the update, from 1
-    int64 batch;      // samples in a full batch
-    int64 skipped;    // whether the update is skipped: none is due, or the gradient overflowed
-    int64 good;       // updates since the loss scale changed
-    int64 followed;   // whether an update follows this step
-    int64 waiting;    // steps since the last update, including this one
-    int64 first;      // whether this step is the first since the last update
-    double rate;      // the learning rate
-    double share;     // weight of the new parameters in their running average
-    double own;       // total weight of the batch, if gradients are accumulated
-    double group;     // total weight of the batches since the last update
-    double total;     // total weight of the batch's samples
-    double scale;     // loss scale, which prevents underflow of float16 products
-    double factor;    // factor of the gradient, for clipping and for undoing the loss scale
-    double hits;      // total weight of this run's correctly classified samples
-    double counted;   // total weight of this run's samples
-    int64 draws[20];  // number of masks that each dropout drew before this run
+    int64 step;             // the step in this run, from 0
+    int64 start;            // index of the batch's first sample in the order
+    int64 update;           // the number of the update, from 1
+    int64 batch;            // samples in a full batch
+    int64 skipped;          // whether the update is skipped: none is due, or the gradient overflowed
+    int64 good;             // updates since the loss scale changed
+    int64 has_update;       // whether an update follows this step
+    int64 waiting;          // steps since the last update, including this one
+    int64 first;            // whether this step is the first since the last update
+    double rate;            // the learning rate
+    double average_weight;  // weight of the new parameters in their running average
+    double batch_weight;    // total weight of the batch, if gradients are accumulated
+    double group_weight;    // total weight of the batches since the last update
+    double total;           // total weight of the batch's samples
+    double scale;           // loss scale, which prevents underflow of float16 products
+    double factor;          // factor of the gradient, for clipping and for undoing the loss scale
+    double hits;            // total weight of this run's correctly classified samples
+    double counted;         // total weight of this run's samples
+    int64 draws[20];        // number of masks that each dropout drew before this run
 };
 
 // ---- reductions over threads
@@ -118,7 +118,7 @@ DEVICE void back_columns(REAL* parts, int rows, int n, const Error& error) {
 }
 
 // ---- losses: one warp per row. The error is the derivative of the weighted mean of the samples'
-//      losses, times the loss scale. `report` sums the loss and the hits of the samples.
+//      losses, times the loss scale. `reduce_losses` sums the loss and the hits of the samples.
 
 struct Row {
     int64 sample;
@@ -142,7 +142,7 @@ DEVICE Row row_of(
     for (int r = (int)(blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5)); r < rows; r += warps)
 
 // Returns the smaller of a loss and a limit; NaN stays NaN.
-DEVICE double at_most(double loss, double limit) {
+DEVICE double limit_reported(double loss, double limit) {
     return loss > limit ? limit : loss;
 }
 
@@ -162,7 +162,7 @@ DEVICE void each_row(
         double loss = 0;
         for (int c = lane; c < n; c += 32) {
             REAL slope = 0;
-            loss += at_most((double)element(y[c], own[c], slope), limit);
+            loss += limit_reported((double)element(y[c], own[c], slope), limit);
             e[r * (int64)n + c] = scale * slope;
         }
         loss = warp_sum(loss);

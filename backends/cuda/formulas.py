@@ -99,7 +99,7 @@ def penalty(listing: Listing) -> Kernel:
     text = _Code(listing)
     body = [
         "double scale = state->scale * share;",
-        "const double total = weighted == 2 ? state->group : state->total;",
+        "const double total = weighted == 2 ? state->group_weight : state->total;",
         "if (weighted) scale = total > 0 ? scale / total : 0;",
         "const REAL factor = (REAL)scale;",
         *_over_elements(

@@ -24,15 +24,15 @@ DEVICE double block_sum(double value, double* shared) {
 
 // Begins a step. `controls` has three numbers per step: the learning rate, the weight of the new
 // parameters in their running average, and whether an update follows.
-KERNEL tick(State* state, const double* controls) {
+KERNEL begin_step(State* state, const double* controls) {
     if (first_index() == 0) {
         state->step += 1;
         const double* own = controls + 3 * state->step;
         state->rate = own[0];
-        state->share = own[1];
-        state->followed = own[2] != 0;
-        state->skipped = !state->followed;
-        state->update += state->followed;
+        state->average_weight = own[1];
+        state->has_update = own[2] != 0;
+        state->skipped = !state->has_update;
+        state->update += state->has_update;
         state->start = state->step * state->batch;
     }
 }
@@ -145,7 +145,7 @@ KERNEL csr_gradient(
 // Sets z to vectors and copied columns. `codes`, if not null, gets the row of the vector for each
 // table and each row of x. If `unknown` is not 0, each table has one more row, for numbers that are
 // not codes. Otherwise their output is NaN, and their gradient is added to row 0.
-KERNEL look_up(
+KERNEL embed(
     const REAL* x, const REAL* w, const int64* columns, REAL* z, int* codes, int rows, int n_inputs,
     int n, int unknown) {
     const unsigned total = (unsigned)rows * (unsigned)n;
@@ -175,7 +175,7 @@ KERNEL look_up(
 //
 // The searches compare each code in the batch with each distinct code. That takes little time
 // compared with the matrix products, unless a batch has many thousands of distinct codes per table.
-KERNEL code_gradient(
+KERNEL embedding_gradient(
     const REAL* e, const int* codes, const int64* tables, REAL* g, int rows, int n) {
     SHARED(int, before, 1);
     SHARED(REAL, sums, 1024);
@@ -502,7 +502,7 @@ KERNEL softmax_classes(
         const int guess = row_argmax(own, most, n, lane);
         if (lane == 0) {
             const REAL loss = known ? log_mass + (most - own[label]) : 0;
-            losses[r] = (double)share * at_most(loss, limit);
+            losses[r] = (double)share * limit_reported(loss, limit);
             hits[r] = guess == label ? row.weight : 0;
         }
     }
@@ -535,14 +535,14 @@ KERNEL softmax_rows(
         const REAL right = row_max(y, n, lane);
         const int guess = row_argmax(own, most, n, lane), label = row_argmax(y, right, n, lane);
         if (lane == 0) {
-            losses[r] = (double)row.share * at_most(loss, limit);
+            losses[r] = (double)row.share * limit_reported(loss, limit);
             hits[r] = guess == label ? row.weight : 0;
         }
     }
 }
 
 // Sums the step's loss, total weight and, if counted, hits; runs in one block.
-KERNEL report(
+KERNEL reduce_losses(
     const double* row_losses, const double* row_hits, State* state, double* losses,
     double* totals, int rows, int weighted) {
     SHARED(double, shared, 32);
@@ -572,34 +572,34 @@ KERNEL keep_outputs(const REAL* z, REAL* kept, const State* state, int rows, int
 
 KERNEL count_batch(State* state, int rows, int weighted) {
     if (first_index() == 0) {
-        state->own = weighted ? state->total : rows;
+        state->batch_weight = weighted ? state->total : rows;
         state->first = state->waiting == 0;
-        state->group = state->first ? state->own : state->group + state->own;
-        state->waiting = state->followed ? 0 : state->waiting + 1;
+        state->group_weight = state->first ? state->batch_weight : state->group_weight + state->batch_weight;
+        state->waiting = state->has_update ? 0 : state->waiting + 1;
     }
 }
 
 // Adds g times the weight of its batch to a sum; before an update, sets g to the mean.
 KERNEL accumulate(REAL* g, REAL* sums, const State* state, int64 n) {
-    const REAL factor = (REAL)state->own;
-    const REAL divisor = (REAL)(state->group > 0 ? state->group : 1);
+    const REAL factor = (REAL)state->batch_weight;
+    const REAL divisor = (REAL)(state->group_weight > 0 ? state->group_weight : 1);
     for (int64 i = first_index(); i < n; i += stride()) {
         const REAL part = factor * g[i], sum = state->first ? part : sums[i] + part;
         sums[i] = sum;
-        if (state->followed) g[i] = sum / divisor;
+        if (state->has_update) g[i] = sum / divisor;
     }
 }
 
 KERNEL average(const REAL* w, REAL* mean, const State* state, int64 n) {
-    const double share = state->share;
-    if (!state->followed || share == 0) return;
+    const double share = state->average_weight;
+    if (!state->has_update || share == 0) return;
     for (int64 i = first_index(); i < n; i += stride())
         mean[i] = share == 1 ? w[i] : mean[i] + (REAL)share * (w[i] - mean[i]);
 }
 
 // ---- gradient clipping. Penalties and updates are generated kernels.
 
-// If the loss is scaled, numbers that are not finite are left to `judge`.
+// If the loss is scaled, numbers that are not finite are left to `unscale_and_clip`.
 KERNEL clip_values(REAL* g, const State* state, int64 n, REAL most, int scaled) {
     const REAL scale = (REAL)state->scale, limit = most * scale;
     for (int64 i = first_index(); i < n; i += stride()) {
@@ -621,12 +621,12 @@ KERNEL square_sum(const REAL* g, double* parts, int64 n) {
 // Sets the factor of the gradient; runs in one block. `most` is the largest norm allowed, or 0 for
 // no limit. If the loss is scaled, an update whose gradient is not finite is skipped and the scale
 // is halved; after 2,000 consecutive finite gradients, the scale is doubled.
-KERNEL judge(const double* parts, State* state, int n_parts, double most, int scaled) {
+KERNEL unscale_and_clip(const double* parts, State* state, int n_parts, double most, int scaled) {
     SHARED(double, shared, 32);
     double sum = 0;
     for (int k = threadIdx.x; k < n_parts; k += blockDim.x) sum += parts[k];
     sum = block_sum(sum, shared);
-    if (threadIdx.x != 0 || !state->followed) return;
+    if (threadIdx.x != 0 || !state->has_update) return;
     const double scale = state->scale, norm = sqrt(sum) / scale;
     state->factor = 1 / scale;
     if (most > 0 && norm > most) state->factor *= most / norm;

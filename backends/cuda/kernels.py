@@ -45,15 +45,15 @@ def _read(name: str) -> str:
 
 
 SIGNATURES = {
-    "tick": "pp",
+    "begin_step": "pp",
     "total_weight": "pppi",
     "fill": "plr",
     **{f"gather_{name}": "ppppiipp" for name in FEATURE_TYPES},
     "csr_rows": "ppppppii",
     "csr_product": "pppppppii",
     "csr_gradient": "pppppppii",
-    "look_up": "pppppiiii",
-    "code_gradient": "ppppii",
+    "embed": "pppppiiii",
+    "embedding_gradient": "ppppii",
     "column_sums": "ppii",
     "back_kept": "pppii",
     "sum_parts": "ppii",
@@ -70,14 +70,14 @@ SIGNATURES = {
     "copy_to": "ppl",
     "softmax_classes": "pppppppppiid",
     "softmax_rows": "pppppppppiid",
-    "report": "pppppii",
+    "reduce_losses": "pppppii",
     "keep_outputs": "pppii",
     "count_batch": "pii",
     "accumulate": "pppl",
     "average": "pppl",
     "clip_values": "pplri",
     "square_sum": "ppl",
-    "judge": "ppidi",
+    "unscale_and_clip": "ppidi",
 }
 
 _KINDS: dict[str, type] = {"i": np.int32, "l": np.int64, "u": np.uint64, "d": np.float64}
@@ -111,13 +111,14 @@ def _pointer(name: str, array: Any) -> Any:
 
 
 STATE = (
-    "step", "start", "update", "batch", "skipped", "good", "followed", "waiting", "first", "rate",
-    "share", "own", "group", "total", "scale", "factor", "hits", "counted",
+    "step", "start", "update", "batch", "skipped", "good", "has_update", "waiting", "first", "rate",
+    "average_weight", "batch_weight", "group_weight", "total", "scale", "factor", "hits", "counted",
 )  # fmt: skip
 """The words of the state in their order; the number of draws of each dropout follows them."""
 
 _DOUBLES = frozenset([
-    "rate", "share", "own", "group", "total", "scale", "factor", "hits", "counted",
+    "rate", "average_weight", "batch_weight", "group_weight", "total", "scale", "factor", "hits",
+    "counted",
 ])  # fmt: skip
 
 MOST_DROPOUTS = 20

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from ..backends import Array, ops
-from ..common.overrides import remember
-from ..common.traceable import Traceable, slope, slope_function, values_of
+from ..common.overrides import register_builtin
+from ..common.traceable import Traceable, checked_call, derivative_function, derivative_of
 from ..layers import Layer
 from ..layers.checks import check_batch
 
@@ -69,7 +69,7 @@ class ActivationLayer(Traceable, Layer):
         UntraceableError
             :meth:`activation_function` is not a formula of single numbers.
         """
-        return slope(self, "activation_function", (input,), by=0)
+        return derivative_of(self, "activation_function", (input,), by=0)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return the activation of ``input``."""
@@ -81,14 +81,14 @@ class ActivationLayer(Traceable, Layer):
         return output
 
     def _values(self, input: Array) -> Array:
-        return values_of(self.activation_function, input)
+        return checked_call(self.activation_function, input)
 
     def backward_propagation(self, output_error: Array) -> Array:
         """Return ``output_error * derivative(input)``, by the chain rule."""
         x, derivative = self.input, self.derivative
         if getattr(derivative, "__func__", None) is ActivationLayer.derivative:
             # Trace the formula once for the whole batch.
-            derivative = slope_function(self, "activation_function", 1, 0, like=x)
+            derivative = derivative_function(self, "activation_function", 1, 0, like=x)
         return ops.rowwise(
             output_error,
             x,
@@ -97,4 +97,4 @@ class ActivationLayer(Traceable, Layer):
         )
 
 
-remember(ActivationLayer)
+register_builtin(ActivationLayer)

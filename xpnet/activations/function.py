@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..backends import Array
-from ..common.traceable import values_of
+from ..common.traceable import checked_call
 from .base import ActivationLayer
 
 
@@ -32,7 +32,7 @@ class FunctionActivation(ActivationLayer):
     FunctionActivation(sine)
     """
 
-    # Not given to `remember`: a user's function may change at any time.
+    # Not given to `register_builtin`: a user's function may change at any time.
     output_kind = "real"
     # For the error message of ``save``.
     instead = "define a subclass of ActivationLayer with activation_function(input)"
@@ -42,4 +42,4 @@ class FunctionActivation(ActivationLayer):
 
     def activation_function(self, input: Array) -> Array:
         """Return ``function(input)``."""
-        return values_of(self.function, input)
+        return checked_call(self.function, input)

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from ..backends import Array, array_namespace, ops
 from ..common.checks import check_non_negative
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from .base import ActivationLayer
 
 
@@ -142,4 +142,6 @@ class HardTanhActivation(ActivationLayer):
     derivative_of_output = derivative
 
 
-remember(LinearActivation, ReLUActivation, LeakyReLUActivation, ReLU6Activation, HardTanhActivation)
+register_builtin(
+    LinearActivation, ReLUActivation, LeakyReLUActivation, ReLU6Activation, HardTanhActivation
+)

@@ -3,7 +3,7 @@
 from array_api_compat import device
 
 from ..backends import Array, array_namespace, ops
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from .base import ActivationLayer
 
 
@@ -101,4 +101,4 @@ def _identity(like: Array) -> Array:
     return xp.eye(like.shape[-1], dtype=like.dtype, device=device(like))[None, :, :]
 
 
-remember(SoftmaxActivation, LogSoftmaxActivation)
+register_builtin(SoftmaxActivation, LogSoftmaxActivation)

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from ..backends import Array, array_namespace, ops
 from ..common.checks import check_positive
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from .base import ActivationLayer
 
 
@@ -153,7 +153,7 @@ class LogSigmoidActivation(ActivationLayer):
         return -ops.softplus(-input)
 
 
-remember(
+register_builtin(
     SigmoidActivation,
     TanhActivation,
     SoftsignActivation,

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from ..backends import Array, array_namespace, ops
 from ..backends._errors import shown
-from ..common.checks import check_non_negative, check_positive, check_text
-from ..common.overrides import remember
+from ..common.checks import check_non_negative, check_positive, check_string
+from ..common.overrides import register_builtin
 from .base import ActivationLayer
 
 
@@ -215,7 +215,7 @@ class GELUActivation(ActivationLayer):
     output_kind = "real"
 
     def __init__(self, approximate: str = "none") -> None:
-        self.approximate = check_text("approximate", approximate)
+        self.approximate = check_string("approximate", approximate)
         if approximate not in ("none", "tanh"):
             raise ValueError(f"approximate={shown(approximate)}: expected 'none' or 'tanh'")
 
@@ -372,7 +372,7 @@ class ExponentialActivation(ActivationLayer):
         return output
 
 
-remember(
+register_builtin(
     ELUActivation,
     SELUActivation,
     CELUActivation,

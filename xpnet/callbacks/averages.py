@@ -51,7 +51,7 @@ class WeightAverage(Averaging):
     every : {"step", "epoch"}, optional
         Whether to add the weights after each update or at the end of each epoch; by default
         "step" for "ema" and "epoch" for "swa".
-    validates : bool, default False
+    validate_with_average : bool, default False
         Whether to evaluate the validation data with the average once averaging has begun, so that
         early stopping monitors the average. Batch normalization then uses the running moments of
         the trained weights.
@@ -95,16 +95,16 @@ class WeightAverage(Averaging):
         decay: float = 0.999,
         start: int | None = None,
         every: str | None = None,
-        validates: bool = False,
+        validate_with_average: bool = False,
     ) -> None:
         self.kind = check_name("kind", kind, ("ema", "swa"))
         self.decay = check_fraction("decay", decay)
         self.start = None if start is None else check_count("start", start, least=0)
         usual = "step" if self.kind == "ema" else "epoch"
         self.every = check_name("every", usual if every is None else every, ("step", "epoch"))
-        self.validates = check_flag("validates", validates)
+        self.validate_with_average = check_flag("validate_with_average", validate_with_average)
         self.average = Average(self.decay if kind == "ema" else None, self.every == "step")
-        self.waits = self.start or 0
+        self.start_epoch = self.start or 0
 
     @property
     def weights(self) -> Array:
@@ -128,4 +128,4 @@ class WeightAverage(Averaging):
         """Start a new average."""
         self.average.reset()
         if self.start is None and self.kind == "swa":
-            self.waits = 3 * network.epochs // 4
+            self.start_epoch = 3 * network.epochs // 4

@@ -222,10 +222,10 @@ class Checkpoint(Recorder):
         self._written, self._time = network.history.epochs, time.monotonic()
         self._content = None
         if not self._is_resumed:
-            run.note_states()
+            run.record_states()
             self._write(network, run)
 
-    def on_whole_epoch(self, network: NeuralNetwork, run: Run, is_last: bool) -> None:
+    def on_complete_epoch(self, network: NeuralNetwork, run: Run, is_last: bool) -> None:
         """Write a checkpoint if one is due."""
         waited = time.monotonic() - self._time
         is_due = network.history.epochs % self.every == 0 and (
@@ -237,7 +237,7 @@ class Checkpoint(Recorder):
         elif _may_change_in_an_epoch(network, run):
             self._content = CheckpointContent(network, run, NeuralNetwork)
 
-    def on_cut(self, network: NeuralNetwork, run: Run) -> None:
+    def on_interrupted(self, network: NeuralNetwork, run: Run) -> None:
         """Write a checkpoint of the last complete epoch, unless one is written."""
         if self._written != network.history.epochs:
             self._write(network, run, self._content)

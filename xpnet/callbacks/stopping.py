@@ -115,8 +115,9 @@ class ReduceLROnPlateau(Monitor):
     """Reduce the learning rate when a column has not improved for some epochs.
 
     It wraps the optimizer's schedule in a :class:`~xpnet.schedules.ScaledSchedule`, which
-    multiplies all further rates by the factor, even in later calls of ``fit``. To monitor the loss
-    without a callback, use the schedule :class:`~xpnet.ReduceOnPlateau`.
+    multiplies all further rates by the factor, even in later calls of ``fit``. Take this callback
+    for any column of the history or for a cooldown, and the schedule
+    :class:`~xpnet.ReduceOnPlateau` for the loss alone, which needs no callback.
 
     Parameters
     ----------
@@ -186,7 +187,7 @@ class ReduceLROnPlateau(Monitor):
 
     def _reduced(self, schedule: Schedule) -> Schedule:
         """Return the schedule with its rates multiplied by the factor."""
-        if type(schedule) is ScaledSchedule and schedule.least == self.min_lr:
+        if type(schedule) is ScaledSchedule and schedule.lowest == self.min_lr:
             factor = schedule.factor * self.factor
             return ScaledSchedule(schedule.schedule, factor, self.min_lr)
         return ScaledSchedule(schedule, self.factor, self.min_lr)

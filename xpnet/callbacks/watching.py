@@ -19,7 +19,7 @@ class Watch(Callback):
     ----------
     data : Dataset, (X, y) or (X, y, sample_weight)
         Samples on which the layers are inspected after each epoch.
-    most_dead : float, default 0.3
+    max_dead_fraction : float, default 0.3
         The largest fraction of a layer's ReLU units that may output 0 for all of these samples.
     patience : int, default 5
         The number of epochs within which the loss must change by at least 0.1 %.
@@ -42,9 +42,9 @@ class Watch(Callback):
 
     state_names = ("_said", "_losses")
 
-    def __init__(self, data: Any, most_dead: float = 0.3, patience: int = 5) -> None:
+    def __init__(self, data: Any, max_dead_fraction: float = 0.3, patience: int = 5) -> None:
         self.data = data
-        self.most_dead = check_fraction("most_dead", most_dead)
+        self.max_dead_fraction = check_fraction("max_dead_fraction", max_dead_fraction)
         self.patience = check_count("patience", patience)
         self._said: set[str] = set()
         self._losses: list[float] = []
@@ -66,7 +66,7 @@ class Watch(Callback):
                 "standardised features, or another initializer",
             )
         for number, layer in _numbered(network.inspect(self.data).layers):
-            if "ReLU" in layer.layer and layer.dead > self.most_dead * layer.units:
+            if "ReLU" in layer.layer and layer.dead > self.max_dead_fraction * layer.units:
                 self._say(
                     f"layer {number}",
                     f"{layer.dead} of {layer.units} units of layer {number} ({layer.layer}) output "

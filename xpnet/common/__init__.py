@@ -1,1 +1,1 @@
-"""What every room uses: checks of arguments, printing, directions, finding overridden methods."""
+"""What every folder uses: checks of arguments, printing, directions, finding overridden methods."""

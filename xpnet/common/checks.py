@@ -15,8 +15,8 @@ from array_api_compat import device
 
 from ..backends import Array, array_namespace, is_array, unknown_name
 from ..backends._errors import shown
+from .allocation import count_array
 from .readable import is_plain_function
-from .room import take_room
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class NotFittedError(ValueError, AttributeError):
 
 def check_positive(name: str, value: float) -> float:
     """Return ``value`` if it is a finite number above 0, else raise ``ValueError``."""
-    found = number(value)
+    found = as_float(value)
     if not 0 < found < math.inf:
         raise ValueError(f"{name}={shown(value)}: expected a finite number above 0")
     return found
@@ -47,7 +47,7 @@ def check_positive(name: str, value: float) -> float:
 
 def check_fraction(name: str, value: float) -> float:
     """Return ``value`` if it lies in [0, 1), else raise ``ValueError``."""
-    found = number(value)
+    found = as_float(value)
     if not 0 <= found < 1:
         raise ValueError(f"{name}={shown(value)}: expected a number in [0, 1)")
     return found
@@ -55,7 +55,7 @@ def check_fraction(name: str, value: float) -> float:
 
 def check_non_negative(name: str, value: float) -> float:
     """Return ``value`` if it is a finite number, 0 or more, else raise ``ValueError``."""
-    found = number(value)
+    found = as_float(value)
     if not 0 <= found < math.inf:
         raise ValueError(f"{name}={shown(value)}: expected a finite number, 0 or more")
     return found
@@ -63,26 +63,26 @@ def check_non_negative(name: str, value: float) -> float:
 
 def check_count(name: str, value: int, least: int = 1) -> int:
     """Return ``value`` if it is an integer, at least ``least``, else raise ``ValueError``."""
-    if (found := whole_number(value)) is None or found < least:
+    if (found := as_integer(value)) is None or found < least:
         raise ValueError(f"{name}={shown(value)}: expected a whole number, {least} or more")
     return found
 
 
 def check_integer(name: str, value: int) -> int:
     """Return ``value`` if it is an integer, else raise ``TypeError``."""
-    if (found := whole_number(value)) is None:
+    if (found := as_integer(value)) is None:
         raise TypeError(f"{name}={shown(value)}: expected a whole number")
     return found
 
 
 def check_flag(name: str, value: Any) -> bool:
     """Return ``value`` if it is True or False, 1 or 0, else raise ``TypeError``."""
-    if not isinstance(value, (bool, np.bool_)) and whole_number(value) not in (0, 1):
+    if not isinstance(value, (bool, np.bool_)) and as_integer(value) not in (0, 1):
         raise TypeError(f"{name}={shown(value)}: expected True or False")
     return bool(value)
 
 
-def check_text(name: str, value: Any) -> str:
+def check_string(name: str, value: Any) -> str:
     """Return ``value`` if it is a string, else raise ``TypeError``."""
     if not isinstance(value, str):
         raise TypeError(f"{name}={shown(value)}: expected a string")
@@ -114,7 +114,7 @@ def check_new_path(name: str, value: Any) -> Path:
     return path
 
 
-def check_texts(name: str, values: Any) -> list[str]:
+def check_strings(name: str, values: Any) -> list[str]:
     """Return a list of names as strings, else raise ``TypeError``; a single string is refused."""
     is_text = isinstance(values, (str, bytes))
     if is_text or not hasattr(values, "__iter__") or not _has_items(values):
@@ -129,13 +129,13 @@ def check_distinct(what: str, names: list[str]) -> None:
         raise ValueError(f"{what} more than once: {shown_names}. Rename them")
 
 
-def check_apart(what: str, names: Sequence[str]) -> None:
+def check_distinguishable(what: str, names: Sequence[str]) -> None:
     """Refuse names of classes or categories that occur twice, or differ only in spaces around them.
 
     Examples
     --------
-    >>> check_apart("class_names has", ["fig", "plum"])
-    >>> check_apart("class_names has", ["fig", "fig"])
+    >>> check_distinguishable("class_names has", ["fig", "plum"])
+    >>> check_distinguishable("class_names has", ["fig", "fig"])
     Traceback (most recent call last):
     ValueError: class_names has more than once: fig. Rename them
     """
@@ -202,7 +202,7 @@ def _has_items(values: Any) -> bool:
 
 
 @contextmanager
-def room_for(what: str, shape: tuple[int, ...]) -> Iterator[None]:
+def naming_memory_errors(what: str, shape: tuple[int, ...]) -> Iterator[None]:
     """Name the array in the error if the ``with`` block runs out of memory.
 
     Parameters
@@ -220,7 +220,7 @@ def room_for(what: str, shape: tuple[int, ...]) -> Iterator[None]:
     """
     n_bytes = 8 * math.prod(shape)
     text = f"there is not enough memory for {what} of shape {shown(shape)}"
-    take_room(what, shape)
+    count_array(what, shape)
     if n_bytes > sys.maxsize:
         raise ValueError(f"{text}, nor on any computer: give fewer units, features or classes")
     try:
@@ -303,7 +303,7 @@ def _check_arrays(y_true: Array, y_pred: Array, *sample_weight: Array) -> None:
         raise TypeError(f"y_pred has the type {y_pred.dtype}: expected floating-point numbers")
 
 
-def is_at_hand(x: Array) -> bool:
+def is_on_host(x: Array) -> bool:
     """Whether the values of an array can be read without waiting for a device."""
     return isinstance(x, np.ndarray)
 
@@ -401,7 +401,7 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "").replace(" ", "")
 
 
-def number(value: Any) -> float:
+def as_float(value: Any) -> float:
     """Return a number as a float, or NaN if it is not a number or too large for a float.
 
     Booleans, and arrays with dimensions, do not count as numbers: they are probably mistakes.
@@ -419,7 +419,7 @@ def number(value: Any) -> float:
         return math.nan
 
 
-def whole_number(value: Any) -> int | None:
+def as_integer(value: Any) -> int | None:
     """Return an integer as an ``int``, or None if the value is not an integer."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         return None

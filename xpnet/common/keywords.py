@@ -408,6 +408,10 @@ SEARCH: dict[str, Any] = {
 PACKAGE: dict[str, str] = {
     **{name: f"xpnet.estimators.{name}" for name in ("MLPClassifier", "MLPRegressor")},
     **{name: f"xpnet.search.{name}" for name in ("random_search", "find_learning_rate")},
+    **{
+        name: f"xpnet.metrics.{name}"
+        for name in ("accuracy", "f1", "mae", "mse", "precision", "r2", "recall", "rmse")
+    },
     **dict.fromkeys(["Sequential", "Network", "MLP"], "xpnet.NeuralNetwork"),
     **dict.fromkeys(["Dense", "Linear"], "xpnet.DenseLayer"),
     **{name: f"xpnet.{name}Activation" for name in ("ReLU", "Sigmoid", "Softmax", "Tanh", "GELU")},

@@ -25,14 +25,14 @@ _DECLARED = frozenset(
 """Class attributes that are data; an object that has its own has overridden them."""
 
 
-def remember(*kinds: type) -> None:
+def register_builtin(*kinds: type) -> None:
     """Record the current attributes of classes and of all their bases."""
     for kind in kinds:
         for each in kind.__mro__:
             _DEFINED.setdefault(each, dict(vars(each)))
 
 
-def is_defined_here(kind: type) -> bool:
+def is_builtin(kind: type) -> bool:
     """Whether a class is one of this package, and not a user's class of the same name."""
     return kind in _DEFINED
 
@@ -49,7 +49,7 @@ def has_methods_of(base: type, thing: object, *names: str) -> bool:
     return all(getattr(kind, name) is _original(base, name) and name not in own for name in names)
 
 
-def replaced(thing: object, names: Iterable[str] | None = None) -> str | None:
+def first_override(thing: object, names: Iterable[str] | None = None) -> str | None:
     """Return the name of the first attribute that differs from the package's, or None.
 
     Parameters
@@ -78,7 +78,7 @@ def replaced(thing: object, names: Iterable[str] | None = None) -> str | None:
     return None
 
 
-def replaced_of(base: type, thing: object, allowed: Collection[str]) -> str | None:
+def first_override_of(base: type, thing: object, allowed: Collection[str]) -> str | None:
     """Return the name of the first attribute that differs from that of a recorded base class.
 
     Parameters

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..backends import is_array, to_host
 from ..backends._errors import shown
-from .misspelt import ChecksSettings
+from .checked_settings import ChecksSettings
 
 _MISSING = object()
 

@@ -23,8 +23,8 @@ from ..backends.formula import (
     run,
     trace_part,
 )
-from .misspelt import ChecksSettings
-from .overrides import is_defined_here
+from .checked_settings import ChecksSettings
+from .overrides import is_builtin
 
 
 class Traceable(ChecksSettings):
@@ -77,7 +77,7 @@ _BRANCHES = ("truth value", "Boolean value of Tensor")
 """Parts of the errors that array libraries raise for a branch on an array."""
 
 
-def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
+def checked_call(function: Callable[..., Array], *arrays: Array) -> Array:
     """Call a user's function or method with arrays or symbols, and return its checked result.
 
     Raises
@@ -162,7 +162,7 @@ def _key(part: Traceable) -> Hashable | None:
     """Return a key of everything that a part's formula depends on, or None if it is unknown."""
     own = vars(part)
     kind: Any = type(part)
-    if not is_defined_here(kind) or not own.keys().isdisjoint(kind.formula_names):
+    if not is_builtin(kind) or not own.keys().isdisjoint(kind.formula_names):
         return None
     methods, settings = _read_by(kind)
     # Lists take half the time of generators, and each step by formulas needs several keys.
@@ -210,12 +210,12 @@ def name_of(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", repr(function))
 
 
-def numbers_of(part: Traceable) -> dict[str, float]:
+def formula_numbers(part: Traceable) -> dict[str, float]:
     """Return the current numbers of a part's formula."""
     return {name: float(getattr(part, name)) for name in part.numbers}
 
 
-def slope(part: Traceable, method: str, arguments: tuple[Array, ...], by: int) -> Array:
+def derivative_of(part: Traceable, method: str, arguments: tuple[Array, ...], by: int) -> Array:
     """Return the derivative of a method's formula with respect to one of its arguments.
 
     Parameters
@@ -238,20 +238,20 @@ def slope(part: Traceable, method: str, arguments: tuple[Array, ...], by: int) -
         if not isinstance(value, Expression):
             return arguments[by].graph.constant(0.0)
         return derivative(value, arguments[by])
-    return slope_function(part, method, len(arguments), by, arguments[by])(*arguments)
+    return derivative_function(part, method, len(arguments), by, arguments[by])(*arguments)
 
 
-def slope_function(
+def derivative_function(
     part: Traceable, method: str, n: int, by: int, like: Array
 ) -> Callable[..., Array]:
-    """Return :func:`slope` as a function of ``n`` arrays, which have the dtype of ``like``.
+    """Return :func:`derivative_of` as a function of ``n`` arrays, which have the dtype of ``like``.
 
     The formula is traced here, and not at each call of the function.
     """
     names = tuple(f"a{k}" for k in range(n))
     dtype = _name_of_type(like.dtype)
     try:
-        formula = formula_of(part, _slope_function(method, by), names, dtype)
+        formula = formula_of(part, _derivative_function(method, by), names, dtype)
     except UntraceableError as error:
         instead = getattr(part, "instead", None)
         what, way = f"its {method}", f"define the method {part.formula_names[1]}"
@@ -261,7 +261,7 @@ def slope_function(
             f"{named(part)} defines no derivative, and none can be derived, because {what} has "
             f"{error}. Or {way}"
         ) from error
-    numbers = numbers_of(part)
+    numbers = formula_numbers(part)
 
     def function(*arguments: Array) -> Array:
         return run(*arguments, formula=formula, numbers=numbers)[0]
@@ -270,9 +270,9 @@ def slope_function(
 
 
 @cache
-def _slope_function(method: str, by: int) -> Outputs:
+def _derivative_function(method: str, by: int) -> Outputs:
     def function(part: Traceable, *symbols: Expression) -> Expression:
-        return slope(part, method, symbols, by)  # type: ignore[no-any-return]
+        return derivative_of(part, method, symbols, by)  # type: ignore[no-any-return]
 
     return function
 
@@ -320,6 +320,6 @@ def apply(
     if fast is not run.dispatch(object) and (key := _key(part)) is not None:
         dtype = _name_of_type(given[0].dtype)
         formula = _formula(key, part, outputs, tuple(arrays), dtype, tuple(arguments))
-        numbers = numbers_of(part) | arguments
+        numbers = formula_numbers(part) | arguments
         return fast(*given, formula=formula, numbers=numbers, outs=outs, overwrites=overwrites)  # type: ignore[no-any-return]
     return outputs(part, *given, **arguments)  # type: ignore[no-any-return]

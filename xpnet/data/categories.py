@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backends import to_host, unknown_name
 from ..backends._errors import shown
-from ..common.checks import check_apart
+from ..common.checks import check_distinguishable
 from .features import Features, SparseRows, StoredRows
 
 Categories = dict[str, list[str | None]]
@@ -121,7 +121,7 @@ def _check_list(feature: Any, names: Any) -> list[str | None]:
                 f"{what} has {shown(name)} as the name of code {place}: expected a string; None, "
                 "for missing cells, is allowed only at the end"
             )
-    check_apart(f"{what} has", [name for name in found if name is not None])
+    check_distinguishable(f"{what} has", [name for name in found if name is not None])
     return [None if name is None else str(name) for name in found]
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from ..backends import is_array, to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
-from ..common.checks import but_for_spaces, check_apart, check_distinct, check_texts
+from ..common.checks import but_for_spaces, check_distinct, check_distinguishable, check_strings
 from .reading import read_numbers
 from .tables.cells import is_missing, is_missing_category
 from .tables.dates import may_be_time
-from .tables.texts import CellError, StringCodes, label_meaning
+from .tables.strings import CellError, StringCodes, label_meaning
 from .tables.typed.categories import categories_of, is_categorical
 from .tables.typed.frame_types import as_frame, as_series, column_names
 from .tables.typed.objects import HINTS, are_strings, missing_cells
@@ -68,8 +68,8 @@ def check_class_names(given: Sequence[str] | None) -> list[str] | None:
     """Return the names of classes as a list after checking them; None for None."""
     if given is None:
         return None
-    names = check_texts("class_names", given)
-    check_apart("class_names has", names)
+    names = check_strings("class_names", given)
+    check_distinguishable("class_names has", names)
     return names
 
 
@@ -132,7 +132,7 @@ def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list
     classes: dict[str, list[str]] = {}
     for name, given in targets.items():
         try:
-            present, missing = filled(given)
+            present, missing = with_missing_replaced(given)
             column, _, names = read_labels(present)
         except (TypeError, ValueError) as error:
             raise type(error)(f"the target {name!r}: {error}") from error
@@ -157,7 +157,7 @@ def read_targets(targets: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, list
     return np.column_stack([*columns.values()]), classes
 
 
-def filled(given: Any) -> tuple[Any, np.ndarray]:
+def with_missing_replaced(given: Any) -> tuple[Any, np.ndarray]:
     """Return targets with missing values replaced by present ones, and a mask of those rows.
 
     The rows stay in place. The type is kept, and with it the order of its categories.
@@ -246,7 +246,7 @@ def _categories(column: Any) -> tuple[np.ndarray, list[str]] | None:
     codes, names, is_ordered = categories_of("y", column, only_used=False)
     codes = np.asarray(codes, np.int64)
     _refuse_missing(codes < 0)
-    check_apart("y has the categories", names)
+    check_distinguishable("y has the categories", names)
     return (codes, names) if is_ordered else (np.argsort(np.argsort(names))[codes], sorted(names))
 
 
@@ -306,7 +306,7 @@ def _coded(texts: np.ndarray, are_names: bool) -> tuple[np.ndarray, list[str]]:
     """Return the class of each string, and the sorted names."""
     cells = list(map(str, texts.tolist()))
     names = sorted(set(cells))
-    check_apart("y has the classes", names)
+    check_distinguishable("y has the classes", names)
     if (missing := next(filter(is_missing_category, names), None)) is not None:
         raise ValueError(
             f"y has {missing!r} in row {cells.index(missing)}, which stands for a missing "
@@ -343,7 +343,7 @@ def _refuse_numbers(cells: list[str]) -> None:
     raise ValueError(f"y has {text!r} in row {cells.index(text)}, {problem}. {_NAMES}")
 
 
-def known_names(y: Any, names: Any) -> list[str] | None:
+def names_for_strings(y: Any, names: Any) -> list[str] | None:
     """Return ``names`` if ``y`` holds strings, which may then look like numbers; None otherwise.
 
     Parameters
@@ -358,7 +358,8 @@ def known_names(y: Any, names: Any) -> list[str] | None:
 
     Examples
     --------
-    >>> known_names(["1", "2"], ["1", "2", "none"]), known_names([1, 2], ["1", "2", "none"])
+    >>> names = ["1", "2", "none"]
+    >>> names_for_strings(["1", "2"], names), names_for_strings([1, 2], names)
     (['1', '2', 'none'], None)
     """
     if not isinstance(names, list) or (texts := _as_strings(_only_column(as_series(y))[0])) is None:
@@ -370,7 +371,7 @@ def known_names(y: Any, names: Any) -> list[str] | None:
     return names
 
 
-def in_classes(y: Any, own: list[str] | None, names: list[str] | None) -> np.ndarray | None:
+def recoded_targets(y: Any, own: list[str] | None, names: list[str] | None) -> np.ndarray | None:
     """Return targets as indices into other class names, on the host, or None if nothing changes.
 
     Parameters

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array
-from ..common.checks import check_texts
+from ..common.checks import check_strings
 from . import reading
 from .categories import (
     Categories,
@@ -148,17 +148,18 @@ class Dataset(FromTables, WithMissing):
         if y is not None:
             y, label, names = read_y(y, class_names)
             self.has_text_labels = class_names is None and _are_from_strings(names)
-            self.y = reading.move_beside("y", y, self._features, (1, 2))
+            self.y = reading.move_to_device_of("y", y, self._features, (1, 2))
         self.sample_weight = None
         if sample_weight is not None:
             weight = reading.read_numbers("sample_weight", sample_weight)[0]
             reading.check_weights(weight)
-            self.sample_weight = reading.move_beside("sample_weight", weight, self._features, (1,))
+            features = self._features
+            self.sample_weight = reading.move_to_device_of("sample_weight", weight, features, (1,))
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = reading.check_label_name(label_name, label, self.y)
         if isinstance(names, dict):
             one = len(label) == 1 and isinstance(self.label_name, str)
-            new = check_texts("label_name", [self.label_name] if one else self.label_name)
+            new = check_strings("label_name", [self.label_name] if one else self.label_name)
             names = {name: names[own] for own, name in zip(label, new, strict=True) if own in names}
         self.class_names = names
         self.encoded, self.fill_values = {}, {}

@@ -11,7 +11,7 @@ _NUMBERS_PER_DEVIATION = 100.0
 """How many values of a type there must be within one standard deviation of the targets."""
 
 
-def lost_digits(y: Array, dtype: str) -> str | None:
+def precision_problem(y: Array, dtype: str) -> str | None:
     """Return a description of targets for which a type has too few digits, or None.
 
     Parameters

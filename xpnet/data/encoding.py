@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backends import Array, array_namespace, backend_of, move, to_host
 from ..backends._errors import shown
-from ..common.checks import but_for_spaces, check_distinct, room_for
+from ..common.checks import but_for_spaces, check_distinct, naming_memory_errors
 from .categories import Categories, check_categories, check_codes, check_lists, listed
 from .features import DenseRows, Features, SparseRows, StoredRows, kind_of
 from .tables.gathering import RowCollector, feature_memory_limit
@@ -67,7 +67,7 @@ class WithCategories:
                [0, 1, 6]])
         """
         own = self.categories if categories is None else check_lists(categories)
-        encoded = copy.copy(with_lost_columns(self, own))
+        encoded = copy.copy(with_empty_columns_categorical(self, own))
         encoded._features, encoded.feature_names = _encode(
             encoded._features, self.feature_names, encoded.categories, categories
         )
@@ -110,7 +110,8 @@ class WithCategories:
         array([[2],
                [0]])
         """
-        own, known = with_lost_columns(self, check_lists(categories)), self.feature_names or []
+        own = with_empty_columns_categorical(self, check_lists(categories))
+        known = self.feature_names or []
         features = own._features
         check_categories(own.categories, known, features)
         wanted = _check_wanted(categories, own.categories, known)
@@ -134,7 +135,7 @@ class WithCategories:
 _T = TypeVar("_T", bound=WithCategories)
 
 
-def with_lost_columns(dataset: _T, categories: Mapping[str, Any]) -> _T:
+def with_empty_columns_categorical(dataset: _T, categories: Mapping[str, Any]) -> _T:
     """Return a data set whose columns without any value are categorical if ``categories`` has them.
 
     A table does not show whether a column without any value is one of text. Such a column is read
@@ -152,7 +153,7 @@ def with_lost_columns(dataset: _T, categories: Mapping[str, Any]) -> _T:
     >>> import numpy as np
     >>> from xpnet import Dataset
     >>> one = Dataset([[np.nan, 3.0]], feature_names=["hue", "size"])
-    >>> one = with_lost_columns(one, {"hue": ["blue", "red", None]})
+    >>> one = with_empty_columns_categorical(one, {"hue": ["blue", "red", None]})
     >>> one.X.tolist(), one.categories
     ([[0.0, 3.0]], {'hue': [None]})
     """
@@ -229,7 +230,7 @@ def _encode(
         f"the features with a column for each category, {len(most.new_names):,} of them for "
         f"{most.name!r},"
     )
-    with room_for(what, shape):
+    with naming_memory_errors(what, shape):
         if isinstance(features, StoredRows):
             return _encode_stored(features, columns, shape, step), names
         assert isinstance(features, DenseRows)  # sparse rows have no categories

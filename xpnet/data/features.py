@@ -83,7 +83,7 @@ class Rows(ABC):
         """Where or how the rows are kept, for a data set's ``repr``."""
 
     @property
-    def home(self) -> Backend | None:
+    def backend(self) -> Backend | None:
         """The backend whose device holds the rows; None for sparse or stored rows."""
         return None
 
@@ -109,7 +109,7 @@ class Rows(ABC):
             A number is NaN or infinite.
         """
 
-    def some(self) -> "Rows":
+    def sample(self) -> "Rows":
         """Return a sample of the rows that is fast to read; here, all of them."""
         return self
 
@@ -172,7 +172,7 @@ class DenseRows(SlicedRows):
         return f"on {backend_of(self.X).device_name}"
 
     @property
-    def home(self) -> Backend | None:
+    def backend(self) -> Backend | None:
         """The backend of the array."""
         return backend_of(self.X)
 
@@ -229,7 +229,7 @@ class StoredRows(SlicedRows):
     def check_finite(self, columns: Sequence[str] | None = None) -> None:
         """Do nothing: stored rows are checked when they are read."""
 
-    def some(self) -> DenseRows:
+    def sample(self) -> DenseRows:
         """Read blocks of rows from all parts of the data, or all rows if there are few."""
         starts = np.linspace(0, max(len(self) - _BLOCK, 0), _BLOCKS, dtype=np.int64)
         index = np.unique(starts[:, None] + np.arange(_BLOCK))
@@ -249,7 +249,7 @@ class StoredRows(SlicedRows):
 
 
 _BLOCKS, _BLOCK = 16, 64
-"""How many blocks :meth:`StoredRows.some` reads, and how many rows each has."""
+"""How many blocks :meth:`StoredRows.sample` reads, and how many rows each has."""
 
 
 class SparseRows(Rows):

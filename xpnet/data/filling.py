@@ -9,10 +9,10 @@ import numpy as np
 
 from ..backends import Array, array_namespace, backend_of, move, to_host, unknown_name
 from ..backends._errors import shown
-from ..common.checks import number, room_for, whole_number
+from ..common.checks import as_float, as_integer, naming_memory_errors
 from ..common.keywords import FILL, NoSuchDataMethods, with_hints
 from .categories import check_categories, check_codes, check_lists, listed
-from .encoding import WithCategories, with_lost_columns
+from .encoding import WithCategories, with_empty_columns_categorical
 from .features import DenseRows, Features, SparseRows, StoredRows, kind_of
 from .missing import are_missing, codes_of_none, columns_with_missing, count_missing, pieces_of
 from .selecting import Selecting
@@ -185,7 +185,9 @@ def filled(
     if isinstance(dataset._features, SparseRows):
         return dataset
     result = copy.copy(
-        with_lost_columns(dataset, {k: [] for k, value in values.items() if isinstance(value, str)})
+        with_empty_columns_categorical(
+            dataset, {k: [] for k, value in values.items() if isinstance(value, str)}
+        )
     )
     features, own = result._features, result.feature_names
     assert not isinstance(features, SparseRows)
@@ -322,7 +324,7 @@ def _checked(values: Any, dataset: WithMissing) -> FillValues:
             raise TypeError(f"values has {shown(key)}: expected names of features, {shown(names)}")
         if names is not None and key not in names:
             raise unknown_name("feature", key, names)
-        place = None if names is not None else whole_number(key)
+        place = None if names is not None else as_integer(key)
         if names is None and (place is None or not 0 <= place < n):
             raise TypeError(
                 f"values has {shown(key)}, and the features have no names: expected positions, 0 "
@@ -334,7 +336,7 @@ def _checked(values: Any, dataset: WithMissing) -> FillValues:
                 raise TypeError(f"{what}: expected a number, since only names have categories")
             checked[key] = str(value)
             continue
-        if not np.isfinite(found := number(value)):
+        if not np.isfinite(found := as_float(value)):
             raise TypeError(f"{what}: expected a finite number, or the name of a category")
         checked[key if place is None else place] = found
     return checked
@@ -376,7 +378,7 @@ def _columns_of(features: DenseRows | StoredRows) -> Iterator[np.ndarray]:
         if isinstance(features, DenseRows):
             yield from np.ascontiguousarray(to_host(features.X[:, first:last]).T)
             continue
-        with room_for("stored columns", (last - first, n)):
+        with naming_memory_errors("stored columns", (last - first, n)):
             columns, start = np.empty((last - first, n)), 0
         with closing(features.pieces()) as pieces:
             for rows in pieces:
@@ -431,7 +433,7 @@ def _replaced(
 
     ``numbers`` has one for each column, in the features' type and of shape (1, n_features).
     """
-    with room_for("the features without missing cells", features.shape):
+    with naming_memory_errors("the features without missing cells", features.shape):
         if isinstance(features, DenseRows):
             X = array_namespace(features.X).asarray(features.X, copy=True)
             moved = move(numbers, backend_of(X))

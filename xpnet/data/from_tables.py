@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from ..backends._errors import shown
-from ..common.checks import check_count, check_path, check_text
+from ..common.checks import check_count, check_path, check_string
 from ..common.keywords import FRAME, with_hints
 from .from_frames import FromFrames
 from .tables.csv.file import Format, read_csv
@@ -137,7 +137,7 @@ class FromTables(FromFrames):
         delimiter = _check_delimiter(delimiter, decimal)
         if not isinstance(header, bool | None):  # for pandas, 0 is a line with names
             raise TypeError(f"header={shown(header)}: expected True, False or None")
-        encoding = check_text("encoding", encoding)
+        encoding = check_string("encoding", encoding)
         written = Format(delimiter, decimal, encoding, compression, most, header)
         request = Request(label, columns, exclude, id, keeps_missing(missing))
         path = check_path("path", path)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..backends import Array, array_namespace, backend_of, ops
-from ..common.checks import check_count, room_for
+from ..common.checks import check_count, naming_memory_errors
 from . import reading
 
 
@@ -54,5 +54,5 @@ def one_hot(labels: Any, n_classes: int | None = None) -> Array:
             f"labels go from {least} to {most} for {n_classes} classes: expected 0 to "
             "n_classes - 1. np.unique(labels, return_inverse=True)[1] makes such labels from others"
         )
-    with room_for("rows", (int(codes.shape[0]), n_classes)):
+    with naming_memory_errors("rows", (int(codes.shape[0]), n_classes)):
         return ops.one_hot(codes, n_classes, like=backend.zeros((1,)))

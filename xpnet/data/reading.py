@@ -9,9 +9,9 @@ import numpy as np
 from ..backends import Array, array_namespace, is_array, move, to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
-from ..common.checks import check_distinct, check_texts
+from ..common.checks import check_distinct, check_strings
 from .canonical import canonical
-from .digits import lost_digits
+from .digits import precision_problem
 from .features import Features, SparseRows, StoredRows, kind_of
 from .flattened import flattened
 from .stored import read_all
@@ -93,7 +93,7 @@ def check_label_name(given: Any, found: list[str], y: Array | None) -> str | lis
         return None
     if isinstance(given, str):
         return given
-    names = check_texts("label_name", found if given is None else given)
+    names = check_strings("label_name", found if given is None else given)
     n_columns = y.shape[1] if y is not None and y.ndim == 2 else 1
     if len(names) != n_columns:
         raise ValueError(
@@ -307,7 +307,7 @@ def check_names(given: Any, columns: list[str], n_features: int) -> list[str] | 
     """Return the given names of the features, or else the names of the columns, or None."""
     if given is None:
         return columns or None
-    names = check_texts("feature_names", given)
+    names = check_strings("feature_names", given)
     if len(names) != n_features:
         raise ValueError(f"feature_names has {len(names)} names for {n_features} columns of X")
     check_distinct("feature_names has", names)
@@ -324,7 +324,9 @@ def check_order(columns: list[str], names: list[str] | None) -> None:
         )
 
 
-def move_beside(name: str, values: Array, features: Features, dimensions: tuple[int, ...]) -> Array:
+def move_to_device_of(
+    name: str, values: Array, features: Features, dimensions: tuple[int, ...]
+) -> Array:
     """Return labels or weights on the device of the features, or on the host if they have none."""
     if values.ndim not in dimensions:
         raise ValueError(
@@ -334,14 +336,14 @@ def move_beside(name: str, values: Array, features: Features, dimensions: tuple[
         raise ValueError(
             f"X has {len(features)} rows but {name} has {values.shape[0]}: expected the same number"
         )
-    backend = features.home
+    backend = features.backend
     if backend is None:
         return to_host(values)
     if backend.owns(values):
         return values
     host = to_host(values)
     if host.dtype == np.float64 and backend.wide_dtype != "float64":
-        if name == "y" and (lost := lost_digits(host, "float32")) is not None:
+        if name == "y" and (lost := precision_problem(host, "float32")) is not None:
             warn(
                 f"{lost}, and {backend.device_name} has no float64: give X on the host, or "
                 "standardise y first"
@@ -350,7 +352,7 @@ def move_beside(name: str, values: Array, features: Features, dimensions: tuple[
     return move(host, backend)
 
 
-def is_wide(dtype: np.dtype, item: int) -> bool:
+def has_more_digits(dtype: np.dtype, item: int) -> bool:
     """Whether a dtype has more digits than the floating-point type of ``item`` bytes.
 
     float32 holds all integers of 16 bits, but not all of 32 bits.

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backends import is_array, to_host
 from ..backends._errors import shown
-from ..common.checks import check_flag, whole_number
+from ..common.checks import as_integer, check_flag
 from .features import Features, SparseRows, StoredRows, kind_of, take_dense
 from .reading import check_index
 
@@ -91,7 +91,7 @@ class Selecting:
         n, key = len(self), to_host(key) if is_array(key) else key
         if isinstance(key, slice):
             return self.rows(np.arange(n)[key])
-        if (place := whole_number(key)) is not None:
+        if (place := as_integer(key)) is not None:
             if not -n <= place < n:
                 raise IndexError(f"there is no sample {place}: the data set has {n} samples")
             return next(iter(self.rows([place % n])))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..backends._errors import shown
-from ..common.checks import number, whole_number
+from ..common.checks import as_float, as_integer
 
 
 def count_test(name: str, test_size: Any, n: int) -> int:
@@ -17,9 +17,9 @@ def count_test(name: str, test_size: Any, n: int) -> int:
     ValueError, TypeError
         ``test_size`` is neither a fraction between 0 and 1 nor an integer, or a part is empty.
     """
-    if (whole := whole_number(test_size)) is not None:
+    if (whole := as_integer(test_size)) is not None:
         n_test = whole
-    elif 0 < (fraction := number(test_size)) < 1:
+    elif 0 < (fraction := as_float(test_size)) < 1:
         n_test = math.floor(fraction * n + 0.5)
     else:
         kind = ValueError if isinstance(test_size, (float, np.floating)) else TypeError

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backends import is_array, to_host
 from ..backends._errors import shown
-from ..common.checks import check_count, check_flag, number
+from ..common.checks import as_float, check_count, check_flag
 from ..common.keywords import SPLIT, with_hints
 from .classes import read_labels
 from .dataset import Dataset, as_dataset, take_rows
@@ -75,7 +75,7 @@ def train_test_split(
     if not data:
         raise TypeError("train_test_split() was given no data: expected a data set, or X and y")
     for each in data:
-        if number(each) == number(each):
+        if as_float(each) == as_float(each):
             raise TypeError(
                 f"train_test_split() was given {shown(each)} among the data: to set the size of "
                 "the test part, write test_size="

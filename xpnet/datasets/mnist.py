@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..backends._cache_folder import cache_folder
-from ..common.checks import check_count, check_text
+from ..common.checks import check_count, check_string
 from ..data import Dataset, read_idx
 from ..data.decompressing import MAX_BYTES, DamagedFileError
 from .files import check_checksum, download, download_again, named_folder
@@ -122,7 +122,7 @@ def load_mnist(
     max_bytes = check_count("max_bytes", max_bytes)
     named = named_folder(folder, "mnist")
     if split is not None:
-        check_text("split", split)
+        check_string("split", split)
         if named is None:
             raise ValueError(
                 f"split={split!r} chooses among EMNIST's files in a folder, and EMNIST is not "

@@ -11,8 +11,8 @@ from sklearn.metrics import check_scoring
 
 from ..backends._errors import shown
 from ..backends._warnings import warn
-from ..common.checks import number, whole_number
-from ..data.digits import lost_digits
+from ..common.checks import as_float, as_integer
+from ..data.digits import precision_problem
 from ..layers import BatchNormalization
 
 _COUNTS = ("batch_size", "max_iter", "max_fun", "n_iter_no_change", "verbose")
@@ -24,7 +24,7 @@ def hidden_sizes(given: Any) -> list[int]:
     sizes = list(given) if several else [given]
     units = []
     for size in sizes:
-        if (n := whole_number(size)) is None:
+        if (n := as_integer(size)) is None:
             raise TypeError(
                 f"hidden_layer_sizes={shown(given)} has {shown(size)}: expected a whole number of "
                 "units for each hidden layer"
@@ -83,7 +83,7 @@ def check_class_weight(given: Mapping[Any, Any], classes: np.ndarray) -> None:
             f"in y, {shown(classes.tolist())}"
         )
     for label, weight in given.items():
-        if not 0 <= number(weight) < math.inf:
+        if not 0 <= as_float(weight) < math.inf:
             raise ValueError(
                 f"class_weight gives the class {shown(label)} the weight {shown(weight)}: expected "
                 "a finite number, 0 or more"
@@ -102,7 +102,7 @@ def warn_of_lost_targets(y: np.ndarray, dtype: str, may_be_scaled: bool) -> None
     may_be_scaled : bool
         Whether the loss allows targets to be standardised.
     """
-    if (lost := lost_digits(y, dtype)) is None:
+    if (lost := precision_problem(y, dtype)) is None:
         return
     advice = "smaller numbers"
     if may_be_scaled:

@@ -215,8 +215,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _loss(self, dtype: str) -> LossFunction:
         most = float(-np.log(np.finfo(dtype).eps))  # scikit-learn's probabilities are at least ε
         if self.out_activation_ == "softmax":
-            return SoftmaxCrossEntropy(most=most)
-        return BinaryCrossEntropy(from_logits=True, factor=self.n_outputs_, most=most)
+            return SoftmaxCrossEntropy(max_reported=most)
+        return BinaryCrossEntropy(from_logits=True, factor=self.n_outputs_, max_reported=most)
 
     def _reported_loss(self, loss: Array, z: Array, targets: Array, *weight: Array) -> Array:
         """Return scikit-learn's loss, of probabilities clipped to [ε, 1 - ε]."""

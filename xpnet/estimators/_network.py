@@ -21,7 +21,7 @@ from ..activations import (
     SoftmaxActivation,
 )
 from ..backends import Array, array_namespace, is_array, move, ops, to_host
-from ..common.checks import room_for
+from ..common.checks import naming_memory_errors
 from ..layers import BatchNormalization, DenseLayer, Dropout
 from ..losses import LossFunction
 from ..model.randomness import Orders, Randomness
@@ -209,7 +209,7 @@ def draw_weights(
         place = min(k, n_hidden - 1)  # the last layer has the activation of the one below
         activation = activation_of(est.activation, place, n_hidden) if n_hidden else est.activation
         bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (n_in + n_out))
-        with room_for("weights", (n_in, n_out)):
+        with naming_memory_errors("weights", (n_in, n_out)):
             coefs.append(est._random_state.uniform(-bound, bound, (n_in, n_out)).astype(dtype))
         intercepts.append(est._random_state.uniform(-bound, bound, n_out).astype(dtype))
     return coefs, intercepts

@@ -11,7 +11,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from ..backends import resolve
 from ..backends._warnings import warn
-from ..common.overrides import is_defined_here
+from ..common.overrides import is_builtin
 from ..common.version import VERSION
 from ..common.versioned import KEY
 from ..model_files.describing import Tensors
@@ -99,7 +99,7 @@ def _described(net: NeuralNetwork) -> dict[str, Any]:
         "backend": net.backend.name,
         "device": net.backend.device_name,
         # So that unpickling imports the modules that define them.
-        "classes": sorted({type(x) for x in net.layers if not is_defined_here(type(x))}, key=repr),
+        "classes": sorted({type(x) for x in net.layers if not is_builtin(type(x))}, key=repr),
     }
 
 

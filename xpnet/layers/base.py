@@ -26,12 +26,12 @@ class Layer(PredictionPasses, TrainingPasses, Readable, ABC):
     Shapes are those of one sample, without the batch: ``(784,)`` for rows of 784 numbers.
 
     A layer may be used in three ways. Alone, its user calls ``set_input_shape``, ``initialize``
-    with an optimizer, and the two passes; ``own_optimizers`` is then true, and the backward pass
+    with an optimizer, and the two passes; ``updates_itself`` is then true, and the backward pass
     ends with ``update_parameters``. In a network, the network sets ``backend``, ``rng``,
     ``in_network``, ``needs_input_error`` and the input shape, calls ``initialize`` without an
     optimizer, and reads the shapes, ``parameters``, ``regularizers`` and ``output_kind``. In
     training, the trainer gives a ``workspace`` for ``buffer``, updates the parameters itself, calls
-    ``constrain`` after each update, and reads ``numbers_per_sample`` and ``least_samples``.
+    ``constrain`` after each update, and reads ``values_per_sample`` and ``min_samples``.
 
     A layer with parameters names them in ``parameter_names`` and makes them in ``initialize``. A
     layer that changes the shape of a sample defines ``output_shape``. The other methods have
@@ -55,7 +55,7 @@ class Layer(PredictionPasses, TrainingPasses, Readable, ABC):
         The kind of the outputs: ``"real"``, ``"probability"`` (each in [0, 1]), ``"distribution"``
         (rows sum to 1), ``"log-distribution"``, or None if unknown. Losses use it to refuse
         outputs of the wrong kind.
-    least_samples : int
+    min_samples : int
         The smallest batch from which the layer can learn.
     takes_sparse : bool
         Whether the layer, as the first of a network, accepts rows of a sparse matrix.
@@ -128,7 +128,7 @@ class Layer(PredictionPasses, TrainingPasses, Readable, ABC):
     state_names: ClassVar[tuple[str, ...]] = ()
     wide_names: ClassVar[tuple[str, ...]] = ()
     weight_names: ClassVar[tuple[str, ...]] = ()
-    least_samples: int = 1
+    min_samples: int = 1
     output_kind: str | None = None
     needs_input_error: bool = True
     trainable: bool = True
@@ -262,7 +262,7 @@ class Layer(PredictionPasses, TrainingPasses, Readable, ABC):
         values = draw(find_initializer(initializer), shape, self.rng, what)
         return self.backend.asarray(values, self.backend.dtype)
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the number of values that the layer stores per sample in a training step.
 
         By default, those of the output and, if needed, of the derivative with respect to the input.
@@ -284,7 +284,7 @@ class Layer(PredictionPasses, TrainingPasses, Readable, ABC):
         """Enforce constraints on the parameters after an update; a layer may extend this method."""
 
     @property
-    def own_optimizers(self) -> bool:
+    def updates_itself(self) -> bool:
         """Whether ``initialize`` was given an optimizer, so the layer updates its parameters."""
         return bool(self._optimizers)
 

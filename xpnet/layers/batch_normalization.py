@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, array_namespace, ops, to_host
 from ..backends._errors import shown
-from ..common.checks import check_fraction, number
-from ..common.overrides import has_methods_of, remember
+from ..common.checks import as_float, check_fraction
+from ..common.overrides import has_methods_of, register_builtin
 from ..initializers import Zeros
 from .base import Layer
 from .checks import check_batch, check_epsilon
@@ -72,7 +72,7 @@ class BatchNormalization(Layer):
         epsilon: float = 1e-5,
         input_shape: tuple[int, ...] | None = None,
     ) -> None:
-        if number(momentum) > 1:
+        if as_float(momentum) > 1:
             raise ValueError(
                 f"momentum={shown(momentum)}: expected a number in [0, 1). The layer takes the "
                 "width of its input: do not give a width"
@@ -83,7 +83,7 @@ class BatchNormalization(Layer):
             self.set_input_shape(input_shape)
 
     @property
-    def least_samples(self) -> int:  # type: ignore[override]
+    def min_samples(self) -> int:  # type: ignore[override]
         """Two, since one sample has no spread; one if the layer is frozen."""
         return 2 if self.trainable else 1
 
@@ -176,13 +176,13 @@ class BatchNormalization(Layer):
         if not (isfinite(variance) & (variance >= 0)).all():
             raise ValueError("running_variance has numbers below 0, or that are not finite")
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the count of the base class plus the normalised input."""
-        return super().numbers_per_sample() + math.prod(self.input_shape())
+        return super().values_per_sample() + math.prod(self.input_shape())
 
     def parameters(self) -> int:
         """Return the number of values in γ and β."""
         return 2 * math.prod(self.input_shape())
 
 
-remember(BatchNormalization)
+register_builtin(BatchNormalization)

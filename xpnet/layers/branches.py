@@ -6,7 +6,7 @@ from typing import Any
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
 from ..common.checks import check_integer
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..common.readable import Readable
 from .base import Layer
 from .checks import check_batch
@@ -152,12 +152,12 @@ class Branches(Composite):
         """Return ``(n,)`` with the sum of the widths of all branches."""
         return (sum(self._widths()),)
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the inner layers' count, plus the columns, the outputs and the derivatives."""
         n = self.input_shape()[0]
         columns = sum(len(self.positions(k)) for k in range(len(self.branches)))
         own = columns + self.output_shape()[0] + (n if self.needs_input_error else 0)
-        return super().numbers_per_sample() + own
+        return super().values_per_sample() + own
 
     def _argument(self, name: str) -> Any:
         if name != "branches":
@@ -212,4 +212,4 @@ def _positions(columns: Columns, n_features: int, branch: int) -> Sequence[int]:
     return chosen
 
 
-remember(Branches)
+register_builtin(Branches)

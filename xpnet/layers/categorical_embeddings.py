@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..backends import Array, array_namespace
 from ..backends._errors import shown, unknown_name
 from ..common.checks import check_count, check_flag, check_shape
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..data import Dataset
 from ..data.codes import Codes
 from ..data.tables.typed.frame_types import column_names
@@ -218,9 +218,9 @@ class CategoricalEmbeddings(Layer):
         """Return the number of values in all vectors."""
         return sum((n + self.unknown) * width for n, width in self.columns.values())
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the count of the base class, plus the parts of a row and the indices."""
-        return super().numbers_per_sample() + self.output_shape()[0] + 2 * len(self.columns)
+        return super().values_per_sample() + self.output_shape()[0] + 2 * len(self.columns)
 
 
 def _columns_of(
@@ -293,4 +293,4 @@ def _checked_names(
     return {int(column): list(names) for column, names in given.items()}
 
 
-remember(CategoricalEmbeddings)
+register_builtin(CategoricalEmbeddings)

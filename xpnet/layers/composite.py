@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..backends import Array
 from ..backends._errors import shown
 from ..common.checks import check_flag, check_non_negative
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from .base import Layer
 from .checks import check_batch, check_output
 from .rewiring import CompositePrediction
@@ -87,9 +87,9 @@ class Composite(CompositePrediction):
         return self.layers
 
     @property
-    def least_samples(self) -> int:  # type: ignore[override]
+    def min_samples(self) -> int:  # type: ignore[override]
         """The smallest batch from which all inner layers can learn."""
-        return max((each.least_samples for each in self.inner_layers), default=1)
+        return max((each.min_samples for each in self.inner_layers), default=1)
 
     @property
     def output_kind(self) -> str | None:  # type: ignore[override]
@@ -97,9 +97,9 @@ class Composite(CompositePrediction):
         return self.layers[-1].output_kind
 
     @property
-    def own_optimizers(self) -> bool:
+    def updates_itself(self) -> bool:
         """Whether the layer or an inner layer updates its own parameters."""
-        return bool(self._optimizers) or any(each.own_optimizers for each in self.inner_layers)
+        return bool(self._optimizers) or any(each.updates_itself for each in self.inner_layers)
 
     @property
     def trainable(self) -> bool:
@@ -193,9 +193,9 @@ class Composite(CompositePrediction):
         """Return the number of parameter values, including those of the inner layers."""
         return super().parameters() + sum(each.parameters() for each in self.inner_layers)
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the number of values that the inner layers store per sample."""
-        return sum(each.numbers_per_sample() for each in self.inner_layers)
+        return sum(each.values_per_sample() for each in self.inner_layers)
 
     def forget_pass(self) -> None:
         """Release the arrays of the last training pass, including those of the inner layers."""
@@ -321,4 +321,4 @@ def _with_copies(held: Any, copies: Mapping[int, Layer]) -> Any:
     return held
 
 
-remember(Composite)
+register_builtin(Composite)

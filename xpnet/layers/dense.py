@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 from ..backends import Array, array_namespace, ops
 from ..common.checks import check_count, check_flag, check_positive, check_shape
 from ..common.naming import listing
-from ..common.overrides import has_methods_of, remember
+from ..common.overrides import has_methods_of, register_builtin
 from ..initializers import INITIALIZERS, InitializerFunction, Zeros, find_initializer
 from ..regularizers import REGULARIZERS, Regularizer, find_regularizer
 from .base import Layer
@@ -206,4 +206,4 @@ class DenseLayer(Layer):
         return (math.prod(self.input_shape()) + self.use_bias) * self.n_units
 
 
-remember(DenseLayer)
+register_builtin(DenseLayer)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, ops
 from ..common.checks import check_count, check_fraction
-from ..common.overrides import has_methods_of, remember
+from ..common.overrides import has_methods_of, register_builtin
 from ..initializers import random_key
 from .base import Layer
 from .checks import check_batch
@@ -110,9 +110,9 @@ class Dropout(Layer):
         if self.key is not None and check_count("key", self.key, least=0) >= 2**63:
             raise ValueError(f"key={self.key}: expected a whole number below 2**63")
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the count of the base class plus the mask."""
-        return super().numbers_per_sample() + math.prod(self.input_shape())
+        return super().values_per_sample() + math.prod(self.input_shape())
 
 
-remember(Dropout)
+register_builtin(Dropout)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, array_namespace, ops
 from ..common.checks import check_count, check_flag, check_shape
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..data.codes import Codes
 from ..initializers import InitializerFunction, Zeros, find_initializer
 from ..regularizers import Regularizer, find_regularizer
@@ -161,9 +161,9 @@ class Embedding(Layer):
         """Return the number of values in all vectors."""
         return (self.n_categories + self.unknown) * self.n_units
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the count of the base class, plus the indices, of 8 bytes each."""
-        return super().numbers_per_sample() + 2 * self.input_shape()[0]
+        return super().values_per_sample() + 2 * self.input_shape()[0]
 
 
-remember(Embedding)
+register_builtin(Embedding)

@@ -3,7 +3,7 @@
 import math
 
 from ..backends import Array, array_namespace
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from .base import Layer
 from .checks import check_batch
 
@@ -54,9 +54,9 @@ class Flatten(Layer):
         """Return ``(n,)`` for samples of n values."""
         return (math.prod(self.input_shape()),)
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return 0, since the layer allocates no array."""
         return 0
 
 
-remember(Flatten)
+register_builtin(Flatten)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, ops
 from ..common.checks import check_count, check_non_negative
-from ..common.overrides import has_methods_of, remember
+from ..common.overrides import has_methods_of, register_builtin
 from ..initializers import random_key
 from .base import Layer
 from .checks import check_batch
@@ -110,9 +110,9 @@ class GaussianNoise(Layer):
         if self.key is not None and check_count("key", self.key, least=0) >= 2**63:
             raise ValueError(f"key={self.key}: expected a whole number below 2**63")
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the number of values in the output and in the noise's temporary arrays."""
         return 4 * math.prod(self.input_shape())
 
 
-remember(GaussianNoise)
+register_builtin(GaussianNoise)

@@ -4,8 +4,8 @@ import math
 from typing import TYPE_CHECKING, Any, Self
 
 from ..backends import Array, array_namespace, ops, to_host
-from ..common.checks import check_flag, room_for
-from ..common.overrides import remember
+from ..common.checks import check_flag, naming_memory_errors
+from ..common.overrides import register_builtin
 from ..data import Dataset, moments
 from ..data.categories import refuse_categories
 from ..data.features import SparseRows
@@ -142,7 +142,7 @@ class Normalization(Layer):
         shape, dtype = self.input_shape(), self.backend.wide_dtype
         for name in self.state_names:
             numbers = moments.check_moment(name, to_host(self._numbers(name)), shape, dtype)
-            with room_for(name, shape):
+            with naming_memory_errors(name, shape):
                 full = self.backend.zeros(shape, dtype) + self.backend.asarray(numbers)
             setattr(self, name, full)
         return super().initialize(optimizer)
@@ -158,9 +158,9 @@ class Normalization(Layer):
         xp = array_namespace(output_error)
         return xp.astype(output_error / self.scale, output_error.dtype, copy=False)
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the count of the base class, plus temporary arrays if ``out`` is unsupported."""
-        count = super().numbers_per_sample()
+        count = super().values_per_sample()
         if not self.backend.writes_out:
             ratio = 2 if self.backend.wide_dtype != self.backend.dtype else 1
             count += 2 * ratio * self.input_shape()[0]
@@ -175,4 +175,4 @@ class Normalization(Layer):
             raise ValueError("scale has numbers that are not finite, or not above 0")
 
 
-remember(Normalization)
+register_builtin(Normalization)

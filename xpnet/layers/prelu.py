@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..backends import Array, array_namespace, is_array, ops
 from ..backends._errors import shown
 from ..common.checks import check_non_negative
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..initializers import FromArray, Zeros
 from .base import Layer
 from .checks import check_batch
@@ -126,4 +126,4 @@ def _slopes(initial: Any) -> Any:
     return found if found.ndim else check_non_negative("initial", found.item())
 
 
-remember(PReLULayer)
+register_builtin(PReLULayer)

@@ -4,7 +4,7 @@ import math
 import operator
 
 from ..backends import Array, ops
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from .base import Layer
 from .checks import check_batch
 from .composite import Composite
@@ -102,12 +102,12 @@ class Residual(Composite):
         out = self.buffer("input_error", error.shape)
         return ops.rowwise(skipped, error, function=operator.add, out=out)
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the inner layers' count, plus the sums of both passes."""
         sums = math.prod(self.output_shape())
         if self.needs_input_error:
             sums += math.prod(self.input_shape())
-        return super().numbers_per_sample() + sums
+        return super().values_per_sample() + sums
 
 
-remember(Residual)
+register_builtin(Residual)

@@ -5,7 +5,7 @@ import operator
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from ..backends import Array, array_namespace, ops
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..initializers import Zeros
 from .base import Layer
 from .checks import check_batch, check_epsilon
@@ -120,10 +120,10 @@ class RMSNormalization(Layer):
             rows = array_namespace(x).reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
         return ops.column_sum(rows, out=self.buffer(name, x.shape[-1:]))
 
-    def numbers_per_sample(self) -> int:
+    def values_per_sample(self) -> int:
         """Return the count of the base class, plus the normalised input and the divisors."""
         shape = self.input_shape()
-        return super().numbers_per_sample() + math.prod(shape) + math.prod(shape[:-1])
+        return super().values_per_sample() + math.prod(shape) + math.prod(shape[:-1])
 
 
 class LayerNormalization(RMSNormalization):
@@ -204,4 +204,4 @@ def _mean(x: Array) -> Array:
     return array_namespace(x).mean(x, axis=-1, keepdims=True)
 
 
-remember(RMSNormalization, LayerNormalization)
+register_builtin(RMSNormalization, LayerNormalization)

@@ -8,8 +8,8 @@ from ..backends import Array, array_namespace, ops
 from ..common.checks import check_batch
 from ..common.overrides import has_methods_of
 from ..common.readable import Readable
-from ..common.traceable import Traceable, named, slope, values_of
-from .finite import at_most
+from ..common.traceable import Traceable, checked_call, derivative_of, named
+from .finite import limit_reported
 
 
 class LossFunction(Readable, ABC):
@@ -385,11 +385,11 @@ class ElementwiseLoss(Traceable, MeanLoss):
     ----------
     factor : float
         Multiplies the loss and its derivative.
-    most : float
+    max_reported : float
         The upper limit of the reported loss of each output. It does not change the derivative.
     numbers : tuple of str
         The settings that may change without compiling the formula again; by default none.
-        ``factor`` and ``most`` need not be listed.
+        ``factor`` and ``max_reported`` need not be listed.
     sums_outputs : bool
         Whether a sample's loss is the sum over its outputs instead of their mean.
 
@@ -413,7 +413,7 @@ class ElementwiseLoss(Traceable, MeanLoss):
     formula_names = ("element_loss", "element_derivative")
     targets: ClassVar[str | None] = "values"
     factor: float = 1.0
-    most: float = math.inf
+    max_reported: float = math.inf
     sums_outputs: ClassVar[bool] = False
 
     @abstractmethod
@@ -436,11 +436,11 @@ class ElementwiseLoss(Traceable, MeanLoss):
         UntraceableError
             :meth:`element_loss` is not a formula of single numbers.
         """
-        return slope(self, "element_loss", (y_true, y_pred), by=1)
+        return derivative_of(self, "element_loss", (y_true, y_pred), by=1)
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the loss of each sample."""
-        losses = at_most(values_of(self.element_loss, y_true, y_pred), self.most)
+        losses = limit_reported(checked_call(self.element_loss, y_true, y_pred), self.max_reported)
         return self.factor_of(y_pred.shape[1]) * array_namespace(losses).sum(losses, axis=1)
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:

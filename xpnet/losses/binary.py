@@ -6,11 +6,11 @@ from typing import Any
 
 from ..backends import Array, array_namespace, is_array, ops, to_host
 from ..backends._errors import shown
-from ..common.checks import check_flag, check_positive, number
-from ..common.overrides import remember
+from ..common.checks import as_float, check_flag, check_positive
+from ..common.overrides import register_builtin
 from .base import ElementwiseLoss
 from .class_weighted import ClassWeightedLoss
-from .finite import check_most, epsilon_of, finite_log, finite_log_slope
+from .finite import check_max_reported, epsilon_of, finite_log, finite_log_slope
 from .per_output import as_row
 
 
@@ -30,7 +30,7 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
     factor : float, default 1.0
         Multiplies the loss. Give the number of outputs to get the sum over a sample's outputs
         instead of their mean.
-    most : float, default infinity
+    max_reported : float, default infinity
         The upper limit of the reported loss of each output. It does not change the derivative.
     class_weight : sequence of 2 float, dict or "balanced", optional
         The weights c₀ of "no" and c₁ of "yes", as for :class:`ClassLoss`. A target y between 0
@@ -70,13 +70,14 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
         self,
         from_logits: bool = False,
         factor: float = 1.0,
-        most: float = math.inf,
+        max_reported: float = math.inf,
         class_weight: Sequence[float] | Mapping[Any, float] | str | None = None,
         positive_weight: float | Sequence[float] | None = None,
     ) -> None:
         super().__init__(class_weight)
         self.from_logits = check_flag("from_logits", from_logits)
-        self.factor, self.most = check_positive("factor", factor), check_most(most)
+        self.factor = check_positive("factor", factor)
+        self.max_reported = check_max_reported(max_reported)
         self.decision_threshold = 0.0 if from_logits else 0.5
         self.positive_weight = _checked(positive_weight)
         self.output_kind = "log-odds" if from_logits else "probability"
@@ -157,7 +158,7 @@ def _checked(given: Any) -> float | list[float] | None:
     if is_array(given):
         given = to_host(given).tolist()
     several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
-    found = [number(each) for each in (given if several else [given])]
+    found = [as_float(each) for each in (given if several else [given])]
     if not found or not all(0 < each < math.inf for each in found):
         raise ValueError(
             f"positive_weight={shown(given)}: expected a finite number above 0, or one per output"
@@ -165,4 +166,4 @@ def _checked(given: Any) -> float | list[float] | None:
     return found if several else found[0]
 
 
-remember(BinaryCrossEntropy)
+register_builtin(BinaryCrossEntropy)

@@ -10,11 +10,11 @@ from ..common.checks import (
     check_fraction,
     check_integer,
     class_indices,
-    is_at_hand,
+    is_on_host,
 )
-from ..common.overrides import has_methods_of, remember
+from ..common.overrides import has_methods_of, register_builtin
 from .class_weighted import ClassWeightedLoss
-from .finite import at_most, check_most, epsilon_of, finite_log, finite_log_slope
+from .finite import check_max_reported, epsilon_of, finite_log, finite_log_slope, limit_reported
 
 
 class ClassLoss(ClassWeightedLoss):
@@ -97,7 +97,7 @@ class ClassLoss(ClassWeightedLoss):
 
     def _check(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
         super()._check(y_true, y_pred, sample_weight)
-        if is_at_hand(y_true):
+        if is_on_host(y_true):
             self._check_classes(y_true, y_pred)
 
     def _check_classes(self, y_true: Any, y_pred: Array) -> None:
@@ -176,7 +176,7 @@ class SoftmaxCrossEntropy(ClassLoss):
     ----------
     class_weight, ignore_index, label_smoothing
         See :class:`ClassLoss`.
-    most : float, default infinity
+    max_reported : float, default infinity
         The upper limit of the reported loss of each sample. It does not change the derivative.
 
     Examples
@@ -203,15 +203,15 @@ class SoftmaxCrossEntropy(ClassLoss):
         class_weight: Sequence[float] | Mapping[Any, float] | str | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
-        most: float = math.inf,
+        max_reported: float = math.inf,
     ) -> None:
         super().__init__(class_weight, ignore_index, label_smoothing)
-        self.most = check_most(most)
+        self.max_reported = check_max_reported(max_reported)
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the cross-entropy of each row."""
         losses = -array_namespace(y_pred).sum(y_true * ops.log_softmax(y_pred), axis=1)
-        return at_most(losses, self.most)
+        return limit_reported(losses, self.max_reported)
 
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         """Return both, computed from the same softmax."""
@@ -222,11 +222,12 @@ class SoftmaxCrossEntropy(ClassLoss):
         whole = array_namespace(y_true).isdtype(y_true.dtype, "integral")
         if plain and whole and y_pred.shape[1] > 1 and y_true.shape == (y_pred.shape[0],):
             losses, derivatives = ops.softmax_cross_entropy(y_pred, y_true)  # without one-hot rows
-            return at_most(losses, self.most), derivatives
+            return limit_reported(losses, self.max_reported), derivatives
         xp, y = array_namespace(y_pred), self.match(y_true, y_pred)
         log_s = ops.log_softmax(y_pred)
         total = xp.sum(y, axis=1, keepdims=True)
-        return at_most(-xp.sum(y * log_s, axis=1), self.most), xp.exp(log_s) * total - y
+        losses = limit_reported(-xp.sum(y * log_s, axis=1), self.max_reported)
+        return losses, xp.exp(log_s) * total - y
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return s Σy - y."""
@@ -269,4 +270,4 @@ class NegativeLogLikelihood(ClassLoss):
         return -y_true
 
 
-remember(CategoricalCrossEntropy, SoftmaxCrossEntropy, NegativeLogLikelihood)
+register_builtin(CategoricalCrossEntropy, SoftmaxCrossEntropy, NegativeLogLikelihood)

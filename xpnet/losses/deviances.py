@@ -2,8 +2,8 @@
 
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
-from ..common.checks import check_positive, number
-from ..common.overrides import remember
+from ..common.checks import as_float, check_positive
+from ..common.overrides import register_builtin
 from .base import ElementwiseLoss
 
 
@@ -137,7 +137,7 @@ class TweedieLoss(ElementwiseLoss):
     advice = "It takes the logarithm of a mean: end with DenseLayer or LinearActivation."
 
     def __init__(self, power: float = 1.5, factor: float = 1.0) -> None:
-        self.power = number(power)
+        self.power = as_float(power)
         if not 1 <= self.power < float("inf"):
             raise ValueError(f"power={shown(power)}: expected a finite number, 1 or more")
         self.factor = check_positive("factor", factor)
@@ -183,4 +183,4 @@ def _product(y: Array, exponent: Array) -> Array:
     return xp.where(y > 0, positive * xp.exp(exponent), 0.0)
 
 
-remember(PoissonLoss, GammaLoss, TweedieLoss)
+register_builtin(PoissonLoss, GammaLoss, TweedieLoss)

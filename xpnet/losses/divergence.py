@@ -1,7 +1,7 @@
 """The divergence of a predicted distribution from a target distribution."""
 
 from ..backends import Array, array_namespace
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from .base import ElementwiseLoss
 from .finite import epsilon_of, finite_log, finite_log_slope
 
@@ -53,4 +53,4 @@ class KLDivergence(ElementwiseLoss):
         return -y_true * finite_log_slope(y_pred, epsilon_of(y_pred) ** 2)
 
 
-remember(KLDivergence)
+register_builtin(KLDivergence)

@@ -6,14 +6,17 @@ from ..backends import Array, array_namespace
 from ..common.checks import check_positive
 
 
-def check_most(most: float) -> float:
+def check_max_reported(max_reported: float) -> float:
     """Return the upper limit of a loss: a number above 0, or infinity for none."""
-    return most if type(most) is float and most == math.inf else check_positive("most", most)
+    if type(max_reported) is float and max_reported == math.inf:
+        return max_reported
+    return check_positive("max_reported", max_reported)
 
 
-def at_most(losses: Array, most: float) -> Array:
+def limit_reported(losses: Array, max_reported: float) -> Array:
     """Return losses, clipped to the upper limit."""
-    return losses if most == math.inf else array_namespace(losses).minimum(losses, most)
+    unlimited = max_reported == math.inf
+    return losses if unlimited else array_namespace(losses).minimum(losses, max_reported)
 
 
 def finite_log(p: Array, least: float) -> Array:

@@ -5,8 +5,8 @@ from typing import Any
 
 from ..backends import Array, array_namespace, ops
 from ..backends._errors import shown
-from ..common.checks import check_non_negative, number
-from ..common.overrides import remember
+from ..common.checks import as_float, check_non_negative
+from ..common.overrides import register_builtin
 from .base import ElementwiseLoss
 from .classes import ClassLoss
 
@@ -49,7 +49,7 @@ class BinaryFocalLoss(ElementwiseLoss):
 
     def __init__(self, gamma: float = 2.0, alpha: float | None = None) -> None:
         self.gamma = check_non_negative("gamma", gamma)
-        self.alpha = None if alpha is None else number(alpha)
+        self.alpha = None if alpha is None else as_float(alpha)
         if self.alpha is not None and not 0 < self.alpha < 1:
             raise ValueError(f"alpha={shown(alpha)}: expected a number between 0 and 1, or None")
 
@@ -141,4 +141,4 @@ def _log_softmax(z: Array) -> tuple[Array, Array]:
     return log_s, -array_namespace(z).expm1(log_s)
 
 
-remember(BinaryFocalLoss, FocalLoss)
+register_builtin(BinaryFocalLoss, FocalLoss)

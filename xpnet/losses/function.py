@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from ..backends import Array
-from ..common.traceable import values_of
+from ..common.traceable import checked_call
 from .base import ElementwiseLoss
 
 
@@ -34,7 +34,7 @@ class FunctionLoss(ElementwiseLoss):
     """
 
     targets: ClassVar[str | None] = None
-    # Not given to `remember`: a user's function may change at any time.
+    # Not given to `register_builtin`: a user's function may change at any time.
     # What to do instead, for the error message of saving.
     instead = "define a subclass of ElementwiseLoss with element_loss(y_true, y_pred)"
 
@@ -43,4 +43,4 @@ class FunctionLoss(ElementwiseLoss):
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return ``function(y_true, y_pred)``."""
-        return values_of(self.function, y_true, y_pred)
+        return checked_call(self.function, y_true, y_pred)

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from ..backends import Array, array_namespace, ops
 from ..backends._errors import shown
-from ..common.checks import check_positive, number
-from ..common.overrides import remember
+from ..common.checks import as_float, check_positive
+from ..common.overrides import register_builtin
 from .base import MeanLoss
 
 
@@ -71,7 +71,7 @@ class GaussianNLL(MeanLoss):
 
     def __init__(self, epsilon: float = 1e-6, beta: float = 0.0) -> None:
         self.epsilon = check_positive("epsilon", epsilon)
-        self.beta = number(beta)
+        self.beta = as_float(beta)
         if not 0 <= self.beta <= 1:
             raise ValueError(f"beta={shown(beta)}: expected a number from 0 to 1")
 
@@ -149,4 +149,4 @@ class GaussianNLL(MeanLoss):
         return y_pred[..., :k], ops.softplus(above) + least, ops.sigmoid(above)
 
 
-remember(GaussianNLL)
+register_builtin(GaussianNLL)

@@ -7,14 +7,14 @@ from typing import Any, Self
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
 from ..common.checks import (
-    check_apart,
+    as_integer,
     check_count,
+    check_distinguishable,
     check_flag,
     check_positive,
-    check_texts,
-    whole_number,
+    check_strings,
 )
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from .base import LossFunction, MeanLoss
 from .class_weighted import ClassWeightedLoss
 from .head_metrics import HeadMetric
@@ -221,7 +221,7 @@ def _checked(name: str, given: Any) -> tuple[MeanLoss, int, float]:
         raise TypeError(
             f"{what} is {shown(given)}: expected (loss, n_outputs) or (loss, n_outputs, weight)"
         )
-    if whole_number(given[0]) is not None:
+    if as_integer(given[0]) is not None:
         raise TypeError(
             f"{what} is {shown(given)}: expected the loss first, as in (loss, n_outputs) or (loss, "
             "n_outputs, weight)"
@@ -252,8 +252,8 @@ def _checked_names(
     found = {}
     for name, names in given.items():
         what = f"class_names of the head {name!r}"
-        found[name] = check_texts(what, names)
-        check_apart(f"{what} has", found[name])
+        found[name] = check_strings(what, names)
+        check_distinguishable(f"{what} has", found[name])
         loss, n_outputs, _ = heads[name]
         binary = loss.targets in ("binary", "probabilities") and n_outputs == 1
         if loss.targets not in ("classes", None) and not binary:
@@ -266,4 +266,4 @@ def _checked_names(
     return found
 
 
-remember(Heads)
+register_builtin(Heads)

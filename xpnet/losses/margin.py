@@ -1,7 +1,7 @@
 """Margin losses for yes-or-no outputs, as in support vector machines."""
 
 from ..backends import Array, array_namespace
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from .base import ElementwiseLoss
 
 
@@ -60,4 +60,4 @@ def _shortfall(y_true: Array, y_pred: Array) -> Array:
     return array_namespace(y_pred).maximum(1.0 - (2.0 * y_true - 1.0) * y_pred, 0.0)
 
 
-remember(HingeLoss, SquaredHingeLoss)
+register_builtin(HingeLoss, SquaredHingeLoss)

@@ -5,8 +5,8 @@ from typing import Any
 
 from ..backends import Array, array_namespace, is_array, to_host
 from ..backends._errors import shown
-from ..common.checks import number
-from ..common.overrides import remember
+from ..common.checks import as_float
+from ..common.overrides import register_builtin
 from .base import ElementwiseLoss
 from .per_output import as_row
 
@@ -122,10 +122,10 @@ def _checked(given: Any) -> float | list[float]:
     if is_array(given):
         given = to_host(given).tolist()
     several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
-    found = [number(each) for each in (given if several else [given])]
+    found = [as_float(each) for each in (given if several else [given])]
     if not found or not all(0 < each < 1 for each in found) or len({*found}) < len(found):
         raise ValueError(f"quantiles={shown(given)}: {expected}")
     return found if several else found[0]
 
 
-remember(QuantileLoss)
+register_builtin(QuantileLoss)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ..backends import Array, array_namespace, ops
 from ..common.checks import check_positive
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from .base import ElementwiseLoss
 
 
@@ -141,4 +141,4 @@ class LogCoshLoss(ElementwiseLoss):
         return array_namespace(y_pred).tanh(y_pred - y_true)
 
 
-remember(MeanSquaredError, MeanAbsoluteError, HuberLoss, LogCoshLoss)
+register_builtin(MeanSquaredError, MeanAbsoluteError, HuberLoss, LogCoshLoss)

@@ -5,7 +5,7 @@ can also be called, as in ``accuracy(y_true, y_pred)``, and returns a 0-d array 
 ``y_pred``.
 
 A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``, or of
-:class:`CollectedMetric` with ``of_samples`` if it needs all samples at once. It may also be a
+:class:`CollectedMetric` with ``compute`` if it needs all samples at once. It may also be a
 function ``(y_true, y_pred) -> number``, which gets all outputs of an epoch. Searches and callbacks
 read its attribute ``greater_is_better`` to find the best network. If a function does not have it,
 ``mode="max"`` or ``mode="min"`` must be given.

@@ -4,7 +4,7 @@ import math
 
 from ..backends import Array, array_namespace, ops
 from ..backends._errors import shown
-from ..common.checks import check_count, number
+from ..common.checks import as_float, check_count
 from .base import Metric
 from .batch import mean_of, predicted_classes, true_classes, values, weights
 
@@ -139,6 +139,6 @@ _MAX_CLASSES = 10**9
 
 def check_threshold(given: float | None) -> float | None:
     """Return a threshold unchanged, if it is a finite number or None."""
-    if given is not None and not math.isfinite(number(given)):
+    if given is not None and not math.isfinite(as_float(given)):
         raise ValueError(f"threshold={shown(given)}: expected a finite number or None")
     return given

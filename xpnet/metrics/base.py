@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
 from ..backends import Array, array_namespace
-from ..common.checks import check_text
+from ..common.checks import check_string
 from ..common.readable import Readable, arguments_of
 from .batch import check_classes, check_shapes, class_rows, if_counted, values, weights
 
@@ -96,7 +96,7 @@ class Metric(Readable, ABC):
         F1(average='weighted').named('weighted_f1')
         """
         renamed = copy.copy(self)
-        renamed.name = check_text("name", name)
+        renamed.name = check_string("name", name)
         return renamed
 
     def _further_call(self) -> str:
@@ -135,7 +135,7 @@ class CollectedMetric(Metric):
     >>> class LargestError(CollectedMetric):
     ...     name, greater_is_better = "largest_error", False
     ...
-    ...     def of_samples(self, y_true, y_pred, weight):
+    ...     def compute(self, y_true, y_pred, weight):
     ...         xp = array_namespace(y_pred)
     ...         return xp.max(xp.abs(y_true - y_pred))
     >>> float(LargestError()(np.array([[1.0], [2.0]]), np.array([[1.5], [0.0]])))
@@ -143,7 +143,7 @@ class CollectedMetric(Metric):
     """
 
     @abstractmethod
-    def of_samples(self, y_true: Array, y_pred: Array, weight: Array) -> Array:
+    def compute(self, y_true: Array, y_pred: Array, weight: Array) -> Array:
         """Return the metric, a 0-d array, of all samples.
 
         Parameters
@@ -172,7 +172,7 @@ class CollectedMetric(Metric):
         """Return the metric of all samples, NaN if none counts."""
         n_outputs, weight = statistics.shape[1] // 2, statistics[:, -1]
         y_true, y_pred = statistics[:, :n_outputs], statistics[:, n_outputs : 2 * n_outputs]
-        found = self.of_samples(y_true, y_pred, weight)
+        found = self.compute(y_true, y_pred, weight)
         return if_counted(found, array_namespace(weight).sum(weight))
 
 

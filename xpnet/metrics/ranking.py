@@ -41,7 +41,7 @@ class RankingMetric(CollectedMetric):
     def is_defined(self, yes: Array, no: Array) -> Array:
         """Whether the metric is defined for these total weights of positives and negatives."""
 
-    def of_samples(self, y_true: Array, y_pred: Array, weight: Array) -> Array:
+    def compute(self, y_true: Array, y_pred: Array, weight: Array) -> Array:
         """Return the average over the outputs for which the metric is defined; NaN if none is."""
         xp, score = array_namespace(y_pred), scores(y_pred, self.output_kind)
         first = y_true.shape[1] - score.shape[1]  # of two classes, only class 1 counts

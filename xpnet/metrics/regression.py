@@ -2,7 +2,7 @@
 
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
-from ..common.checks import number
+from ..common.checks import as_float
 from .base import Metric
 from .batch import if_counted, mean_of, ratio, values, weights
 
@@ -123,7 +123,7 @@ class QuantileError(MSE):
     """
 
     def __init__(self, quantile: float = 0.5) -> None:
-        self.quantile = number(quantile)
+        self.quantile = as_float(quantile)
         if not 0 < self.quantile < 1:
             raise ValueError(f"quantile={shown(quantile)}: expected a number between 0 and 1")
         # A field in a path, such as "{val_quantile_error_0_9:.3f}", cannot have a dot in its name.

@@ -6,7 +6,7 @@ from typing import Any
 from ..activations import FunctionActivation
 from ..backends import Array, Backend, is_array, move_state
 from ..backends._errors import shown
-from ..common.overrides import is_defined_here
+from ..common.overrides import is_builtin
 from ..common.readable import is_plain_function
 from ..layers import Layer, Normalization
 from ..layers.composite import all_layers
@@ -83,7 +83,7 @@ def connect(layer: Layer, earlier: Sequence[Layer], may_change: bool) -> None:
     layer.input_shape()
     check_training(layer)
     for each in all_layers([layer]):
-        if is_defined_here(type(each)) and "parameter_names" in vars(each):
+        if is_builtin(type(each)) and "parameter_names" in vars(each):
             raise ValueError(
                 f"the parameter_names of this {each.layer_name()} were changed: to freeze it, "
                 "set its trainable to False instead"

@@ -90,7 +90,7 @@ class Gradients:
             )
         self._pieces += 1
 
-    def take_accumulated(self, total: Array, trained: Sequence[int]) -> None:
+    def use_accumulated(self, total: Array, trained: Sequence[int]) -> None:
         """Set the layers' gradients to the mean of the accumulated ones, as after one pass."""
         accumulated, self._pieces = self._accumulated, 0
         xp = array_namespace(accumulated)

@@ -6,16 +6,16 @@ from typing import Any, ClassVar, Self
 from ..backends import Backend, is_array, move_state, resolve
 from ..common.keywords import MODEL, with_hints
 from ..common.naming import listing
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..layers.composite import all_layers
 from ..losses import LOSSES, MeanSquaredError
 from ..losses.names import GivenLoss
 from ..optimizers import OPTIMIZERS, SGD, Optimizer
 from ..regularizers import REGULARIZERS, Regularizer
 from ..schedules import LearningRate
+from .code_repr import CodeRepr
 from .moving import find_backend, move_arrays
 from .parameters import Parameters
-from .pasting import Pastable
 from .propagation import Propagating
 from .randomness import Randomness
 from .settings import CHECKS, Check, check_setting, check_unused, make_optimizer
@@ -25,7 +25,7 @@ from .summary import summary
 
 
 @listing(loss=LOSSES, optimizer=OPTIMIZERS, regularizer=REGULARIZERS)
-class Model(Propagating, Sliceable, Pastable):
+class Model(Propagating, Sliceable, CodeRepr):
     """Layers, a loss and an optimizer, for a training loop of your own.
 
     :class:`~xpnet.NeuralNetwork` is a model that also checks its data, trains and predicts.
@@ -189,9 +189,9 @@ class Model(Propagating, Sliceable, Pastable):
                 for each in all_layers(self.layers)
                 if each.rng is not None
             ),
-            (optimizer, (*optimizer.changing_names(), "schedule")),
+            (optimizer, (*optimizer.training_state_names(), "schedule")),
         ]
         return Snapshot(self.parameters, holders, [(self, ("optimizer", "_new_optimizer"))])
 
 
-remember(Model)
+register_builtin(Model)

@@ -7,7 +7,7 @@ clipping by norm sees the whole gradient.
 from collections.abc import Sequence
 
 from ..backends import Array, Backend, array_namespace
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..layers import Layer
 from ..layers.composite import all_layers
 from ..layers.workspace import takes_out
@@ -141,9 +141,9 @@ class Parameters:
         """Add the gradients of a micro-batch, times the total weight of its samples."""
         self._gradients.accumulate(self.gradient(), weight)
 
-    def take_accumulated(self, total: Array) -> None:
+    def use_accumulated(self, total: Array) -> None:
         """Set the layers' gradients to the mean of the accumulated ones, as after one pass."""
-        self._gradients.take_accumulated(total, self._freezing.trained)
+        self._gradients.use_accumulated(total, self._freezing.trained)
 
     def forget_accumulated(self) -> None:
         """Discard accumulated gradients that no update has used."""
@@ -164,7 +164,7 @@ class Parameters:
     @property
     def are_penalised(self) -> bool:
         """Whether any parameter has a penalty, or would have one if it were not frozen."""
-        return self.penalties.may_come(self.layers)
+        return self.penalties.any_possible(self.layers)
 
     def renew_penalties(self, regularizer: Regularizer | None) -> None:
         """Read the layers' regularizers again; ``regularizer`` is the network's."""
@@ -203,4 +203,4 @@ class Parameters:
                 layer.constrain()
 
 
-remember(Parameters, Penalties)
+register_builtin(Parameters, Penalties)

@@ -35,7 +35,7 @@ class Penalties:
                 if (term := own.get(name, of_network)) is not None:
                     yield each, name, term
 
-    def may_come(self, layers: Sequence[Layer]) -> bool:
+    def any_possible(self, layers: Sequence[Layer]) -> bool:
         """Whether a parameter has a penalty, or would have one if it were not frozen."""
         return any(True for layer in layers for _ in self._of(layer))
 
@@ -57,7 +57,7 @@ class Penalties:
         """Whether any penalty is ``per_sample``, i.e. shared by the samples of a batch."""
         return any(regularizer.per_sample for _, _, regularizer in self)
 
-    def cost(self, shared: bool = False) -> Array:
+    def total(self, shared: bool = False) -> Array:
         """Return the sum of the ``per_sample`` penalties if ``shared``, otherwise of the others."""
         costs = [
             regularizer.penalty(getattr(layer, name))
@@ -76,11 +76,11 @@ class Penalties:
             setattr(layer, f"{name}_gradient", added)
 
 
-def counted_cost(cost: Array | float, weight: Array | float) -> Array | float:
+def total_unless_empty(total: Array | float, weight: Array | float) -> Array | float:
     """Return the sum of ``per_sample`` penalties, or 0 if the total weight of the batch is 0."""
     if not is_array(weight):
-        return cost if weight else 0.0
-    return array_namespace(weight).where(weight > 0, cost, 0.0)
+        return total if weight else 0.0
+    return array_namespace(weight).where(weight > 0, total, 0.0)
 
 
 def inverse(weight: Array | float) -> Array | float:

@@ -10,7 +10,7 @@ from typing import Any
 from ..backends import Backend
 from ..backends._errors import shown
 from ..common.checks import check_count, check_flag, find
-from ..common.overrides import is_defined_here
+from ..common.overrides import is_builtin
 from ..losses import Heads, LossFunction
 from ..losses.names import find_loss
 from ..optimizers import OPTIMIZERS, Optimizer
@@ -42,7 +42,7 @@ def check_setting(model: Any, checks: dict[str, Check], name: str, value: Any) -
         The constructor takes an argument of this name, but the model does not keep it. Or the model
         has no such attribute, and a setting has nearly the same name.
     """
-    if is_defined_here(type(model)):
+    if is_builtin(type(model)):
         _check_name(model, checks, name)
     if name == "layers" and not isinstance(value, list):
         raise TypeError(

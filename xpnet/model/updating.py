@@ -59,10 +59,10 @@ def update_of(optimizer: Optimizer, parts: Parts, size: int) -> Callable[..., Ar
     if parts == [(slice(0, size), 1.0, 0)]:
         return optimizer.update
     partial = PartialUpdate(optimizer, parts)
-    return partial.by_custom_update if has_own_update(optimizer) else partial.by_rule
+    return partial.by_custom_update if overrides_update(optimizer) else partial.by_rule
 
 
-def has_own_update(optimizer: Optimizer) -> bool:
+def overrides_update(optimizer: Optimizer) -> bool:
     """Whether an optimizer overrides ``update`` instead of defining a rule."""
     return not has_methods_of(Optimizer, optimizer, "update", "update_parts", "_update")
 
@@ -71,7 +71,7 @@ def refusal_of_factors(optimizer: Optimizer) -> str | None:
     """Return why layers cannot have a learning rate factor, or None if they can."""
     if optimizer.no_factors is not None:
         return optimizer.no_factors
-    return "overrides update instead of defining a rule" if has_own_update(optimizer) else None
+    return "overrides update instead of defining a rule" if overrides_update(optimizer) else None
 
 
 def _copied(value: Array) -> Array:

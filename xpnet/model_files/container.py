@@ -10,7 +10,7 @@ import numpy as np
 from ..common.checks import check_new_path
 from ..common.replacing import replacing
 
-FORMAT = "xpnet-4"
+FORMAT = "xpnet-5"
 KEY = "xpnet"
 
 TYPES = {

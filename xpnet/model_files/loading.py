@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import move
-from ..common.room import limited_room
+from ..common.allocation import array_limit
 from ..data.stored import numpy_type
 from ..layers import Layer
 from ..layers.composite import all_layers
@@ -79,7 +79,7 @@ class PartLoader:
         draws = not is_of_library(type(layer))
         size = self._sizes[f"layers.{index}"] * (2 if draws else 1)
         what = f"layers.{index}, a {type(layer).__name__}, cannot be added"
-        with reporting(what), limited_room(size + _SPARE, draws):
+        with reporting(what), array_limit(size + _SPARE, draws):
             model.add(layer)
         self._set_state(layer, content, f"layers.{index}", model)
         self._set_generator(layer, content, f"layers.{index}")

@@ -7,8 +7,8 @@ import numpy as np
 
 from ..backends import is_array, to_host
 from ..backends._errors import shown
-from ..common.checks import number
-from ..common.overrides import is_defined_here
+from ..common.checks import as_float
+from ..common.overrides import is_builtin
 from ..data.stored import numpy_type
 from ..layers import Layer
 from ..losses import LossFunction
@@ -24,7 +24,7 @@ def names_of_state(part: Any) -> tuple[str, ...]:
     if isinstance(part, Layer):
         return (*part.parameter_names, *part.state_names)
     if isinstance(part, Optimizer):
-        return part.changing_names()
+        return part.training_state_names()
     return tuple(getattr(part, "state_names", ()))
 
 
@@ -113,7 +113,7 @@ def check_attribute(part: Any, name: str, value: Any) -> None:
 def _is_alike(value: Any, current: Any) -> bool:
     """Whether two values have the same type; integers and finite floats count as the same."""
     if type(current) in (int, float):
-        return type(value) is not bool and math.isfinite(number(value))
+        return type(value) is not bool and math.isfinite(as_float(value))
     return type(value) is type(current)
 
 
@@ -134,7 +134,7 @@ def check_numbers(part: Any) -> None:
 
 def takes_any_float(part: Any) -> bool:
     """Whether a part may keep its state in another precision than the weights."""
-    return isinstance(part, Optimizer) and not is_defined_here(type(part))
+    return isinstance(part, Optimizer) and not is_builtin(type(part))
 
 
 def generator_state(layer: Layer) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from ..common.version import VERSION
 from .container import KEY, TYPES, checksum
 from .forms import MAX_MESSAGE, ModelFileError, fields, text
 from .older import upgraded
-from .schema import FILE, FORMATS, OLDER_FILE
+from .schema import FILE, FORMATS, OLDER_FILE, WITH_ONE_METRIC
 from .strict_json import parse
 
 
@@ -65,11 +65,9 @@ def content_of(description: str) -> dict[str, Any]:
     _check_format(content)
     if content["format"] == FORMATS[0]:
         content.setdefault("xpnet", "0.1.0")  # the only version that wrote it
-    if content["format"] == FORMATS[-1]:
-        FILE(content, "the network")
-        return content
-    OLDER_FILE(content, "the network")
-    return upgraded(content)
+    check = OLDER_FILE if content["format"] in WITH_ONE_METRIC else FILE
+    check(content, "the network")
+    return content if content["format"] == FORMATS[-1] else upgraded(content)
 
 
 def _entry_and_bytes(path: Path) -> tuple[dict[str, Any], bytes]:

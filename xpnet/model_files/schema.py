@@ -25,8 +25,10 @@ from .forms import (
     text,
 )
 
-FORMATS = ("xpnet-2", "xpnet-3", "xpnet-4")
+FORMATS = ("xpnet-2", "xpnet-3", "xpnet-4", "xpnet-5")
 """The formats that are read, oldest first; the last one is written."""
+
+WITH_ONE_METRIC = FORMATS[:2]
 
 KIND_NAMES = (
     "Layer",
@@ -345,4 +347,4 @@ FILE: Check = fields(
 OLDER_FILE: Check = fields(
     {**_REQUIRED, "metric": _metric, "history_metric": _history_metric}, _OPTIONAL
 )
-"""The check of the content of a file in an older format."""
+"""The check of the content of a file in one of the formats :data:`WITH_ONE_METRIC`."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-from ..common.overrides import is_defined_here
+from ..common.overrides import is_builtin
 from ..common.version import VERSION
 from ..layers import Layer
 from ..layers.composite import all_layers
@@ -134,7 +134,7 @@ class Writer:
     def _settings(self) -> dict[str, Any]:
         """Return the network's class, its arguments, and its other attributes."""
         net, cls = self._network, type(self._network)
-        if is_defined_here(cls):
+        if is_builtin(cls):
             cls = self._kind  # an estimator's network differs only in the order of samples
         arguments = {
             name: self._encode(getattr(net, name), f"network.{name}", f"the network's {name!r}")

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from ..backends import Array, array_namespace
 from ..common.checks import check_flag, check_fraction, check_non_negative, check_positive
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..schedules import LearningRate
 from .base import Optimizer
 
@@ -172,4 +172,4 @@ class AdamW(Adam):
         return super().rule(decayed, g, m, v, *largest, rate=rate, t=t)
 
 
-remember(Adam, AdamW)
+register_builtin(Adam, AdamW)

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from ..backends import Array, array_namespace
 from ..common.checks import check_fraction, check_positive
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..schedules import LearningRate
 from .base import Optimizer
 
@@ -83,4 +83,4 @@ class Adamax(Optimizer):
         return w - (rate / (1.0 - self.beta_1**t)) * (m / u), m, u
 
 
-remember(Adamax)
+register_builtin(Adamax)

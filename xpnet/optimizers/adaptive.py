@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from ..backends import Array, array_namespace
 from ..common.checks import check_fraction, check_positive
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..schedules import LearningRate
 from .base import Optimizer
 
@@ -130,4 +130,4 @@ class Adadelta(Optimizer):
         return w - rate * step, s, u
 
 
-remember(Adagrad, Adadelta)
+register_builtin(Adagrad, Adadelta)

@@ -10,7 +10,7 @@ from ..backends import Array, array_namespace, is_array
 from ..backends._errors import shown
 from ..backends.formula import Expression, UntraceableError
 from ..common.checks import check_positive
-from ..common.overrides import is_defined_here
+from ..common.overrides import is_builtin
 from ..common.traceable import apply
 from ..schedules import LearningRate
 from .clipping import Clipping
@@ -188,9 +188,9 @@ class Optimizer(Clipping, Scheduled, Stateful):
         parts: Sequence[tuple[slice, float, int]] | None,
         out: Array,
     ) -> Array:
-        states = {name: self.remembered(name, w) for name in self.state_names}
+        states = {name: self.state_like(name, w) for name in self.state_names}
         gradient = self.clip(grad_loss_w, keep=out is not None)
-        if states and not is_defined_here(type(self)):
+        if states and not is_builtin(type(self)):
             # A rule may return the gradient as state, but the next step overwrites its array.
             gradient = array_namespace(gradient).asarray(gradient, copy=True)
         arrays, xp = {"w": w, "g": gradient, **states}, array_namespace(w)
@@ -231,7 +231,7 @@ def _results(
     finally:
         if missed:
             optimizer.n_updates += missed
-    if is_defined_here(type(optimizer)):
+    if is_builtin(type(optimizer)):
         return results
     like = arrays["w"]
     return tuple(

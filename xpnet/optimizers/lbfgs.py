@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 from ..backends import Array
 from ..backends._errors import shown
+from ..common.checked_settings import Check
 from ..common.checks import check_count, check_positive
-from ..common.misspelt import Check
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from .base import Optimizer
 from .settings import constant_only
 
@@ -119,4 +119,4 @@ class LBFGS(Optimizer):
         )
 
 
-remember(LBFGS)
+register_builtin(LBFGS)

@@ -6,7 +6,7 @@ from typing import ClassVar
 from ..backends import Array, array_namespace
 from ..backends.formula import scalars
 from ..common.checks import check_flag, check_fraction, check_non_negative, check_positive
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..schedules import LearningRate
 from .base import Optimizer
 
@@ -145,4 +145,4 @@ def _log_of_product(decay: float, t: float) -> float:
     return -total
 
 
-remember(NAdam)
+register_builtin(NAdam)

@@ -5,7 +5,7 @@ from typing import ClassVar
 from ..backends import Array, array_namespace
 from ..backends.formula import scalars
 from ..common.checks import check_fraction, check_positive
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..schedules import LearningRate
 from .base import Optimizer
 
@@ -97,4 +97,4 @@ class RAdam(Optimizer):
         return w - (rate / (1.0 - self.beta_1**t)) * step, m, v
 
 
-remember(RAdam)
+register_builtin(RAdam)

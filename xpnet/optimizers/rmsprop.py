@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from ..backends import Array, array_namespace
 from ..common.checks import check_flag, check_fraction, check_positive
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..schedules import LearningRate
 from .base import Optimizer
 
@@ -98,4 +98,4 @@ class RMSProp(Optimizer):
         return w - rate * step, s, *kept
 
 
-remember(RMSProp)
+register_builtin(RMSProp)

@@ -2,8 +2,8 @@
 
 from typing import Any, ClassVar
 
+from ..common.checked_settings import Check
 from ..common.checks import check_non_negative
-from ..common.misspelt import Check
 from ..common.readable import Readable
 from ..schedules import ConstantLearningRate, FunctionSchedule, Schedule
 from .settings import Settings, check_schedule

@@ -3,8 +3,8 @@
 from typing import Any, ClassVar
 
 from ..backends._errors import shown
+from ..common.checked_settings import Check
 from ..common.checks import check_positive
-from ..common.misspelt import Check
 from ..common.readable import is_plain_function
 from ..common.traceable import Traceable
 from ..schedules import ConstantLearningRate, FunctionSchedule, Schedule

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from ..backends import Array
 from ..common.checks import check_flag, check_fraction
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..schedules import LearningRate
 from .base import Optimizer
 
@@ -82,4 +82,4 @@ class SGD(Optimizer):
         return w - rate * step, v
 
 
-remember(SGD)
+register_builtin(SGD)

@@ -5,7 +5,7 @@ from typing import ClassVar
 from ..backends import Array, array_namespace
 from ..backends.formula import scalars
 from ..common.checks import check_fraction, check_non_negative, check_positive
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..schedules import LearningRate
 from .base import Optimizer
 from .settings import constant_only
@@ -190,4 +190,4 @@ class Rprop(Optimizer):
         return w - xp.sign(g) * s, g, s
 
 
-remember(Lion, Rprop)
+register_builtin(Lion, Rprop)

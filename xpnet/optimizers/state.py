@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from ..backends import Array, array_namespace, to_host
 from ..backends._errors import shown
 from ..common.checks import check_count, check_non_negative
-from ..common.overrides import is_defined_here
+from ..common.overrides import is_builtin
 from .settings import Settings
 
 
@@ -15,7 +15,7 @@ class Stateful(Settings):
     learning_rate: float
     square_names: ClassVar[tuple[str, ...]] = ()
 
-    def changing_names(self) -> tuple[str, ...]:
+    def training_state_names(self) -> tuple[str, ...]:
         """Return the names of all arrays and numbers that training changes."""
         return (*self.state_names, "n_updates", "missed_updates", "learning_rate")
 
@@ -41,7 +41,7 @@ class Stateful(Settings):
                 raise ValueError(
                     f"missed_updates has {each}: expected at most n_updates={self.n_updates}"
                 )
-        if not is_defined_here(type(self)):
+        if not is_builtin(type(self)):
             return
         for name in self.state_names:
             if ((array := getattr(self, name)) is None) != (self.n_updates == 0):
@@ -54,7 +54,7 @@ class Stateful(Settings):
             if not (numbers >= 0 if name in self.square_names else isfinite(numbers)).all():
                 raise ValueError(f"{name} has numbers that training cannot produce")
 
-    def remembered(self, name: str, w: Array) -> Array:
+    def state_like(self, name: str, w: Array) -> Array:
         """Return the state array ``name``; before the first update, zeros like ``w``."""
         kept = getattr(self, name)
         if kept is None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backends import is_array, to_host
 from ..backends._errors import shown
-from ..common.checks import check_texts, class_indices
+from ..common.checks import check_strings, class_indices
 from .drawing import finite_numbers, is_list
 
 
@@ -106,7 +106,7 @@ def index_labels(
         values = np.unique(np.concatenate(list(given.values())))
         names = [str(value) for value in values]
         return [np.searchsorted(values, each) for each in given.values()], names
-    names = check_texts("class_names", class_names)
+    names = check_strings("class_names", class_names)
     indices = []
     for what, labels in given.items():
         if labels.dtype.kind == "U":
@@ -128,7 +128,7 @@ def index_labels(
 
 def targets_of(y_true: Any, n: int, k: int, class_names: Any) -> tuple[np.ndarray, list[str]]:
     """Return the class index of each target, and the names of the k classes."""
-    names = None if class_names is None else check_texts("class_names", class_names)
+    names = None if class_names is None else check_strings("class_names", class_names)
     if names is not None and len(names) != k:
         raise ValueError(f"class_names has {len(names)} names: expected {k}, one per class")
     labels = as_labels("y_true", y_true, n)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..activations import ACTIVATIONS, ActivationLayer, FunctionActivation
 from ..backends._errors import shown
-from ..common.checks import check_count, check_flag, find, number
+from ..common.checks import as_float, check_count, check_flag, find
 from ..common.readable import is_plain_function, text_of
 from ..losses import LossFunction
 from ..losses.names import find_loss
@@ -229,7 +229,7 @@ def _several(name: str, given: Any) -> list[Any]:
 
 def _points(low: float, high: float) -> np.ndarray:
     """Return points from low to high."""
-    ends = number(low), number(high)
+    ends = as_float(low), as_float(high)
     if not (math.isfinite(ends[0]) and math.isfinite(ends[1]) and ends[0] < ends[1]):
         raise ValueError(f"low={shown(low)} and high={shown(high)}: expected numbers, low < high")
     return np.linspace(*ends, POINTS)
@@ -297,7 +297,7 @@ def _targets(loss: LossFunction, y_true: Any) -> list[float]:
     defaults = {"probabilities": [0.0, 1.0], "binary": [0.0, 1.0], "positive": [1.0]}
     if y_true is None:
         return defaults.get(loss.targets or "", [0.0])
-    found = [number(each) for each in (y_true if is_list(y_true) else [y_true])]
+    found = [as_float(each) for each in (y_true if is_list(y_true) else [y_true])]
     if not found or not all(map(math.isfinite, found)):
         raise ValueError(f"y_true={shown(y_true)}: expected finite numbers")
     return found
@@ -348,7 +348,7 @@ def _rates(given: Any, epochs: int) -> np.ndarray:
         schedule = copy.deepcopy(given)  # some schedules have state
     elif is_plain_function(given):
         schedule = FunctionSchedule(given)
-    elif math.isnan(number(given)):
+    elif math.isnan(as_float(given)):
         raise TypeError(f"schedule={shown(given)}: expected a schedule, e.g. CosineDecay(0.1)")
     else:
         schedule = ConstantLearningRate(given)

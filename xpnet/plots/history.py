@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backends._errors import shown
-from ..common.checks import check_texts
+from ..common.checks import check_strings
 from ..common.direction import best_of
 from ..training.metric_settings import RESERVED
 from .drawing import (
@@ -179,7 +179,7 @@ def _chosen(runs: Iterable[Mapping[str, Any]], names: Any) -> list[Quantity]:
             found.setdefault(each.name, each)
     if names is None:
         return list(found.values())
-    wanted = check_texts("names", [names] if isinstance(names, str) else names)
+    wanted = check_strings("names", [names] if isinstance(names, str) else names)
     unknown = [name for name in wanted if name not in found]
     if unknown or not wanted:
         raise ValueError(f"names={shown(names)}: expected names among {', '.join(found)}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..backends import Array, is_array, to_host
 from ..backends._errors import shown
-from ..common.checks import check_count, check_shape, check_texts
+from ..common.checks import check_count, check_shape, check_strings
 from ..layers import DenseLayer
 from ..layers.composite import all_layers
 from ..metrics import predicted_classes
@@ -74,7 +74,7 @@ def plot_images(
     """
     (rows, size), n = _rows_of(images, shape), check_count("n", n)
     if class_names is not None:
-        class_names = check_texts("class_names", class_names)
+        class_names = check_strings("class_names", class_names)
     true = None if y_true is None else as_labels("y_true", y_true, len(rows))
     if true is not None and true.dtype.kind == "U" and len(shape_of(y_pred)) == 2:
         # Outputs have only class numbers, so the names must be matched to them.

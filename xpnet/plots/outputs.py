@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array, to_host
-from ..common.checks import check_count, check_texts
+from ..common.checks import check_count, check_strings
 from ..data import Dataset
 from ..data.tables.typed.frame_types import column_names
 from ..training.feeding.placing import place
@@ -197,7 +197,7 @@ def plot_decision_regions(
     n_classes = max(int(max(classes.max(), labels.max())) + 1, len(known or ()))
     names = known or [f"class {k}" for k in range(n_classes)]
     if class_names is not None:
-        names = check_texts("class_names", class_names)
+        names = check_strings("class_names", class_names)
     if len(names) != n_classes:
         raise ValueError(f"class_names has {len(names)} names: expected {n_classes}, one per class")
     ax = axes_for(ax, figsize, 4.8, 4.8)

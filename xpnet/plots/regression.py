@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backends import Array
 from ..backends._errors import shown
-from ..common.checks import check_texts
+from ..common.checks import check_strings
 from .drawing import COLORS, MARKERS, axes_for, finish, finite_numbers
 
 MAX_POINTS = 5000
@@ -70,7 +70,7 @@ def plot_residuals(
                          f"equal shapes{hint}")  # fmt: skip
     k = true.shape[1]
     labels = [f"output {j}" for j in range(k)]
-    if names is not None and len(labels := check_texts("names", names)) != k:
+    if names is not None and len(labels := check_strings("names", names)) != k:
         raise ValueError(f"names has {len(labels)} names: expected {k}, one per output")
     ax = axes_for(ax, figsize, 4.8, 4.6)
     step = -(-len(true) // MAX_POINTS)

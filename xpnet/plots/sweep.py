@@ -7,7 +7,7 @@ from typing import Any
 
 from ..backends import UnknownNameError
 from ..backends._errors import shown
-from ..common.checks import check_text, find, number
+from ..common.checks import as_float, check_string, find
 from ..common.direction import best_of, check_mode, direction_of
 from ..metrics import METRICS, Metric
 from .drawing import (
@@ -104,8 +104,8 @@ def plot_sweep(
     spread = None
     if errors is not None:
         spread = numbers_on_host("errors", errors, 1, len(values)).astype(float)
-    name, error_name = check_text("name", name), check_text("error_name", error_name)
-    numbers = all(number(value) == value for value in values)
+    name, error_name = check_string("name", name), check_string("error_name", error_name)
+    numbers = all(as_float(value) == value for value in values)
     names = list(dict.fromkeys(map(str, values)))  # equal names share a place
     longest = 0 if numbers else max(len(t) for each in names for t in each.split("\n"))
     ax = axes_for(ax, figsize, min(max(5.0, 1 + 0.045 * longest * len(names)), 10.0), 4.0)

@@ -4,12 +4,12 @@ import math
 
 from ..backends._errors import check_name, shown
 from ..common.checks import (
+    as_float,
     check_count,
     check_flag,
     check_fraction,
     check_non_negative,
     check_positive,
-    number,
 )
 from .base import Schedule
 from .decays import Decay, cosine
@@ -137,7 +137,7 @@ class CosineRestarts(Schedule):
         self.initial = check_positive("initial", initial)
         self.final = check_non_negative("final", final)
         self.period = check_count("period", period)
-        self.growth = number(growth)
+        self.growth = as_float(growth)
         if not 1 <= self.growth < math.inf:
             raise ValueError(f"growth={shown(growth)}: expected a finite number, 1 or more")
         self.by_step = check_flag("by_step", by_step)

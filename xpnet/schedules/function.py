@@ -6,7 +6,7 @@ from inspect import Parameter, signature
 from typing import ClassVar
 
 from ..backends._errors import shown
-from ..common.checks import check_flag, number
+from ..common.checks import as_float, check_flag
 from .base import Schedule
 
 
@@ -53,7 +53,7 @@ class FunctionSchedule(Schedule):
     def learning_rate(self, epoch: float, epochs: int) -> float:
         """Return the function's result, as a float."""
         given = self.function(*(epoch, epochs)[: self._takes])
-        rate = number(given)
+        rate = as_float(given)
         if not 0 <= rate < math.inf:
             name = getattr(self.function, "__name__", shown(self.function))
             raise ValueError(

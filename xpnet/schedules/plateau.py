@@ -4,11 +4,11 @@ import math
 
 from ..backends._errors import shown
 from ..common.checks import (
+    as_float,
     check_count,
     check_fraction,
     check_non_negative,
     check_positive,
-    number,
 )
 from .base import Schedule
 
@@ -16,7 +16,9 @@ from .base import Schedule
 class ReduceOnPlateau(Schedule):
     """A rate that is multiplied by a factor whenever the loss has not improved for some epochs.
 
-    It watches the validation loss if there are validation data, else the training loss.
+    It watches the validation loss if there are validation data, else the training loss. Take this
+    schedule for the loss, also where callbacks cannot go (an estimator's ``learning_rate``, inside
+    WarmUp), and the callback :class:`~xpnet.ReduceLROnPlateau` for another column or a cooldown.
 
     Parameters
     ----------
@@ -66,7 +68,7 @@ class ReduceOnPlateau(Schedule):
 
     def check_state(self) -> None:
         """Refuse a loss that is NaN, a count below 0 and a rate that is not finite."""
-        if math.isnan(number(self.best)):
+        if math.isnan(as_float(self.best)):
             raise ValueError(f"best={shown(self.best)}: expected a number")
         check_count("waited", self.waited, least=0)
         check_non_negative("current", self.current)

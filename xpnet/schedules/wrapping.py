@@ -131,7 +131,7 @@ class ScaledSchedule(WrappingSchedule):
     schedule : Schedule or float
     factor : float
         0 or more.
-    least : float, default 0.0
+    lowest : float, default 0.0
         The lowest rate, unless the schedule's own rate is lower.
 
     Examples
@@ -141,10 +141,10 @@ class ScaledSchedule(WrappingSchedule):
     [0.5, 0.375, 0.25]
     """
 
-    def __init__(self, schedule: LearningRate, factor: float, least: float = 0.0) -> None:
+    def __init__(self, schedule: LearningRate, factor: float, lowest: float = 0.0) -> None:
         super().__init__(schedule)
         self.factor = check_non_negative("factor", factor)
-        self.least = check_non_negative("least", least)
+        self.lowest = check_non_negative("lowest", lowest)
 
     def at(self, progress: float, epochs: int) -> float:
         """Return the learning rate after ``progress`` epochs, which may be a fraction."""
@@ -153,4 +153,4 @@ class ScaledSchedule(WrappingSchedule):
     def learning_rate(self, epoch: float, epochs: int) -> float:
         """Return the schedule's rate times the factor."""
         rate = self.schedule.at(epoch, epochs)
-        return max(rate * self.factor, min(self.least, rate))
+        return max(rate * self.factor, min(self.lowest, rate))

@@ -77,8 +77,8 @@ class LearningRates(NamedTuple):
 def find_learning_rate(
     network: NeuralNetwork,
     data: Any,
-    least: float = 1e-6,
-    most: float = 10.0,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
     n_steps: int = 100,
 ) -> LearningRates:
     """Find a learning rate: train a copy of a network at rates that grow from step to step.
@@ -91,9 +91,9 @@ def find_learning_rate(
     network : NeuralNetwork
         Not changed.
     data : Dataset, (X, y) or (X, y, sample_weight)
-    least : float, default 1e-6
+    lowest : float, default 1e-6
         The learning rate of the first step.
-    most : float, default 10.0
+    highest : float, default 10.0
         The learning rate of the last step. Each step multiplies it by the same factor.
     n_steps : int, default 100
 
@@ -119,11 +119,11 @@ def find_learning_rate(
     True
     >>> net.optimizer = Adam(found.suggestion)
     """
-    least, most = check_positive("least", least), check_positive("most", most)
+    lowest, highest = check_positive("lowest", lowest), check_positive("highest", highest)
     n_steps = check_count("n_steps", n_steps, least=3)
-    if not least < most:
-        raise ValueError(f"least={least:g} and most={most:g}: expected least < most")
-    net, rates = copy.deepcopy(network), np.geomspace(least, most, n_steps)
+    if not lowest < highest:
+        raise ValueError(f"lowest={lowest:g} and highest={highest:g}: expected lowest < highest")
+    net, rates = copy.deepcopy(network), np.geomspace(lowest, highest, n_steps)
     losses: list[float] = []
     mean = 0.0
     placed = prepare(net, data)
@@ -172,7 +172,7 @@ def _suggest(rates: np.ndarray, losses: np.ndarray) -> LearningRates:
     if lowest is None or len(losses) < 2:
         raise ValueError(
             "the loss is not finite at the smallest learning rates: give a smaller value for "
-            "least, or standardise the features"
+            "lowest, or standardise the features"
         )
     first = min(len(losses) // 8, max(lowest - 2, 0))
     part = slice(first, max(lowest + 1, first + 2))

@@ -40,7 +40,7 @@ class Averaged:
 
     def _has_begun(self, epoch: int) -> bool:
         """Whether averaging has begun in an epoch."""
-        return self._callback is not None and epoch - self._first >= self._callback.waits
+        return self._callback is not None and epoch - self._first >= self._callback.start_epoch
 
     def by_step(self, epoch: int) -> Average | None:
         """Return the average to which the steps of an epoch add the parameters."""
@@ -56,7 +56,7 @@ class Averaged:
     def validating(self) -> Iterator[None]:
         """Set the parameters to the average within a block, if the callback asks for it."""
         asked, parameters = self._callback, self._network.parameters
-        if asked is None or not asked.validates or not asked.average.count:
+        if asked is None or not asked.validate_with_average or not asked.average.count:
             yield
             return
         own = parameters.gather()
@@ -74,9 +74,9 @@ class Averaged:
         net, average = self._network, self._callback.average
         if not average.count:
             warn(
-                f"the weights are not averaged: averaging begins after {self._callback.waits} "
-                "epoch(s) of this fit, but the network's weights are from an earlier epoch. Give "
-                "WeightAverage an earlier start"
+                "the weights are not averaged: averaging begins after "
+                f"{self._callback.start_epoch} epoch(s) of this fit, but the network's weights are "
+                "from an earlier epoch. Give WeightAverage an earlier start"
             )
             return
         xp = array_namespace(average.flat)
@@ -160,7 +160,7 @@ def renew_moments(model: TrainableModel, data: Any, rows: int) -> None:
             for arrays, order in chunks:
                 for batch in arrays.batches(rows, order):
                     X = batch.X
-                    if X.shape[0] < max(norm.least_samples for norm in norms):
+                    if X.shape[0] < max(norm.min_samples for norm in norms):
                         continue
                     for layer in model.layers[: last + 1]:
                         X = renewing(layer, X)

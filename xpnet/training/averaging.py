@@ -71,15 +71,15 @@ class Averaging(Callback):
     Attributes
     ----------
     average : Average
-    waits : int
+    start_epoch : int
         The number of epochs of a ``fit`` before averaging begins.
-    validates : bool
+    validate_with_average : bool
         Whether validation data are evaluated with the average.
     """
 
     average: Average
-    waits: int
-    validates: bool
+    start_epoch: int
+    validate_with_average: bool
 
 
 def average_by_step(model: Any) -> Average | None:

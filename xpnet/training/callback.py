@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..backends._errors import shown
-from ..common.misspelt import is_of_this_package
+from ..common.checked_settings import is_of_this_package
 from ..common.readable import Readable
 from ..schedules import Schedule
 from .errors import DivergedError

@@ -14,8 +14,8 @@ from ..backends import Array, Backend, to_host
 from ..backends._warnings import warn
 from ..common.checks import class_indices
 from ..data import Dataset
-from ..data.digits import lost_digits
-from ..data.reading import is_wide
+from ..data.digits import precision_problem
+from ..data.reading import has_more_digits
 from ..layers import Flatten, Layer
 from ..losses import Heads, LossFunction
 from ..losses.head_metrics import HeadMetric
@@ -52,7 +52,7 @@ def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
 
 
 @contextmanager
-def blaming(argument: str) -> Iterator[None]:
+def naming_argument(argument: str) -> Iterator[None]:
     """Begin the message of each ValueError and TypeError with the name of the wrong argument."""
     try:
         yield
@@ -70,12 +70,14 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
     exactly are not checked. If features are stored in a file, only some rows are checked.
     """
     features, dtype = dataset.features, np.dtype(backend.dtype)
-    if not is_wide(features.dtype, dtype.itemsize):
+    if not has_more_digits(features.dtype, dtype.itemsize):
         return
-    some = features.some()
-    if some is not features and not np.isfinite(some.X).all():  # refused where all rows are read
+    sample = features.sample()
+    if (
+        sample is not features and not np.isfinite(sample.X).all()
+    ):  # refused where all rows are read
         return
-    low, high = some.limits()
+    low, high = sample.limits()
     # Larger numbers than the type can hold are refused elsewhere.
     most = np.maximum(abs(low), abs(high)).clip(max=np.finfo(dtype).max / 2)
     spacing = np.spacing(most.astype(dtype)).astype(float)
@@ -116,7 +118,7 @@ def warn_of_lost_targets(
 def _warn_of_lost_digits(y: Array, loss: LossFunction, dtype: str, head: str | None = None) -> None:
     """Warn if the targets of a network, or of one of its heads, lose digits."""
     counted = ("classes", "probabilities", "binary", "distributions")
-    if loss.targets in counted or (lost := lost_digits(y, dtype)) is None:
+    if loss.targets in counted or (lost := precision_problem(y, dtype)) is None:
         return
     advice = "subtract a fixed number from them first"
     if dtype == "float32":
@@ -347,7 +349,7 @@ def _targets_of_heads(
             "with target_unit: give metrics by head"
         )
     for name, head in loss.parts.items():
-        with blaming(f"the head {name!r}"):
+        with naming_argument(f"the head {name!r}"):
             column = head.known_targets(y)
             if not len(column) and is_batch and loss.ignore_missing:
                 continue

@@ -9,7 +9,7 @@ from ..backends._errors import shown
 from ..data import Dataset
 from ..losses import Heads, LossFunction
 from ..metrics import predicted_classes, probabilities
-from .checks import blaming
+from .checks import naming_argument
 
 _NUMBERS = ("values", "counts", "positive")
 """The kinds of targets that are numbers."""
@@ -40,7 +40,7 @@ def check_class_names(
         heads = loss.parts if isinstance(loss, Heads) else {}
         for name, head in heads.items():
             if name in names:
-                with blaming(f"the head {name!r}"):
+                with naming_argument(f"the head {name!r}"):
                     of_head = f"loss=Heads(..., class_names={{{name!r}: [...]}})"
                     _check_names(names[name], head.loss, head.n_outputs, naming=of_head)
     elif names is not None and y is not None and not (y.ndim == 2 and y.shape[1] > 1):

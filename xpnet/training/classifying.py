@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..common.keywords import PREDICT, with_hints
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..data import Dataset
 from . import prediction
 from .evaluator import Evaluator
@@ -85,4 +85,4 @@ class Classifying(Evaluator):
         return prediction.predict_proba(self, X)
 
 
-remember(Classifying)
+register_builtin(Classifying)

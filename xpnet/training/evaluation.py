@@ -11,7 +11,7 @@ import numpy as np
 
 from ..backends import Array
 from ..backends.cpu.blas_threads import blas_threads, one_blas_thread
-from ..common.overrides import has_methods_of, is_defined_here, replaced
+from ..common.overrides import first_override, has_methods_of, is_builtin
 from ..layers import Layer
 from ..layers.composite import all_layers
 from ..losses import Heads, LossFunction
@@ -72,7 +72,7 @@ def measure(
     targets: Targets,
     metrics: Sequence[OneMetric],
     target_unit: Unit | None = None,
-    refuse: Callable[[], object] | None = None,
+    on_not_finite: Callable[[], object] | None = None,
     loss: LossFunction | None = None,
 ) -> dict[str, float]:
     """Return metrics of a model on data, in float64 and in the targets' own unit.
@@ -86,7 +86,7 @@ def measure(
     metrics : sequence of Metric or function
     target_unit : tuple of 2 floats, optional
         By which the model's outputs are standardised.
-    refuse : callable, optional
+    on_not_finite : callable, optional
         As for :func:`outputs`.
     loss : LossFunction, optional
         Replaces the model's loss; has class weights in the order of the model's classes.
@@ -100,7 +100,7 @@ def measure(
     of_heads = isinstance(loss, Heads)  # its metrics take targets and outputs as they are
     sums, start = MetricSums(metrics, target_unit if of_heads else None, loss), 0
     losses = Sums(loss, (), model.backend)
-    for output in outputs(model, data, refuse):
+    for output in outputs(model, data, on_not_finite):
         part = slice(start, start + output.shape[0])
         start = part.stop
         if targets.of_loss is not None:
@@ -119,15 +119,15 @@ def measure(
     return ({} if targets.of_loss is None else losses.read()) | sums.results()
 
 
-def predict(model: Model, data: Data, refuse: Callable[[], object] | None = None) -> Array:
+def predict(model: Model, data: Data, on_not_finite: Callable[[], object] | None = None) -> Array:
     """Return a model's outputs for data, not yet in the targets' unit; see :func:`outputs`."""
-    found = list(outputs(model, data, refuse))
+    found = list(outputs(model, data, on_not_finite))
     # Even for a single batch: concat copies, and the output may be the user's features themselves.
     return data.backend.xp.concat(found, axis=0)
 
 
 def outputs(
-    model: Model, data: Data, refuse: Callable[[], object] | None = None
+    model: Model, data: Data, on_not_finite: Callable[[], object] | None = None
 ) -> Iterator[Array]:
     """Yield a model's outputs, batch by batch.
 
@@ -139,7 +139,7 @@ def outputs(
     model : Model
     data : Data
         On the model's device. Its targets and weights are not used.
-    refuse : callable, optional
+    on_not_finite : callable, optional
         Raises an error; called if features in a batch are not finite in the model's type. None if
         that was checked before. NumPy arrays only.
     """
@@ -163,8 +163,8 @@ def outputs(
         part = slice(start, min(start + EVALUATION_ROWS, len(data)))
         with np.errstate(over="ignore"):  # numbers beyond the model's type are refused
             X = data.sliced(part)
-        if refuse is not None and not np.isfinite(X).all():
-            refuse()
+        if on_not_finite is not None and not np.isfinite(X).all():
+            on_not_finite()
         return output_of(X, start)
 
     starts = range(0, max(len(data), 1), EVALUATION_ROWS)
@@ -227,10 +227,10 @@ def read_only_model(model: Model) -> Model:
 def _may_write(layer: Layer) -> bool:
     """Whether the forward pass of a layer, or of a layer inside it, is user-defined.
 
-    Each prediction calls this, so :func:`replaced` would be too slow.
+    Each prediction calls this, so :func:`first_override` would be too slow.
     """
     kind = type(layer)
-    if not is_defined_here(kind):
+    if not is_builtin(kind):
         return True
     names = [name for name in ("forward_propagation", "activation_function") if hasattr(kind, name)]
     return not has_methods_of(kind, layer, *names) or any(map(_may_write, layer.inner_layers))
@@ -244,8 +244,8 @@ def _threads_for(model: Model, n: int) -> int:
     if (
         n < _THREADED_ROWS
         or model.backend.name != "numpy"
-        or replaced(model, ["forward_propagation"]) is not None
-        or any(replaced(layer) is not None for layer in all_layers(model.layers))
+        or first_override(model, ["forward_propagation"]) is not None
+        or any(first_override(layer) is not None for layer in all_layers(model.layers))
     ):
         return 1
     return blas_threads()

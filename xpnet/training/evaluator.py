@@ -7,7 +7,7 @@ from ..backends import Array
 from ..backends._errors import shown
 from ..common.checks import check_flag
 from ..common.keywords import PREDICT, with_hints
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..data import Dataset
 from ..metrics import Metric
 from . import fitting, prediction
@@ -137,4 +137,4 @@ class Evaluator(TrainableModel):
         return mini_batches(self, X, y, check_flag("shuffle", shuffle))
 
 
-remember(Evaluator)
+register_builtin(Evaluator)

@@ -21,11 +21,11 @@ from .averaged import check_average
 from .averaging import averaging_of
 from .callback import Callback
 from .checks import (
-    blaming,
     check_features,
     check_fit,
     check_size,
     check_weights,
+    naming_argument,
     warn_of_lost_targets,
 )
 from .classes import check_class_names
@@ -307,9 +307,9 @@ def prepare(
         check_weights(training, model.loss, model.metrics)
         if model.optimizer.takes_all_samples:
             check_full_batch(model, len(training))
-    known = Known.of(training).completed(own)
+    known = Known.of(training).merged_with(own)
     if validation is not None:
-        with blaming("validation"):
+        with naming_argument("validation"):
             held_out = check_data(model, validation, known)
             check_weights(held_out, model.loss, model.metrics)
     warn_of_last_activation(
@@ -320,7 +320,7 @@ def prepare(
     backend = model.backend_for(training.X)
     with backend.active():
         purpose = purpose_of(model, backend)
-        names = Known.of(training).completed(own).class_names
+        names = Known.of(training).merged_with(own).class_names
         placed = place_training(training if batches is None else batches, held_out, purpose, names)
         if restart:
             model.reset()
@@ -340,7 +340,7 @@ def _check_loaded(
         return
     for what, part in (("train", training), ("validate", held_out)):
         if isinstance(part.features, DenseRows):
-            with blaming(f"the samples to {what} on"):
+            with naming_argument(f"the samples to {what} on"):
                 part.check_finite()
             check_categories(part, model.layers)
 
@@ -378,7 +378,7 @@ class BatchReader:
         """
         model, known = self._model, self._known
         objective = objective_of(model)
-        with blaming(name):
+        with naming_argument(name):
             if isinstance(item, list) and len(item) in (2, 3):
                 item = tuple(item)
             data = check_data(model, item, known)
@@ -388,17 +388,17 @@ class BatchReader:
             check_total_weight("batch", *weighed, may_be_zero=True)
         self._check_size(name, len(data))
         if self._first is None:
-            self._first, self._known = data, Known.of(data).completed(known)
+            self._first, self._known = data, Known.of(data).merged_with(known)
         return data, y
 
     def _check_size(self, name: str, n: int) -> None:
         """Refuse a first batch too small for a layer to learn from; warn once of a later batch."""
-        layer = max(self._model.layers, key=lambda each: each.least_samples)
-        if n >= layer.least_samples or self._warned:
+        layer = max(self._model.layers, key=lambda each: each.min_samples)
+        if n >= layer.min_samples or self._warned:
             return
         message = (
             f"{name} has {n} sample(s), from which {layer.layer_name()} learns nothing: make "
-            f"batches of at least {layer.least_samples}"
+            f"batches of at least {layer.min_samples}"
         )
         if self._first is None:
             raise ValueError(message)
@@ -455,7 +455,7 @@ def check_data(
         return dataset
     if known is not None:
         known.check_targets(dataset)
-        dataset = known.in_classes(dataset)
+        dataset = known.with_known_classes(dataset)
     are_new = known is None or known.class_names is None
     check_class_names(dataset, model.loss, model.layers[-1].output_shape()[0], are_new)
     return dataset
@@ -474,9 +474,9 @@ def check_fitted(model: TrainableModel, what: str, reads_outputs: bool = False) 
     """
     check_built(model)
     model.parameters.values.check(types=True)
-    if model.is_fitted and (model.ends_as_trained or not reads_outputs):
+    if model.is_fitted and (model.outputs_match_loss or not reads_outputs):
         return
-    if model.is_trained:
+    if model.has_trained_parameters:
         if model.is_fitted:
             advice = "Only predict works with them. Set net.loss to a loss that fits them, or"
         elif model.target_unit is None:

@@ -67,6 +67,6 @@ def _refused(layer: Layer) -> str | None:
         return f"{name}, which makes the loss differ from call to call,"
     if getattr(layer, "max_norm", None) is not None:
         return f"max_norm of a {name}"
-    if layer.own_optimizers:
+    if layer.updates_itself:
         return f"the optimizer of a {name}"
     return None

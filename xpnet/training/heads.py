@@ -9,12 +9,12 @@ import numpy as np
 from ..backends import to_host
 from ..backends._errors import shown
 from ..data import Dataset, as_dataset
-from ..data.classes import filled, known_names, read_labels, recoded
-from ..data.reading import move_beside
+from ..data.classes import names_for_strings, read_labels, recoded, with_missing_replaced
+from ..data.reading import move_to_device_of
 from ..data.tables.typed.frame_types import as_frame, column_names
 from ..losses import Heads, LossFunction
 from ..losses.head_metrics import Head
-from .checks import blaming
+from .checks import naming_argument
 from .known import Known
 
 ClassNames = Mapping[str, list[str]]
@@ -47,7 +47,7 @@ def read_dataset(data: Any, loss: LossFunction, earlier: Known | None = None) ->
     if isinstance(data, tuple) and len(data) in (2, 3):
         columns, names = columns_of(data[1], loss, known, was_text=was_text)
         data = (data[0], columns, *data[2:])
-        if (own := known_names(columns, classes)) is not None:
+        if (own := names_for_strings(columns, classes)) is not None:
             X, weights = data[0], data[2] if len(data) == 3 else None
             data = Dataset(X, columns, sample_weight=weights, class_names=own, missing=missing)
     dataset = as_dataset(data, missing)
@@ -110,7 +110,7 @@ def _in_order(
         targets = {name: host[:, slice(*head.targets)] for name, head in loss.parts.items()}
     columns, found = columns_of(targets, loss, known, classes, was_text)
     ordered = copy.copy(dataset)
-    ordered.y = move_beside("y", columns, dataset.features, (1, 2))
+    ordered.y = move_to_device_of("y", columns, dataset.features, (1, 2))
     ordered.label_name = [*loss.heads] if have_names else dataset.label_name
     ordered.class_names = found or None
     ordered.has_text_labels = _are_text(found, loss, known, was_text)
@@ -141,7 +141,7 @@ def columns_of(
     given = loss.class_names or {}
     found, names = [], {**(known or {}), **given}
     for name, head in loss.parts.items():
-        with blaming(f"the head {name!r}"):
+        with naming_argument(f"the head {name!r}"):
             coded = None if own_names is None else own_names.get(name)
             takes_numbers = name in given or not was_text
             column, own = _read(name, y[name], head, names.get(name), coded, takes_numbers)
@@ -198,10 +198,10 @@ def _read(
     """
     missing = None
     if head.ignore_missing:
-        given, missing = filled(given)
+        given, missing = with_missing_replaced(given)
     column: np.ndarray
     if own is None:
-        given, _, own = read_labels(given, known_names(given, names))
+        given, _, own = read_labels(given, names_for_strings(given, names))
     column = to_host(given)
     if names is not None and own is not None:
         column, own = recoded(column, own, names, "class_names"), names

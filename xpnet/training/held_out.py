@@ -8,7 +8,7 @@ import numpy as np
 from ..backends import to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
-from ..common.checks import number
+from ..common.checks import as_float
 from ..data import Dataset
 from ..data.splitting import count_test, stratified_where_possible
 from ..model.randomness import Randomness
@@ -39,7 +39,7 @@ class HeldOut:
         """
         if share is None:
             return None
-        if not 0 < (found := number(share)) < 1:
+        if not 0 < (found := as_float(share)) < 1:
             raise ValueError(
                 f"validation_split={shown(share)}: expected the proportion of the samples to "
                 "validate on, a number between 0 and 1"

@@ -10,8 +10,8 @@ from array_api_compat import device
 from ..backends import Array, array_namespace, backend_of, is_array, move, resolve
 from ..backends._errors import shown, unknown_name
 from ..backends.cpu.blas_threads import computing
-from ..common.checks import whole_number
-from ..common.overrides import replaced
+from ..common.checks import as_integer
+from ..common.overrides import first_override
 from ..data import Dataset
 from ..data.tables.typed.frame_types import column_names
 from ..losses import LossFunction
@@ -40,7 +40,7 @@ def input_gradient(
     """Return derivatives with respect to features; see :meth:`NeuralNetwork.input_gradient`."""
     check_fitted(model, "input_gradient", reads_outputs=y is not None)
     model.check_layers()
-    if (name := replaced(model, _PASSES)) is not None:
+    if (name := first_override(model, _PASSES)) is not None:
         raise ValueError(
             f"{type(model).__name__} overrides {name}, so the derivatives of its layers are not "
             "those of its predictions"
@@ -115,7 +115,7 @@ def _checked_output(output: Any, n_outputs: int, class_names: Any) -> int:
         if output not in known:
             raise unknown_name("output", output, known)
         return known.index(output)
-    k = None if output is None else whole_number(output)
+    k = None if output is None else as_integer(output)
     if k is None or not 0 <= k < n_outputs:
         raise ValueError(
             f"output={shown(output)}: expected the index of one of the network's {n_outputs} "

@@ -8,10 +8,10 @@ from typing import Any, Self
 from ..backends._errors import shown
 from ..data import Dataset
 from ..data.categories import refuse_numbers
-from ..data.classes import in_classes
-from ..data.encoding import raw_names, with_lost_columns
+from ..data.classes import recoded_targets
+from ..data.encoding import raw_names, with_empty_columns_categorical
 from ..data.filling import FillValues, by_name, filled, refuse_other_values
-from ..data.reading import move_beside
+from ..data.reading import move_to_device_of
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ class Known:
         If layers were added to it, or its last ones were removed, its first layers have learned
         their columns, but its classes are not known.
         """
-        if not (model.begins_trained or model.is_fitted):
+        if not (model.is_first_layer_fitted or model.is_fitted):
             return None
         known = replace(cls.of(model), advice=_OTHER_COLUMNS)
-        if model.is_fitted and model.ends_as_trained:
+        if model.is_fitted and model.outputs_match_loss:
             return known
         return replace(known, class_names=None, label_name=None, are_classes_known=False)
 
-    def completed(self, earlier: "Known | None") -> Self:
+    def merged_with(self, earlier: "Known | None") -> Self:
         """Return these names, completed by those of an earlier training where some are missing.
 
         If the earlier training had names of classes, it also says whether labels were text.
@@ -166,7 +166,7 @@ class Known:
         names = dataset.feature_names
         if not self.categories or names is None:
             return dataset
-        dataset = with_lost_columns(dataset, self.categories)
+        dataset = with_empty_columns_categorical(dataset, self.categories)
         for name in names if len(dataset) else ():
             if name in self.categories and name not in dataset.categories:
                 refuse_numbers(name, self.categories[name], "in training it had")
@@ -180,7 +180,7 @@ class Known:
             dataset.encoded = dict(self.categories)
         return dataset
 
-    def in_classes(self, dataset: Dataset) -> Dataset:
+    def with_known_classes(self, dataset: Dataset) -> Dataset:
         """Return data whose targets are the classes of the training data, matched by name.
 
         Parameters
@@ -214,11 +214,11 @@ class Known:
                 "classes 0, 1, ..."
             )
         names = None if isinstance(self.class_names, dict) else self.class_names
-        y = in_classes(dataset.y, dataset.class_names, names)
+        y = recoded_targets(dataset.y, dataset.class_names, names)
         if y is None:
             return dataset
         matched = copy.copy(dataset)
-        matched.y = move_beside("y", y, dataset.features, (1, 2))
+        matched.y = move_to_device_of("y", y, dataset.features, (1, 2))
         matched.class_names = names
         return matched
 

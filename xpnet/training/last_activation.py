@@ -21,7 +21,7 @@ from ..activations import (
 )
 from ..backends import Array, to_host
 from ..backends._warnings import warn
-from ..common.overrides import is_defined_here
+from ..common.overrides import is_builtin
 from ..layers import Dropout, Layer
 from ..losses import Heads, HingeLoss, LossFunction, SquaredHingeLoss
 from .checks import losses_of
@@ -88,7 +88,7 @@ def _parts(
     heads = loss.parts if isinstance(loss, Heads) else {}
     units = units_of_heads(unit, loss) if isinstance(loss, Heads) else {}
     for name, own in losses_of(loss).items():
-        are_values = y is not None and own.targets == "values" and is_defined_here(type(own))
+        are_values = y is not None and own.targets == "values" and is_builtin(type(own))
         if name is None:
             yield name, own, y if are_values else None, unit
         else:

@@ -159,7 +159,7 @@ class NetworkSizes:
         Numbers that the optimizer keeps for each parameter.
     clipped : bool
         Whether the gradient is clipped.
-    least_samples : int
+    min_samples : int
         The fewest samples at a time from which all layers learn.
     collects : bool
         Whether a metric needs all outputs and targets at once, as functions do.
@@ -180,7 +180,7 @@ class NetworkSizes:
     parameters: int
     states: int
     clipped: bool
-    least_samples: int
+    min_samples: int
     collects: bool
     packs: bool
     writes_out: bool
@@ -210,11 +210,11 @@ class NetworkSizes:
         return cls(
             widths=tuple(math.prod(shape) for shape in shapes),
             inside=max(map(_inside, layers)),
-            kept=sum(layer.numbers_per_sample() for layer in layers),
+            kept=sum(layer.values_per_sample() for layer in layers),
             parameters=parameters,
             states=len(optimizer.state_names) + averages,
             clipped=optimizer.clip_norm is not None or optimizer.clip_value is not None,
-            least_samples=max(layer.least_samples for layer in layers),
+            min_samples=max(layer.min_samples for layer in layers),
             collects=any(map(needs_all_samples, metrics)),
             packs=any(isinstance(alone(each), CollectedMetric) for each in metrics),
             writes_out=backend.writes_out,
@@ -468,7 +468,7 @@ def choose(
     while True:
         if (found := resident(asked, rows) or in_chunks(asked, rows)) is not None:
             return found
-        if (fewer := fewer_rows(rows, asked, n_samples, network.least_samples)) is None:
+        if (fewer := fewer_rows(rows, asked, n_samples, network.min_samples)) is None:
             break
         rows = fewer
     # Not always the last plan tried: with smaller micro-batches, more steps' results are kept.

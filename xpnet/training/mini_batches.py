@@ -29,7 +29,7 @@ def mini_batches(
         data = trained.encoded(data)
         trained.check_targets(data)
     check_categories(data, model.layers, None if trained is None else trained.categories)
-    data = known.in_classes(data)
+    data = known.with_known_classes(data)
     if data.y is not None and model.target_unit is not None:
         data.y = standardised(data.y, model.target_unit)
     backend = model.backend_for(data.X)

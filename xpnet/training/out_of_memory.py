@@ -47,7 +47,7 @@ def rows_after(
         if not isinstance(error, MemoryPlanError):
             error.add_note(_NOT_REPEATABLE)
         return None
-    least = sizes_of(network).least_samples
+    least = sizes_of(network).min_samples
     rows = fewer_rows(plan.rows, plan.batch_size, plan.n_samples, least)
     if rows is not None:
         warn(

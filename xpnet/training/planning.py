@@ -8,7 +8,7 @@ import numpy as np
 from ..backends._errors import shown
 from ..common.checks import check_count
 from ..data.features import itemsize_of
-from ..data.reading import is_wide
+from ..data.reading import has_more_digits
 from . import memory
 from .fitting import check_built
 from .memory import MemoryPlan, largest_batch_size
@@ -30,7 +30,7 @@ def memory_plan(
         size = n_samples or size
     item = np.dtype(model.backend.dtype).itemsize
     own = _numeric("dtype", model.backend.dtype if dtype is None else dtype)
-    wide = intake_of(model, model.backend).wide is not None and is_wide(own, item)
+    wide = intake_of(model, model.backend).wide is not None and has_more_digits(own, item)
     of_feature = itemsize_of(own, 8 if wide else item)
     n_outputs = model.layers[-1].output_shape()[0]
     target = 8 if model.loss.targets == "classes" else item * n_outputs

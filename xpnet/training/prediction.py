@@ -9,8 +9,8 @@ import numpy as np
 from ..backends import Array, Backend, backend_of, is_array, move, resolve
 from ..backends._errors import shown
 from ..backends.cpu.blas_threads import computing
-from ..common.checks import check_count, number
-from ..common.overrides import has_methods_of, replaced
+from ..common.checks import as_float, check_count
+from ..common.overrides import first_override, has_methods_of
 from ..data import Dataset
 from ..data.features import DenseRows, kind_of
 from ..data.tables.typed.frame_types import column_names
@@ -63,7 +63,7 @@ def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> 
 def predict_interval(model: TrainableModel, dataset: Any, coverage: float) -> tuple[Array, Array]:
     """Return an interval for each target; see :meth:`xpnet.NeuralNetwork.predict_interval`."""
     check_fitted(model, "predict_interval", reads_outputs=True)
-    probability = number(coverage)
+    probability = as_float(coverage)
     if not 0 < probability < 1:
         raise ValueError(f"coverage={shown(coverage)}: expected a number between 0 and 1")
     n_outputs = model.layers[-1].output_shape()[0]
@@ -73,7 +73,7 @@ def predict_interval(model: TrainableModel, dataset: Any, coverage: float) -> tu
 
 def _check_random(model: TrainableModel) -> None:
     """Refuse random predictions if the model is not random or overrides its forward pass."""
-    if (name := replaced(model, ["forward_propagation"])) is not None:
+    if (name := first_override(model, ["forward_propagation"])) is not None:
         raise ValueError(
             f"samples does not work with a {type(model).__name__}, which overrides {name}"
         )
@@ -142,10 +142,10 @@ def outputs(
     check : callable, optional
         Raises an error if a feature is NaN or infinite. None if that has been checked.
     """
-    data, refuse = _placed(model, X, backend, check)
+    data, on_not_finite = _placed(model, X, backend, check)
     with computing(), backend.active():
         move_model(model, backend)
-        return evaluation.predict(model, data, refuse)
+        return evaluation.predict(model, data, on_not_finite)
 
 
 def move_model(model: TrainableModel, backend: Backend) -> None:
@@ -208,8 +208,8 @@ def evaluate(model: TrainableModel, dataset: Any, metric: Any = None) -> dict[st
     found = _measured(model, dataset, chosen, with_loss=True)
     # Renewed, since layers may have been frozen in the meantime.
     penalties = model.parameters.penalties.renewed(model.layers, model.regularizer)
-    if penalties.may_come(model.layers):
-        found["penalty"] = float(model.backend.scalar(penalties.cost()))
+    if penalties.any_possible(model.layers):
+        found["penalty"] = float(model.backend.scalar(penalties.total()))
         found["loss"] += found["penalty"]
     return found
 
@@ -250,7 +250,7 @@ def _measured(
             check_total_weight("data set", loss, *given, for_metric=True, one_of=heads)
     if with_loss:
         check_total_weight("data set", loss, *given, one_of=heads)
-    placed, refuse = _placed(model, data.X, backend, None)
+    placed, on_not_finite = _placed(model, data.X, backend, None)
     with computing(), backend.active():
         move_model(model, backend)
         of_loss = None
@@ -262,4 +262,4 @@ def _measured(
         y = in_float64(y, backend)
         weight = None if weight is None else in_float64(weight, backend)
         targets = evaluation.Targets(y, weight, of_loss)
-        return evaluation.measure(model, placed, targets, metrics, unit, refuse, loss)
+        return evaluation.measure(model, placed, targets, metrics, unit, on_not_finite, loss)

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..backends import Array
 from ..common.keywords import PREDICT, with_hints
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..data import Dataset
 from . import input_gradients, planning, prediction
 from .classifying import Classifying
@@ -187,4 +187,4 @@ class Predictor(Classifying):
         return planning.memory_plan(self, batch_size, n_samples, dtype)
 
 
-remember(Predictor)
+register_builtin(Predictor)

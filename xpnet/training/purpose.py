@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 
 from ..backends import Backend
-from ..common.overrides import replaced
+from ..common.overrides import first_override
 from .feeding.intake import Intake
 from .feeding.training_data import Purpose
 from .memory import NetworkSizes, Request
@@ -14,7 +14,7 @@ from .trainable import TrainableModel
 
 def intake_of(model: TrainableModel, backend: Backend) -> Intake:
     """Return the form in which a model takes features on a backend."""
-    overrides_pass = replaced(model, ["forward_propagation"]) is not None
+    overrides_pass = first_override(model, ["forward_propagation"]) is not None
     intake = Intake.of(model.layers[0], backend, overrides_pass)
     return replace(intake, layers=model.layers)
 

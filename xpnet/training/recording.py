@@ -19,10 +19,10 @@ class Recorder(Callback):
     def on_run_begin(self, network: Any, run: Run) -> None:
         """Run after ``on_train_begin`` or ``on_resume`` of all callbacks."""
 
-    def on_whole_epoch(self, network: Any, run: Run, is_last: bool) -> None:
+    def on_complete_epoch(self, network: Any, run: Run, is_last: bool) -> None:
         """Run after ``on_epoch_end`` of all callbacks."""
 
-    def on_cut(self, network: Any, run: Run) -> None:
+    def on_interrupted(self, network: Any, run: Run) -> None:
         """Run when an epoch was cut short; the network has its state after the last whole epoch."""
 
 
@@ -64,20 +64,20 @@ class Recording:
             else:
                 state = {} if isinstance(callback, Recorder) else next(states)
                 callback.on_resume(net, columns, state)
-        run.note_execution(execution)
+        run.record_execution(execution)
         for recorder in self._recorders:
             recorder.on_run_begin(net, run)
 
-    def note_epoch(self, is_last: bool) -> None:
+    def record_epoch(self, is_last: bool) -> None:
         """Call the recorders after a complete epoch, after all other callbacks."""
         if self._recorders:
             run, stopped = self._run, self._network.stop_training
             run.has_ended = stopped
-            run.note_states()
+            run.record_states()
             for recorder in self._recorders:
-                recorder.on_whole_epoch(self._network, run, is_last or stopped)
+                recorder.on_complete_epoch(self._network, run, is_last or stopped)
 
-    def note_cut(self, before: Snapshot) -> None:
+    def record_interrupted(self, before: Snapshot) -> None:
         """Call the recorders with the network as it was ``before`` the epoch that was cut short."""
         if not self._recorders or self._network.history.epochs == self._run.first:
             return
@@ -85,6 +85,6 @@ class Recording:
         before.restore()
         try:
             for recorder in self._recorders:
-                recorder.on_cut(self._network, self._run)
+                recorder.on_interrupted(self._network, self._run)
         finally:
             now.restore()

@@ -45,7 +45,7 @@ class Run:
     has_ended: bool = False
     source: Path | None = None
 
-    def note_states(self) -> None:
+    def record_states(self) -> None:
         """Copy the callbacks' states at the end of an epoch."""
         for each in self.callbacks:
             for name in each.state_names:
@@ -60,7 +60,7 @@ class Run:
             for each in self.callbacks
         ]
 
-    def note_execution(self, now: dict[str, Any]) -> None:
+    def record_execution(self, now: dict[str, Any]) -> None:
         """Record how steps are taken; warn if the run that is resumed took them differently."""
         before = self.execution
         different = [f"{k} ({v}, now {now.get(k)})" for k, v in before.items() if now.get(k) != v]

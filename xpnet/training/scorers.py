@@ -91,7 +91,7 @@ class ScikitLearnScorer(CollectedMetric):
 
         return get_scorer(self.scorer)
 
-    def of_samples(self, y_true: Array, y_pred: Array, weight: Array) -> Array:
+    def compute(self, y_true: Array, y_pred: Array, weight: Array) -> Array:
         """Return the score of the samples whose weight is above 0.
 
         If a class has no samples, the scorer gets the labels of all classes. A score that is still

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..backends import PRECISIONS, unknown_name
 from ..backends._errors import check_name
-from ..common.checks import check_count, check_distinct, check_texts
+from ..common.checks import check_count, check_distinct, check_strings
 from ..layers import Layer
 from ..losses import LossFunction
 from ..model.settings import CHECKS as MODEL
@@ -77,7 +77,7 @@ def _check_loss(model: Any, given: Any) -> LossFunction:
 
 
 def _names(what: str, given: Any) -> list[str]:
-    names = check_texts(what, given)
+    names = check_strings(what, given)
     check_distinct(f"{what} has", names)
     return names
 

@@ -68,7 +68,7 @@ class Sums:
         pairs = zip(self._losses[-n:], self._weights[-n:], strict=True)
         return sum(loss * part for loss, part in pairs) * inverse(weight)
 
-    def take(self, other: "Sums") -> None:
+    def replace_with(self, other: "Sums") -> None:
         """Replace these sums by other sums."""
         vars(self).update(vars(other))
 

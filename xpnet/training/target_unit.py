@@ -15,9 +15,9 @@ from array_api_compat import device
 from ..backends import Array, Backend, array_namespace, backend_of, is_array, move, to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
-from ..common.checks import number
-from ..common.overrides import is_defined_here
-from ..data.digits import differ_by_rounding, lost_digits
+from ..common.checks import as_float
+from ..common.overrides import is_builtin
+from ..data.digits import differ_by_rounding, precision_problem
 from ..losses import Heads, LossFunction
 
 Numbers = float | tuple[float, ...]
@@ -153,7 +153,7 @@ def _numbers(given: Any) -> list[float]:
     if is_array(given) and given.ndim:
         given = to_host(given).tolist()
     several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
-    return [number(each) for each in (given if several else [given])]
+    return [as_float(each) for each in (given if several else [given])]
 
 
 def check_columns(unit: Unit | None, n_targets: int) -> None:
@@ -299,12 +299,12 @@ def warn_of_size(
     head : str, optional
         The name of the head whose targets and loss these are.
     """
-    if loss.targets != "values" or not is_defined_here(type(loss)):
+    if loss.targets != "values" or not is_builtin(type(loss)):
         return
     y = y[:, None] if y.ndim == 1 else y
     step = max(math.prod(y.shape) // _SAMPLED, 1)  # a few rows are enough, and save memory
     y, weight = y[::step, ...], None if weight is None else weight[::step]
-    if lost_digits(y, dtype) is not None:
+    if precision_problem(y, dtype) is not None:
         return
     host = to_host(y).astype(np.float64)
     units = [suggested_unit(column) for column in host.T]

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, Self
 
 from ..backends import Backend, backend_of, is_array
-from ..common.overrides import remember
+from ..common.overrides import register_builtin
 from ..data.categories import Categories
 from ..data.filling import FillValues
 from ..layers import Layer
@@ -163,7 +163,7 @@ class TrainableModel(Model):
         part, kept = super()._part(index), self.layers[index]
         part.history, part.last_plan = History(), None
         begins_alike = kept[:1] == self.layers[:1]
-        part._begins_trained = self.begins_trained and begins_alike
+        part._begins_trained = self.is_first_layer_fitted and begins_alike
         if not begins_alike:
             part.feature_names, part.categories, part.fill_values = None, {}, {}
         ends_alike = kept[-1:] == self.parameters.layers[-1:]
@@ -189,7 +189,7 @@ class TrainableModel(Model):
         return len(self.layers) < len(self.parameters.layers)
 
     @property
-    def ends_as_trained(self) -> bool:
+    def outputs_match_loss(self) -> bool:
         """Whether the outputs are those that the loss was trained with or set for.
 
         False after the last layers were removed, and in a slice without the last layers.
@@ -203,10 +203,10 @@ class TrainableModel(Model):
         A network from which last layers were removed predicts the outputs of those that are left,
         unless its target unit or its loss would transform them.
         """
-        return self._is_fitted and (self.predicts_outputs or self.ends_as_trained)
+        return self._is_fitted and (self.predicts_outputs or self.outputs_match_loss)
 
     @property
-    def is_trained(self) -> bool:
+    def has_trained_parameters(self) -> bool:
         """Whether the parameters have been trained, however the loss interprets the outputs."""
         return self._is_fitted
 
@@ -216,7 +216,7 @@ class TrainableModel(Model):
         return self.target_unit is None and self.loss.predicts_outputs
 
     @property
-    def begins_trained(self) -> bool:
+    def is_first_layer_fitted(self) -> bool:
         """Whether the first layer has been trained, on columns that further data must have.
 
         Layers may have been added after it since.
@@ -245,4 +245,4 @@ class TrainableModel(Model):
         return self.backend
 
 
-remember(TrainableModel)
+register_builtin(TrainableModel)

@@ -131,7 +131,7 @@ class Trainer:
                 for callback in self._callbacks:
                     callback.on_epoch_end(net, net.history.last)
                 _report(net, self._columns, end)  # (9) print
-                self._recording.note_epoch(self.interruption.asked or epoch == self._last)
+                self._recording.record_epoch(self.interruption.asked or epoch == self._last)
                 if self.interruption.asked:
                     raise self.interruption.error(f"training ended after epoch {epoch + 1}")
                 if net.stop_training:
@@ -148,7 +148,7 @@ class Trainer:
                 if rows is None:
                     raise
             self._entered.close()  # before anything else, to free memory
-            self._placed = self._placed.in_pieces(sizes_of(self.network), rows)
+            self._placed = self._placed.in_micro_batches(sizes_of(self.network), rows)
             self._remake_steps()
 
     def _run_epoch(self, epoch: int, bar: Any) -> None:
@@ -169,7 +169,7 @@ class Trainer:
                     row |= _validate(net, self.validation, due and not self._is_cut, row)
             if self._is_cut:
                 self._entered.close()  # no steps are left
-                self._recording.note_cut(before)
+                self._recording.record_interrupted(before)
             elif not math.isnan(watched := row.get("val_loss", row["loss"])):
                 net.optimizer.schedule.observe(watched)
         except BaseException as error:  # including a second Ctrl-C
@@ -226,7 +226,7 @@ class Trainer:
         step = 0
         with closing(self.training.chunks(self.network.orders, epoch)) as chunks:
             for arrays, order in chunks:
-                if (larger := not self._placed.has_room(arrays)) or self.steps.is_full():
+                if (larger := not self._placed.has_room(arrays)) or self.steps.needs_restart():
                     self._begin_part(sums, arrays if larger else None)
                 for done in self.steps.run(arrays, order, sums, step, updates):  # (1) to (5)
                     for callback in self._listeners:
@@ -310,7 +310,7 @@ def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[
             "their targets are missing"
         )
     if network.parameters.are_penalised:  # 0 while frozen: a callback may unfreeze them
-        cost = network.backend.scalar(network.parameters.penalties.cost())
+        cost = network.backend.scalar(network.parameters.penalties.total())
         penalty = sums.read_penalty() + cost
         row |= {"penalty": penalty, "loss": row["loss"] + penalty}
     # A penalty, or the sum over the epoch, may overflow though each batch's loss is finite.

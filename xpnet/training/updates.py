@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..backends._warnings import warn
-from ..common.misspelt import is_of_this_package
+from ..common.checked_settings import is_of_this_package
 from ..schedules import ConstantLearningRate, Schedule, WarmUp
 from ..schedules.decays import Decay
 from ..schedules.wrapping import WrappingSchedule
@@ -134,24 +134,24 @@ class Updates:
             found[k] = self._optimizer.learning_rate
         return found
 
-    def follow(self, step: int, n: int) -> np.ndarray:
+    def has_update(self, step: int, n: int) -> np.ndarray:
         """Return whether an update follows each of ``n`` steps from ``step`` on."""
         steps = np.arange(step + 1, step + n + 1)
         found: np.ndarray = (steps % self.every == 0) | (steps == self._n_steps)
         return found
 
-    def shares(self, step: int, n: int) -> np.ndarray:
+    def average_weights(self, step: int, n: int) -> np.ndarray:
         """Return each step's share in the average of the parameters; 0 without an update."""
         found = np.zeros(n)
         if self._average is not None:
-            updates = self.follow(step, n)
+            updates = self.has_update(step, n)
             found[updates] = self._average.shares(int(np.count_nonzero(updates)))
         return found
 
     def controls(self, step: int, n: int) -> np.ndarray:
         """Return a row for each of ``n`` steps: its rate, its share, whether an update follows."""
         return np.column_stack(
-            [self.rates(step, n), self.shares(step, n), self.follow(step, n)]
+            [self.rates(step, n), self.average_weights(step, n), self.has_update(step, n)]
         ).astype(np.float64)
 
     def add_to_average(self) -> None:

@@ -16,7 +16,7 @@ from ..backends import Array, to_host
 from ..backends._errors import shown
 from ..losses import ClassWeightedLoss, Heads, LossFunction
 from ..losses.head_metrics import Head, HeadMetric
-from .checks import blaming
+from .checks import naming_argument
 
 _PIECE = 1 << 18
 """The most numbers that are processed at a time, to save memory with large data."""
@@ -27,7 +27,7 @@ def balanced_loss(
     y: Array,
     sample_weight: Array | None,
     n_outputs: int,
-    anew: bool = True,
+    recompute: bool = True,
     class_names: Any = None,
 ) -> LossFunction:
     """Return a copy of a loss with class weights computed from the data, or the loss itself.
@@ -42,7 +42,7 @@ def balanced_loss(
         The training targets, in the form that the loss takes.
     sample_weight : array of shape (n,) or None
     n_outputs : int
-    anew : bool, default True
+    recompute : bool, default True
         Whether to replace weights that were computed from earlier data.
     class_names : list of str, or dict of str to list of str, optional
         The names of the classes; with several heads, a dict by head.
@@ -53,10 +53,10 @@ def balanced_loss(
         The data have no samples of a class, or a name in ``class_weight`` is not that of a class.
     """
     if isinstance(loss, Heads):
-        return _balanced_heads(loss, y, sample_weight, anew, class_names or {})
+        return _balanced_heads(loss, y, sample_weight, recompute, class_names or {})
     if not isinstance(loss, ClassWeightedLoss) or not loss.fits_weights:
         return loss
-    if loss.balanced_weight is not None and not anew:
+    if loss.balanced_weight is not None and not recompute:
         return loss
     if loss.names_classes:
         return loss.named(class_names)
@@ -65,16 +65,16 @@ def balanced_loss(
 
 
 def _balanced_heads(
-    loss: Heads, y: Array, sample_weight: Array | None, anew: bool, class_names: Any
+    loss: Heads, y: Array, sample_weight: Array | None, recompute: bool, class_names: Any
 ) -> Heads:
     """Return a loss with balanced weights for each head, from the samples with a target for it."""
     found: dict[str, Any] = {}
     for name, head in loss.parts.items():
         if not (isinstance(head.loss, ClassWeightedLoss) and head.loss.fits_weights):
             continue
-        given = (*_samples_of(head, y, sample_weight), head.n_outputs, anew, class_names.get(name))
-        with blaming(f"the head {name!r}"):
-            found[name] = balanced_loss(head.loss, *given)
+        given, names = _samples_of(head, y, sample_weight), class_names.get(name)
+        with naming_argument(f"the head {name!r}"):
+            found[name] = balanced_loss(head.loss, *given, head.n_outputs, recompute, names)
     return loss.with_losses(found) if found else loss
 
 
@@ -87,7 +87,7 @@ def ordered_loss(loss: LossFunction, class_names: Any) -> LossFunction:
     if isinstance(loss, Heads):
         found: dict[str, Any] = {}
         for name, (each, *_) in loss.heads.items():
-            with blaming(f"the head {name!r}"):
+            with naming_argument(f"the head {name!r}"):
                 found[name] = ordered_loss(each, (class_names or {}).get(name))
         return loss.with_losses(found)
     if not isinstance(loss, ClassWeightedLoss) or not loss.names_classes:
@@ -102,7 +102,7 @@ def ordered_metric(metric: Any, loss: LossFunction, class_names: Any) -> Any:
     if isinstance(metric, HeadMetric) and isinstance(metric.metric, LossFunction):
         for name in heads_of([metric], loss):
             metric = copy.copy(metric)
-            with blaming(f"the head {name!r}"):
+            with naming_argument(f"the head {name!r}"):
                 metric.metric = ordered_loss(metric.metric, (class_names or {}).get(name))
     return metric
 
@@ -183,11 +183,11 @@ def check_total_weight(
         for name, head in loss.parts.items():
             own = (*_samples_of(head, y, sample_weight), head.n_outputs, dtype)
             checks[name] = partial(check_total_weight, what, head.loss, *own, for_metric=for_metric)
-            with blaming(f"the head {name!r}"):
+            with naming_argument(f"the head {name!r}"):
                 if checks[name](may_be_zero=may_be_zero or bool(one_of)):
                     counting.add(name)
         if one_of and counting.isdisjoint(one_of):
-            with blaming(f"the head {one_of[0]!r}"):
+            with naming_argument(f"the head {one_of[0]!r}"):
                 checks[one_of[0]]()
     if not y.shape[0]:  # of one of several heads
         if may_be_zero:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ...backends import unknown_name
 from ...backends._errors import shown
-from ...common.checks import check_distinct, check_texts
+from ...common.checks import check_distinct, check_strings
 
 
 class Request(NamedTuple):
@@ -88,7 +88,7 @@ def select(where: str, header: Sequence[str], request: Request) -> Selection:
         Names occur twice, a column would have two purposes, or no feature is left.
     """
     place = {name: k for k, name in enumerate(header)}
-    exclude = check_texts("exclude", request.exclude)
+    exclude = check_strings("exclude", request.exclude)
     label, id = check_name("label", request.label), check_name("id", request.id)
     if label is not None and label == id:
         raise ValueError(f"label={label!r} and id={id!r} are the same column: expected two columns")
@@ -96,7 +96,7 @@ def select(where: str, header: Sequence[str], request: Request) -> Selection:
     if request.columns is None:
         names = [name for name in header if name not in others]
     else:
-        names = check_texts("columns", request.columns)
+        names = check_strings("columns", request.columns)
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise ValueError(f"columns has {twice[0]!r} more than once: name each column once")
     for name in (*names, *exclude, *(each for each in (label, id) if each is not None)):

@@ -10,7 +10,7 @@ from ...backends import Array, array_namespace
 from ...data import Dataset
 from ...data.features import SparseRows
 from ...model.randomness import Orders
-from ..checks import blaming
+from ..checks import naming_argument
 from .arrays import Arrays, DenseArrays, SparseArrays
 from .intake import Intake
 from .passes import Passes
@@ -74,7 +74,7 @@ class Batches:
     def begin(self, intake: Intake) -> None:
         """Move the first batch to the device of the network."""
         self._intake = intake
-        with blaming("batches[0]"):
+        with naming_argument("batches[0]"):
             self._next = self._placed(self.first, self.y)
         self.make_room(self._next)
 
@@ -86,7 +86,7 @@ class Batches:
             arrays, self._next = self._next, None
             if arrays is None:
                 data, y = self._read(name, item)
-                with blaming(name):
+                with naming_argument(name):
                     self._check_kind(data, y)
                     arrays = self._placed(data, y)
             yield arrays, np.arange(len(arrays))

@@ -9,7 +9,7 @@ import numpy as np
 from ...backends import Backend
 from ...data.codes import Codes
 from ...data.features import Features
-from ...data.reading import is_wide
+from ...data.reading import has_more_digits
 from ...layers import Layer
 from ..lookups import columns_of_codes
 from .wide import Narrowing, narrowing, takes_wide
@@ -50,7 +50,7 @@ class Intake:
         """Whether features keep their type until they reach the first layer."""
         if self.wide is None:
             return False
-        return is_wide(features.dtype, np.dtype(self.backend.dtype).itemsize)
+        return has_more_digits(features.dtype, np.dtype(self.backend.dtype).itemsize)
 
     def narrowing(self, features: Features) -> Narrowing | None:
         """Return the first layer's conversion of features that keep their type; None for others."""

@@ -18,7 +18,7 @@ from ...layers import Layer
 from ...layers.composite import all_layers, is_trained
 from ...losses import LossFunction
 from .. import memory
-from ..checks import blaming, warn_of_lost_digits
+from ..checks import naming_argument, warn_of_lost_digits
 from ..objective import Objective
 from ..weighing import balanced_loss, check_total_weight
 from .arrays import Arrays
@@ -79,7 +79,7 @@ class TrainingData:
         plan = memory.choose(request, self.sizes, rows, self.available, False, chunks=False)
         return replace(self, plan=plan)
 
-    def in_pieces(self, network: memory.NetworkSizes, rows: int) -> "TrainingData":
+    def in_micro_batches(self, network: memory.NetworkSizes, rows: int) -> "TrainingData":
         """Return a copy whose batches are split into micro-batches of ``rows`` samples."""
         old = self.plan
         plan = memory.plan(network, self.sizes, old.n_samples, old.batch_size, rows, old.chunk)
@@ -148,7 +148,7 @@ def place_training(
     else:
         given = _Given(training, objective.targets_of(training))
     if validation is not None:
-        with blaming("validation"):
+        with naming_argument("validation"):
             held_out = _Given(validation, objective.targets_of(validation))
     n_outputs = objective.n_outputs
     loss = objective.loss
@@ -232,7 +232,7 @@ def _check_learning(layers: Sequence[Layer], plan: memory.MemoryPlan) -> None:
         warn(f"no layer of the network {what}: fit computes the loss but trains nothing. {advice}")
     size, last = plan.batch_size, plan.n_samples % plan.batch_size
     for layer in layers:
-        name, least = layer.layer_name(), layer.least_samples
+        name, least = layer.layer_name(), layer.min_samples
         if size < least:
             raise ValueError(
                 f"{name} learns nothing from batches of {size} sample(s): expected batch_size="
@@ -312,6 +312,6 @@ def _available(data: Dataset, purpose: Purpose, sizes: memory.DataSizes) -> floa
     if free is None:
         return math.inf
     # The plan counts the data, but they need no new memory if they are already on the device.
-    on_device = data.features.home is not None and backend.owns(data.X)
+    on_device = data.features.backend is not None and backend.owns(data.X)
     on_device = on_device and not is_out_of_order(data.X)
     return free.free + on_device * len(data) * (sizes.feature_bytes + sizes.other_bytes)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...backends import Backend, ops, to_host
-from ...common.overrides import replaced
+from ...common.overrides import first_override
 from ...data.features import Features
 from ...layers import Layer, Normalization
 
@@ -52,7 +52,8 @@ def narrowing(first: Layer, backend: Backend) -> Narrowing:
 
     For a user's layer it returns the rows unchanged, since its formula is not known.
     """
-    if replaced(first, ["forward_propagation"]) is not None or not isinstance(first, Normalization):
+    replaced = first_override(first, ["forward_propagation"]) is not None
+    if replaced or not isinstance(first, Normalization):
         return lambda rows: rows
     moments = to_host(first.mean), to_host(first.scale)
     return partial(_standardized, moments=moments, dtype=np.dtype(backend.dtype))

@@ -77,7 +77,7 @@ class Steps(AbstractContextManager["Steps"], ABC):
         """Whether the network is unchanged since the steps were made; formulas need no check."""
         return True
 
-    def is_full(self) -> bool:
+    def needs_restart(self) -> bool:
         """Whether :meth:`end_epoch` and :meth:`begin_epoch` must come before further steps."""
         return False
 
@@ -149,7 +149,7 @@ class PreparedSteps(Steps):
         settings = {
             name: _fingerprint(value)
             for name, value in vars(model.loss).items()
-            if name not in ("factor", "most")
+            if name not in ("factor", "max_reported")
         }
         return [model.optimizer, model.loss, settings, *model.metrics, units]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...backends import Array
 from ...layers.workspace import Workspace, takes_out
-from ...model.penalties import counted_cost
+from ...model.penalties import total_unless_empty
 from ..errors import NotFiniteError
 from ..feeding.arrays import Arrays, Batch
 from ..feeding.training_data import TrainingData
@@ -101,7 +101,7 @@ class FormulaSteps(Steps):
         """Update the parameters with the mean gradient of the batches since the last update."""
         if updates.pending:
             total = updates.weight
-            self._model.parameters.take_accumulated(total)
+            self._model.parameters.use_accumulated(total)
             self._update(total, sums, updates)
             updates.weight, updates.pending = 0.0, 0
 
@@ -111,7 +111,8 @@ class FormulaSteps(Steps):
         if not model.parameters.penalties.shared:
             model.update_parameters()
         else:
-            sums.add_penalty(counted_cost(model.parameters.penalties.cost(shared=True), weight))
+            penalty = model.parameters.penalties.total(shared=True)
+            sums.add_penalty(total_unless_empty(penalty, weight))
             model.update_parameters(weight)
         updates.add_to_average()
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, cast
 from ...activations import ActivationLayer, LinearActivation, LogSoftmaxActivation
 from ...backends import Array, array_namespace, ops
 from ...backends.formula import Formula, Listing, UntraceableError
-from ...common.overrides import has_methods_of, is_defined_here, replaced, replaced_of
-from ...common.traceable import Outputs, Traceable, formula_of, listing_of, named, values_of
+from ...common.overrides import first_override, first_override_of, has_methods_of, is_builtin
+from ...common.traceable import Outputs, Traceable, checked_call, formula_of, listing_of, named
 from ...layers import (
     BatchNormalization,
     CategoricalEmbeddings,
@@ -145,7 +145,7 @@ _OF_LOSS = frozenset([
     "_checks", "accepts", "advice", "check_outputs", "check_state", "compared_column",
     "compared_outputs", "constant_outputs", "decision_threshold", "element_derivative",
     "element_loss", "explains_little", "factor", "greater_is_better", "interval",
-    "makes_weights", "metric_weight", "most", "numbers", "output_kind", "predictions",
+    "makes_weights", "metric_weight", "max_reported", "numbers", "output_kind", "predictions",
     "predictions_derivative", "predicts_outputs", "repeats_targets", "sample_weight",
     "state_names", "sums_outputs", "targets",
 ])  # fmt: skip
@@ -164,7 +164,7 @@ _OF_OPTIMIZER = frozenset([
 def check_parts(model: Model) -> None:
     """Refuse parts that are not formulas, and overridden methods."""
     loss = model.loss
-    if (name := replaced(model, _PASSES)) is not None:
+    if (name := first_override(model, _PASSES)) is not None:
         raise UnsupportedError(f"{type(model).__name__} overrides {name}")
     for thing in (model.parameters, model.parameters.penalties):
         _check_methods(thing)
@@ -192,18 +192,18 @@ def check_parts(model: Model) -> None:
 def row_kernel(loss: LossFunction) -> str | None:
     """Return the kernel of a loss that couples the outputs of a sample, or None."""
     kind = type(loss)
-    return getattr(kind, "row_kernel", None) if is_defined_here(kind) else None
+    return getattr(kind, "row_kernel", None) if is_builtin(kind) else None
 
 
 def _check_methods(thing: object) -> None:
     """Refuse an object with an overridden method, which the kernels would not call."""
-    if (name := replaced(thing)) is not None:
+    if (name := first_override(thing)) is not None:
         raise UnsupportedError(f"a {type(thing).__name__} overrides {name}")
 
 
 def _check_formula(base: type, part: object, own: frozenset[str]) -> None:
     """Refuse a part that overrides more than its formula."""
-    if (name := replaced_of(base, part, own)) is not None:
+    if (name := first_override_of(base, part, own)) is not None:
         raise UnsupportedError(f"{type(part).__name__} overrides {name}")
 
 
@@ -211,17 +211,17 @@ def _check_formula(base: type, part: object, own: frozenset[str]) -> None:
 
 
 def _of_activation(part: ActivationLayer, x: Any, a: Any) -> tuple[Any, ...]:
-    value, slope = values_of(part.activation_function, x), part.derivative(x)
+    value, slope = checked_call(part.activation_function, x), part.derivative(x)
     of_output = part.derivative_of_output
     return (value, slope) if of_output is None else (value, slope, of_output(a))
 
 
 def _of_loss(part: ElementwiseLoss, y: Any, p: Any) -> tuple[Any, ...]:
-    return values_of(part.element_loss, y, p), part.element_derivative(y, p)
+    return checked_call(part.element_loss, y, p), part.element_derivative(y, p)
 
 
 def _of_penalty(part: ElementwisePenalty, w: Any) -> tuple[Any, ...]:
-    return values_of(part.element_penalty, w), part.derivative(w)
+    return checked_call(part.element_penalty, w), part.derivative(w)
 
 
 def traced(
@@ -337,10 +337,10 @@ _OF_STEP = frozenset(["rate", "t"])
 def scale_of_loss(model: Model) -> tuple[float, float]:
     """Return the factor of the loss of each output, and the upper limit of its reported value."""
     loss: Any = model.loss
-    most = float(getattr(loss, "most", math.inf))
+    max_reported = float(getattr(loss, "max_reported", math.inf))
     if not isinstance(loss, ElementwiseLoss):
-        return 1.0, most
-    return float(loss.factor_of(model.layers[-1].output_shape()[0])), most
+        return 1.0, max_reported
+    return float(loss.factor_of(model.layers[-1].output_shape()[0])), max_reported
 
 
 def units_of(model: Model, most_dropouts: int) -> list[Unit]:
@@ -361,11 +361,11 @@ def units_of(model: Model, most_dropouts: int) -> list[Unit]:
 
 def _append(units: list[Unit], layer: Layer, dtype: str, place: str, is_last: bool) -> None:
     """Append a unit for a layer, or extend the last unit; ``place`` is for messages."""
-    if isinstance(layer, ActivationLayer) and not is_defined_here(type(layer)):
+    if isinstance(layer, ActivationLayer) and not is_builtin(type(layer)):
         _check_formula(ActivationLayer, layer, _OF_ACTIVATION)
     else:
         _check_methods(layer)
-    if layer.own_optimizers:
+    if layer.updates_itself:
         raise UnsupportedError(f"a {layer.layer_name()} has its own optimizer")
     kind = type(layer)
     if isinstance(layer, DenseLayer) and kind is DenseLayer:

@@ -4,8 +4,7 @@ import numpy as np
 
 from ..gathering import RowCollector
 from ..selection import Selection
-from ..table import Table
-from ..texts import (
+from ..strings import (
     CellError,
     Meaning,
     StringCodes,
@@ -13,6 +12,7 @@ from ..texts import (
     label_meaning,
     string_array,
 )
+from ..table import Table
 from .engines.base import Content, Layout
 
 

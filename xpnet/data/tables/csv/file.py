@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ....backends._warnings import warn
-from ....common.checks import check_texts
+from ....common.checks import check_strings
 from ..cells import is_missing, number
 from ..gathering import feature_memory_limit
 from ..selection import Request, Selection, check_name, select
+from ..strings import CellError
 from ..table import Table
-from ..texts import CellError
 from .blocks import Block, Lines, blocks, end_of_lines, n_line_ends
 from .columns import Columns
 from .dialect import (
@@ -147,8 +147,8 @@ def _check_header(
 ) -> None:
     """Refuse names that are numbers above columns of numbers, unless the user has named them."""
     named: set[str | None] = {check_name("label", request.label), check_name("id", request.id)}
-    named.update(check_texts("exclude", request.exclude))
-    named.update(check_texts("columns", request.columns or ()))
+    named.update(check_strings("exclude", request.exclude))
+    named.update(check_strings("columns", request.columns or ()))
     numbers = {name for name in numbers_among(header.names, decimal) if name not in named}
     found = [
         name

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..cells import exceeds_float64, is_missing, number
-from ..texts import CellError, missing_cell, not_a_number, not_in_float64
+from ..strings import CellError, missing_cell, not_a_number, not_in_float64
 from .dialect import NOT_UTF8, is_blank, is_utf8
 from .engines.base import Content, Layout
 

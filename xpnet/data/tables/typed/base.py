@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..texts import Meaning
+from ..strings import Meaning
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw

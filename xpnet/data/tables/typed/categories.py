@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....common.checks import check_apart
+from ....common.checks import check_distinguishable
 from ..cells import is_missing_category
-from ..texts import Meaning
+from ..strings import Meaning
 from .base import Column, Rules
 from .objects import is_missing
 
@@ -53,7 +53,7 @@ class CategoryColumn(Column):
 
     def _names(self) -> list[str]:
         names = list(self._codes) if self._is_ordered else sorted(self._codes)
-        check_apart(f"{self.what} has the categories", names)
+        check_distinguishable(f"{self.what} has the categories", names)
         return names
 
     def _values(self, names: list[str], missing: float) -> np.ndarray:

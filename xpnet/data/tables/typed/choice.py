@@ -8,7 +8,7 @@ from .base import Column, Rules
 from .categories import CategoryColumn, is_categorical
 from .numbers import NumberColumn
 from .objects import HINTS, are_strings, as_numbers, missing_cells
-from .texts import TextColumn
+from .strings import TextColumn
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw

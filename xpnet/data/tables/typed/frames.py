@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....common.checks import check_texts
+from ....common.checks import check_strings
 from ..gathering import RowCollector, replace_codes
 from ..selection import Request, Selection, check_name, select
 from ..table import Table
@@ -136,7 +136,7 @@ def _rules(
 def _select(where: str, header: Sequence[Any], request: Request) -> Selection:
     """Return the columns to read; an unnamed pandas index only if an argument names it."""
     names = [str(name) for name in header]
-    exclude = check_texts("exclude", request.exclude)
+    exclude = check_strings("exclude", request.exclude)
     if request.columns is None:
         named = check_name("label", request.label), check_name("id", request.id)
         asked = {*exclude, *named}

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..texts import string_array
+from ..strings import string_array
 from .base import Rules
 from .categories import categories_of, is_categorical
 from .objects import are_strings, missing_cells

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ....backends import unknown_name
-from ....common.checks import check_path, check_text
+from ....common.checks import check_path, check_string
 from ..gathering import feature_memory_limit
 from ..selection import Request
 from ..table import Table
@@ -157,7 +157,7 @@ def _files(path: Any) -> list[Path]:
 
 def _engine(engine: str, reader: str) -> str:
     """Return the name of the library to read with, after checking that it is installed."""
-    if check_text("engine", engine) not in ("auto", "pyarrow", "polars"):
+    if check_string("engine", engine) not in ("auto", "pyarrow", "polars"):
         raise unknown_name("engine", engine, ["auto", "pyarrow", "polars"])
     wanted = ("pyarrow", "polars") if engine == "auto" else (engine,)
     for name in wanted:

@@ -108,7 +108,7 @@ class BackwardCalls(UpdateCalls):
             self._over("fill", g.size, g, g.size, 0.0)
             grid = rows * len(lookups.tables), 1
             given = (e, buffers.codes, lookups.tables, g, rows, lookups.n_units)
-            self._add("code_gradient", grid, THREADS, *given)
+            self._add("embedding_gradient", grid, THREADS, *given)
         elif k == 0 and buffers.x is None:
             assert buffers.sparse is not None
             self._over("fill", g.size, g, g.size, 0.0)

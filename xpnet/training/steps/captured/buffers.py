@@ -8,7 +8,7 @@ import numpy as np
 
 from ....backends import Array, ops, to_host
 from ....data.features import SparseRows, kind_of
-from ....data.reading import is_wide
+from ....data.reading import has_more_digits
 from ....data.stored import numpy_type
 from ....layers import CategoricalEmbeddings, Embedding, Normalization
 from ....model import Model
@@ -196,7 +196,7 @@ class Buffers:
         flat, optimizer, first = model.parameters.gather(), model.optimizer, model.layers[0]
         pairs = list(self.placement.pairs(self.flat, flat))
         for place, name in zip(self.states, optimizer.state_names, strict=True):
-            pairs += self.placement.pairs(place, optimizer.remembered(name, flat))
+            pairs += self.placement.pairs(place, optimizer.state_like(name, flat))
         if average is not None and average.flat is not None:
             pairs += self.placement.pairs(self.average, average.flat)
         pairs += [(place, getattr(layer, name)) for layer, name, place in self.running()]
@@ -212,7 +212,7 @@ class Buffers:
         if self.wide is None:
             return False
         dtype = np.dtype(model.backend.dtype)
-        if is_wide(numpy_type(self.X), dtype.itemsize):
+        if has_more_digits(numpy_type(self.X), dtype.itemsize):
             return True
         return ops.split_moments(*_moments(model.layers[0]), dtype) is None
 

@@ -9,7 +9,7 @@ from ..translation import lookups_of
 
 
 class Lookups(NamedTuple):
-    """The numbers that kernels need to look up vectors; see ``look_up`` in ``kernels.cu``.
+    """The numbers that kernels need to look up vectors; see ``embed`` in ``kernels.cu``.
 
     Attributes
     ----------

@@ -61,7 +61,7 @@ class Program(BackwardCalls):
 
     def _begin(self) -> None:
         buffers, state = self._buffers, self._state
-        self._add("tick", (1, 1), 32, state, buffers.controls)
+        self._add("begin_step", (1, 1), 32, state, buffers.controls)
         if buffers.weights is not None:
             self._one_block("total_weight", buffers.weights, buffers.order, state, self._rows)
         if buffers.x is None:
@@ -116,7 +116,7 @@ class Program(BackwardCalls):
         elif (lookups := buffers.lookups) is not None and k == 0:
             rows, sizes = self._rows * lookups.per_sample, (lookups.n_inputs, lookups.n_units)
             given = (buffers.x, self._weights(k), lookups.columns, z, buffers.codes, rows, *sizes)
-            self._over("look_up", self._rows * n, *given, lookups.unknown)
+            self._over("embed", self._rows * n, *given, lookups.unknown)
         elif k == 0 and buffers.x is None:
             assert buffers.sparse is not None
             grid, block = self._sparse_grid(n)
@@ -163,9 +163,9 @@ class Program(BackwardCalls):
         z, e = buffers.units[-1].output, buffers.units[-1].error
         given = (z, e, buffers.y, buffers.order, buffers.weights, self._state, buffers.row_losses)
         loss, hits, logarithms = model.loss, None, False
-        factor, most = scale_of_loss(model)
+        factor, max_reported = scale_of_loss(model)
         if (listing := self._formulas.loss) is not None:
-            numbers = (factor, most, *fixed(loss, listing))
+            numbers = (factor, max_reported, *fixed(loss, listing))
             self._over_rows(formulas.loss(listing), *given, self._rows, n, *numbers)
         else:
             hits = buffers.row_hits
@@ -173,14 +173,14 @@ class Program(BackwardCalls):
             logs = buffers.outputs if logarithms else None
             kind = "classes" if buffers.y.ndim == 1 else "rows"
             name = f"{row_kernel(loss)}_{kind}"
-            self._over_rows(name, *given, hits, logs, self._rows, n, most)
+            self._over_rows(name, *given, hits, logs, self._rows, n, max_reported)
         if buffers.outputs is not None and not logarithms:
             total = self._rows * n
             self._over("keep_outputs", total, z, buffers.outputs, self._state, self._rows, n)
         totals = buffers.losses, buffers.totals
         weighted = buffers.weights is not None
         reported = (buffers.row_losses, hits, self._state, *totals, self._rows, weighted)
-        self._one_block("report", *reported)
+        self._one_block("reduce_losses", *reported)
 
 
 def launched_settings(model: Model, units: list[Unit], buffers: Buffers) -> list[Any]:

@@ -49,7 +49,7 @@ class CapturedSteps(PreparedSteps):
     def _units(self) -> list[Unit]:
         return units_of(self._model)
 
-    def is_full(self) -> bool:
+    def needs_restart(self) -> bool:
         """Whether there is no room for more losses, as in a long epoch of a user's batches."""
         return bool(self._training.taken >= self._most)
 
@@ -64,7 +64,7 @@ class CapturedSteps(PreparedSteps):
             # steps, which the history has on the CPU, would take a sum over all weights in each
             # step. Only this number of the history is approximate: the gradients are exact.
             n_updates = -(-sums.n_counted // self._model.accumulate)
-            sums.add_penalty(n_updates * parameters.penalties.cost(shared=True))
+            sums.add_penalty(n_updates * parameters.penalties.total(shared=True))
 
     def run(
         self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int, updates: Updates

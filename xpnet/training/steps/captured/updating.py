@@ -56,7 +56,7 @@ class UpdateCalls(Calls):
         if optimizer.clip_norm is not None or self._scaled:
             self._add("square_sum", (SQUARES, 1), THREADS, buffers.gradient, buffers.squares, n)
             most = float(optimizer.clip_norm or 0.0)
-            self._one_block("judge", buffers.squares, state, SQUARES, most, self._scaled)
+            self._one_block("unscale_and_clip", buffers.squares, state, SQUARES, most, self._scaled)
         rule, numbers = self._formulas.rule, numbers_in(optimizer, self._formulas.rule)
         for part, factor, missed in self._model.parameters.parts_of(optimizer):
             place = buffers.placement.part(part)

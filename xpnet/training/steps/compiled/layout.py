@@ -9,7 +9,7 @@ import numpy as np
 from ....backends import ops
 from ....backends.cpu.program import Memory
 from ....data.features import SparseRows, kind_of
-from ....data.reading import is_wide
+from ....data.reading import has_more_digits
 from ....layers import CategoricalEmbeddings, Embedding, Normalization
 from ....model import Model
 from ..translation import Unit, lookups_of
@@ -213,7 +213,8 @@ class Layout:
         """Whether features are standardised in float64 instead of the network's type."""
         if self.moments is None:
             return False
-        return is_wide(self.data.dtype, self.memory.dtype.itemsize) or not self._split_moments()
+        wide = has_more_digits(self.data.dtype, self.memory.dtype.itemsize)
+        return wide or not self._split_moments()
 
     def store_parameters(self, flats: list[np.ndarray]) -> None:
         """Copy the parameters, the optimizer's state and the average, if any, to flat arrays."""

@@ -61,8 +61,10 @@ class CompiledSteps(PreparedSteps):
             part = order[start : start + self._at_a_time * size]
             began = time.perf_counter()
             n = -(-len(part) // size)
-            rates, follow = updates.rates(step, n), updates.follow(step, n)
-            losses, weights = self._training.run(part, rates, follow, updates.shares(step, n))
+            rates, has_update = updates.rates(step, n), updates.has_update(step, n)
+            losses, weights = self._training.run(
+                part, rates, has_update, updates.average_weights(step, n)
+            )
             seconds = time.perf_counter() - began
             sums.add_losses(losses, weights, step)
             sums.add_penalty(float(np.sum(self._training.penalties)))

@@ -145,7 +145,7 @@ class CompiledTraining:
         """Copy the parameters and the optimizer's state from the network."""
         optimizer = self.model.optimizer
         flats = [self.model.parameters.gather()]
-        flats += [optimizer.remembered(name, flats[0]) for name in optimizer.state_names]
+        flats += [optimizer.state_like(name, flats[0]) for name in optimizer.state_names]
         if self._average is not None:
             flats.append(flats[0] if self._average.flat is None else self._average.flat)
         self.renew()
@@ -157,8 +157,8 @@ class CompiledTraining:
         self,
         order: np.ndarray,
         learning_rate: float | np.ndarray,
-        follow: np.ndarray | bool = True,
-        shares: np.ndarray | float = 0.0,
+        has_update: np.ndarray | bool = True,
+        average_weights: np.ndarray | float = 0.0,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Train on the samples of ``order`` in batches; the last batch may be smaller.
 
@@ -177,11 +177,10 @@ class CompiledTraining:
                     f"order has {len(order)} samples: expected at most keep_outputs={self.keeps}"
                 )
             self.outputs = self._kept[: len(order)]
-        losses, weights = self._engine.run(
-            order, self.batch_size, learning_rate, self._n_updates, self.outputs, follow, shares
-        )
+        given = learning_rate, self._n_updates, self.outputs, has_update, average_weights
+        losses, weights = self._engine.run(order, self.batch_size, *given)
         self._n_steps += len(losses)
-        self._n_updates += int(np.count_nonzero(np.broadcast_to(follow, losses.shape)))
+        self._n_updates += int(np.count_nonzero(np.broadcast_to(has_update, losses.shape)))
         self.penalties = self._engine.penalties
         return losses, weights
 

@@ -50,7 +50,7 @@ class FlatObjective(ABC):
         share = inverse(weight)
         parameters.add_penalties(share)
         penalties = parameters.penalties
-        cost = share * penalties.cost(shared=True) + penalties.cost(shared=False)
+        cost = share * penalties.total(shared=True) + penalties.total(shared=False)
         self.value = backend.scalar(loss) + backend.scalar(cost)
         gradient = backend.to_numpy(parameters.gradient())
         return self.value, gradient[self._order].astype(np.float64)

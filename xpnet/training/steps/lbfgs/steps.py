@@ -8,9 +8,9 @@ import numpy as np
 
 from ....backends import Array
 from ....backends._warnings import warn
-from ....common.traceable import Traceable, numbers_of
+from ....common.traceable import Traceable, formula_numbers
 from ....layers.composite import all_layers
-from ....model.penalties import counted_cost, inverse
+from ....model.penalties import inverse, total_unless_empty
 from ...errors import NotFiniteError
 from ...feeding.arrays import Arrays
 from ...feeding.training_data import TrainingData
@@ -71,7 +71,7 @@ class LBFGSSteps(FormulaSteps):
         model = self._model
         penalties = [penalty for _, _, penalty in model.parameters.penalties]
         found: list[Any] = [
-            numbers_of(part)
+            formula_numbers(part)
             for part in (model.loss, *all_layers(model.layers), *penalties)
             if isinstance(part, Traceable)
         ]
@@ -110,7 +110,7 @@ class LBFGSSteps(FormulaSteps):
             self._settings_at_start = settings
             running = self._running = _Running(_AllSamples(self, arrays), model.optimizer)
         moved = running.iterate()
-        sums.take(running.objective.sums)
+        sums.replace_with(running.objective.sums)
         if moved:
             model.optimizer.n_updates += 1
         if running.solver.result is not None:
@@ -129,10 +129,10 @@ class LBFGSSteps(FormulaSteps):
                 of_piece, weight = self._pass(piece, sums, 0)
                 parameters.accumulate(weight)
                 loss, total = loss + of_piece * weight, total + weight
-            parameters.take_accumulated(total)
+            parameters.use_accumulated(total)
             loss = loss * inverse(total)
         if parameters.penalties.shared:
-            sums.add_penalty(counted_cost(parameters.penalties.cost(shared=True), total))
+            sums.add_penalty(total_unless_empty(parameters.penalties.total(shared=True), total))
         return loss, total
 
 

@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from .....backends import unknown_name
-from .....common.checks import check_text
+from .....common.checks import check_string
 from .base import Engine
 
 ENGINES = {"pyarrow": "PyArrow", "polars": "Polars", "pandas": "Pandas"}
@@ -31,7 +31,7 @@ def engine_class(name: str) -> type[Engine] | None:
     ImportError
         The library is not installed.
     """
-    check_text("engine", name)
+    check_string("engine", name)
     if name == "auto":
         for each in ENGINES:
             with suppress(Exception):  # a broken library may raise anything, and csv needs none

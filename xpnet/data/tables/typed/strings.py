@@ -7,7 +7,7 @@ import numpy as np
 
 from ....backends._warnings import warn
 from ..cells import is_missing, is_missing_category, number
-from ..texts import CellError, Meaning, StringCodes, feature_meaning, label_meaning
+from ..strings import CellError, Meaning, StringCodes, feature_meaning, label_meaning
 from .base import Column, Rules
 from .objects import are_strings
 

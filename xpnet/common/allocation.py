@@ -14,18 +14,18 @@ class TooLargeError(ValueError):
     """A layer allocates larger arrays than the file has tensors."""
 
 
-class _Room:
+class _Limit:
     """How many numbers may still be allocated, and whether initial weights are drawn."""
 
     def __init__(self, numbers: int, draws: bool) -> None:
         self.numbers, self.draws = numbers, draws
 
 
-_ROOM: ContextVar[_Room | None] = ContextVar("room", default=None)
+_LIMIT: ContextVar[_Limit | None] = ContextVar("limit", default=None)
 
 
 @contextmanager
-def limited_room(numbers: int, draws: bool) -> Iterator[None]:
+def array_limit(numbers: int, draws: bool) -> Iterator[None]:
     """Limit the arrays that are allocated in a ``with`` block, in this thread.
 
     Parameters
@@ -36,14 +36,14 @@ def limited_room(numbers: int, draws: bool) -> Iterator[None]:
         Whether initial weights are drawn. Otherwise they are 0, since weights from the file replace
         them.
     """
-    token = _ROOM.set(_Room(numbers, draws))
+    token = _LIMIT.set(_Limit(numbers, draws))
     try:
         yield
     finally:
-        _ROOM.reset(token)
+        _LIMIT.reset(token)
 
 
-def take_room(what: str, shape: tuple[int, ...]) -> None:
+def count_array(what: str, shape: tuple[int, ...]) -> None:
     """Count an array towards the limit, if there is one.
 
     Parameters
@@ -57,11 +57,11 @@ def take_room(what: str, shape: tuple[int, ...]) -> None:
     TooLargeError
         The limit is exceeded.
     """
-    room = _ROOM.get()
-    if room is None:
+    limit = _LIMIT.get()
+    if limit is None:
         return
-    room.numbers -= math.prod(shape)
-    if room.numbers < 0:
+    limit.numbers -= math.prod(shape)
+    if limit.numbers < 0:
         raise TooLargeError(
             f"{what} has the shape {shape}, which is larger than all tensors of this layer in the "
             "file"
@@ -69,6 +69,6 @@ def take_room(what: str, shape: tuple[int, ...]) -> None:
 
 
 def draws() -> bool:
-    """Whether initial weights are drawn; True outside of :func:`limited_room`."""
-    room = _ROOM.get()
-    return room is None or room.draws
+    """Whether initial weights are drawn; True outside of :func:`array_limit`."""
+    limit = _LIMIT.get()
+    return limit is None or limit.draws

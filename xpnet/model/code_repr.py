@@ -8,7 +8,7 @@ from ..common.readable import Readable, arguments_of, call_text, text_of
 from ..layers import Layer
 
 
-class Pastable(Readable):
+class CodeRepr(Readable):
     """Base of models: ``repr`` is the constructor's call, and a call of ``add`` for each layer."""
 
     backend: Backend
