@@ -383,7 +383,7 @@ class NeuralNetwork(NoSuchMethods, Predictor):
             its constructor as an attribute of the same name, or a file cannot hold an attribute.
             The message names the part and the attribute. No file is written.
         OSError
-            The file cannot be written. ``path`` has its old file or the new one, never a part of it.
+            The file cannot be written. ``path`` has the old file or the new one, never a part.
 
         Notes
         -----

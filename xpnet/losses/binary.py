@@ -19,8 +19,8 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
 
     From probabilities p: :math:`-y \log p - (1-y) \log(1-p)`. From logits z, with p = σ(z), it
     equals :math:`\max(z, 0) - yz + \log(1 + e^{-|z|})`, which neither overflows nor loses
-    precision. Its derivative is :math:`\sigma(z) - y`. Some texts sum over the batch; this is the
-    mean.
+    precision. Its derivative is :math:`\sigma(z) - y`. Some textbooks sum over the batch; this loss
+    is the mean.
 
     Parameters
     ----------
