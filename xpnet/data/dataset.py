@@ -111,6 +111,7 @@ class Dataset(FromTables, WithMissing):
 
     Examples
     --------
+    >>> from xpnet import Dataset
     >>> data = Dataset([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [1, 1, 0], feature_names=["a", "b"])
     >>> data
     Dataset(3 samples, 2 features of float64 on cpu, labels of int64)
@@ -267,6 +268,7 @@ def as_dataset(data: Any, missing: str = "error") -> Dataset:
 
     Examples
     --------
+    >>> from xpnet.data import as_dataset
     >>> as_dataset(([[1], [2]], [0, 1])).shape
     (2, 1)
     """

@@ -76,6 +76,7 @@ class ConstantLearningRate(Schedule):
 
     Examples
     --------
+    >>> from xpnet import ConstantLearningRate
     >>> ConstantLearningRate(0.1).learning_rate(7, 10)
     0.1
     """

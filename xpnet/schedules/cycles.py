@@ -52,6 +52,7 @@ class OneCycle(Decay):
 
     Examples
     --------
+    >>> from xpnet import OneCycle
     >>> schedule = OneCycle(0.1, initial=0.01, final=0.0, rising=0.5, shape="linear")
     >>> [round(schedule.learning_rate(epoch, 4), 3) for epoch in (0, 1, 2, 3, 3.5)]
     [0.01, 0.055, 0.1, 0.05, 0.025]
@@ -121,6 +122,7 @@ class CosineRestarts(Schedule):
 
     Examples
     --------
+    >>> from xpnet import CosineRestarts
     >>> schedule = CosineRestarts(0.1, period=2)
     >>> [round(schedule.learning_rate(epoch, 8), 3) for epoch in range(8)]
     [0.1, 0.05, 0.1, 0.085, 0.05, 0.015, 0.1, 0.096]

@@ -55,6 +55,7 @@ class LinearDecay(Decay):
 
     Examples
     --------
+    >>> from xpnet import LinearDecay
     >>> LinearDecay(0.1, 0.02, epochs=5).learning_rate(1, 5)
     0.08
     >>> LinearDecay(1.0, 0.5, by_step=True).learning_rate(2.5, 5)  # in the middle of training
@@ -90,6 +91,7 @@ class ExponentialDecay(Decay):
 
     Examples
     --------
+    >>> from xpnet import ExponentialDecay
     >>> ExponentialDecay(0.16, 0.01).learning_rate(2, 5)
     0.04
     """
@@ -132,6 +134,7 @@ class PolynomialDecay(Decay):
 
     Examples
     --------
+    >>> from xpnet import PolynomialDecay
     >>> PolynomialDecay(0.16, power=2.0).learning_rate(2, 5)
     0.04
     """
@@ -173,6 +176,7 @@ class CosineDecay(Decay):
 
     Examples
     --------
+    >>> from xpnet import CosineDecay
     >>> CosineDecay(0.1).learning_rate(2, 5)
     0.05
     """
@@ -207,6 +211,7 @@ class StepDecay(Schedule):
 
     Examples
     --------
+    >>> from xpnet import StepDecay
     >>> [StepDecay(0.8, every=2).learning_rate(epoch, 5) for epoch in range(5)]
     [0.8, 0.8, 0.4, 0.4, 0.2]
     """

@@ -33,7 +33,7 @@ class FunctionSchedule(Schedule):
 
     Examples
     --------
-    >>> from xpnet import NeuralNetwork
+    >>> from xpnet import FunctionSchedule, NeuralNetwork
     >>> net = NeuralNetwork(learning_rate=lambda epoch: 0.8 * 0.5**epoch)
     >>> net.optimizer.schedule.learning_rate(2, 10)
     0.2

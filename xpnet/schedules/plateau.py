@@ -34,6 +34,7 @@ class ReduceOnPlateau(Schedule):
 
     Examples
     --------
+    >>> from xpnet import ReduceOnPlateau
     >>> schedule = ReduceOnPlateau(0.1, factor=0.5, patience=2)
     >>> for loss in (1.0, 1.0, 1.0):  # two epochs without an improvement
     ...     schedule.observe(loss)

@@ -87,6 +87,7 @@ class WarmUp(WrappingSchedule):
 
     Examples
     --------
+    >>> from xpnet import WarmUp
     >>> [WarmUp(0.9, epochs=3).learning_rate(epoch, 5) for epoch in range(5)]
     [0.3, 0.6, 0.9, 0.9, 0.9]
     >>> round(WarmUp(0.9, epochs=3, by_step=True).learning_rate(1.5, 5), 6)
@@ -137,6 +138,7 @@ class ScaledSchedule(WrappingSchedule):
     Examples
     --------
     >>> from xpnet import LinearDecay
+    >>> from xpnet.schedules import ScaledSchedule
     >>> [ScaledSchedule(LinearDecay(1.0, 0.0), 0.5).learning_rate(t, 5) for t in range(3)]
     [0.5, 0.375, 0.25]
     """

@@ -39,6 +39,7 @@ class History(dict[str, list[float]]):
 
     Examples
     --------
+    >>> from xpnet import History
     >>> history = History()
     >>> history.append(epoch=1, loss=0.5)
     >>> history.append(epoch=2, loss=0.25)
