@@ -19,14 +19,14 @@ from .monitor import Monitor
 
 
 class EarlyStopping(Monitor):
-    """End training when a column has not improved for some epochs. Prechelt 1998.
+    """End training when a column of the history has not improved for some epochs. Prechelt 1998.
 
     Parameters
     ----------
     monitor : str, default "val_loss"
         A column of the history, such as "loss", "accuracy", "val_loss" or "val_accuracy".
     min_delta : float, default 0.0
-        The smallest change that counts as an improvement.
+        A change must be larger than this to count as an improvement.
     patience : int, default 5
         Training ends after this many consecutive epochs without an improvement, as in Keras; 0
         means the same as 1. Epochs without a value in the column do not count.
@@ -112,7 +112,7 @@ class EarlyStopping(Monitor):
 
 
 class ReduceLROnPlateau(Monitor):
-    """Reduce the learning rate when a column has not improved for some epochs.
+    """Reduce the learning rate when a column of the history has not improved for some epochs.
 
     It wraps the optimizer's schedule in a :class:`~xpnet.schedules.ScaledSchedule`, which
     multiplies all further rates by the factor, even in later calls of ``fit``. To monitor the loss
@@ -128,7 +128,7 @@ class ReduceLROnPlateau(Monitor):
         The learning rate is reduced after this many consecutive epochs without an improvement, as
         in Keras; 0 means the same as 1. PyTorch's ``ReduceLROnPlateau`` waits one epoch longer.
     min_delta : float, default 1e-4
-        The smallest change that counts as an improvement.
+        A change must be larger than this to count as an improvement.
     mode : {"auto", "min", "max"}, default "auto"
         Whether small or large values are better; "auto" works for losses and most metrics.
     cooldown : int, default 0
@@ -195,8 +195,8 @@ class ReduceLROnPlateau(Monitor):
 class TimeLimit(Callback):
     """End training after the epoch in which a time limit is reached.
 
-    If training is resumed from a :class:`Checkpoint`, the limit covers all its parts together, each
-    up to its last checkpoint.
+    If training is resumed from a :class:`Checkpoint`, the time that it took before, up to that
+    checkpoint, counts too.
 
     Parameters
     ----------

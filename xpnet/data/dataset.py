@@ -259,12 +259,12 @@ def _are_from_strings(names: Any) -> bool:
 def as_dataset(data: Any, missing: str = "error") -> Dataset:
     """Return ``data`` as a data set; it may be a tuple ``(X, y)`` or ``(X, y, sample_weight)``.
 
-    ``missing`` is that of the data set which is made from a tuple.
+    ``missing`` is as for :class:`Dataset`, and applies to a tuple.
 
     Raises
     ------
     TypeError
-        ``data`` is something else.
+        ``data`` is neither a Dataset nor such a tuple.
 
     Examples
     --------

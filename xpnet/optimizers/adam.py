@@ -33,8 +33,8 @@ class Adam(Optimizer):
         TensorFlow and scikit-learn use it.
     amsgrad : bool, default False
         Whether to use the largest v so far instead of v, so that steps do not grow when gradients
-        become small. It is kept in a third array. Reddi et al. 2018, "On the convergence of Adam
-        and beyond".
+        become small. The largest v is kept in a third array. Reddi et al. 2018, "On the convergence
+        of Adam and beyond".
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
 
@@ -87,7 +87,7 @@ class Adam(Optimizer):
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The attributes that are the state; one more with ``amsgrad``."""
+        """The names of the attributes that hold the state; a third with ``amsgrad``."""
         names = ("first_moment", "second_moment")
         return (*names, "largest_second_moment") if self.amsgrad else names
 

@@ -16,10 +16,11 @@ from .decays import Decay, cosine
 
 
 class OneCycle(Decay):
-    r"""Up to a high rate and down to a very low one: the 1cycle policy.
+    r"""The 1cycle policy: the rate rises to a maximum, and then falls to a very low value.
 
-    With the progress p = t / N, and s(a, b, x) going from a to b as x goes from 0 to 1, along a
-    line or half a cosine, the rate rises for the share r of training and then falls:
+    The rate rises for the fraction r of training, and then falls. The progress p is t / N, with N
+    as for :class:`LinearDecay`. s(a, b, x) goes from a to b as x goes from 0 to 1, along a line or
+    half a cosine.
 
     .. math:: \alpha_t = \begin{cases} s(\alpha_0, \alpha_{max}, p / r) & p < r \\
               s(\alpha_{max}, \alpha_1, (p - r) / (1 - r)) & p \ge r \end{cases}
@@ -97,7 +98,7 @@ class OneCycle(Decay):
 
 
 class CosineRestarts(Schedule):
-    r"""Half a cosine, restarted again and again over growing periods.
+    r"""Decay along half a cosine, restarted after periods that grow.
 
     .. math:: \alpha_t = \alpha_1 + (\alpha_0-\alpha_1)(1+\cos(\pi\, t_i/T_i))/2
 

@@ -38,10 +38,13 @@ class Decay(Schedule):
 
 
 class LinearDecay(Decay):
-    r"""From α₀ to α₁ in equal steps: :math:`\alpha_t = \alpha_0 - (\alpha_0 - \alpha_1)\, t / N`.
+    r"""Decay from α₀ to α₁ in equal steps.
+
+    .. math:: \alpha_t = \alpha_0 - (\alpha_0 - \alpha_1)\, t / N
 
     N is the number of steps between the first epoch and the last, ``epochs - 1``, so the last epoch
-    is trained with α₁. By step, N is ``epochs``: the rate would be α₁ in the step after the last.
+    is trained with α₁. With ``by_step``, N is ``epochs``: the rate would be α₁ in the step after
+    the last.
 
     Parameters
     ----------
@@ -75,9 +78,11 @@ class LinearDecay(Decay):
 
 
 class ExponentialDecay(Decay):
-    r"""From α₀ to α₁ by equal factors: :math:`\alpha_t = \alpha_0\, (\alpha_1/\alpha_0)^{t/N}`.
+    r"""Decay from α₀ to α₁ by equal factors.
 
-    N is ``epochs - 1``, or by step ``epochs``, as for :class:`LinearDecay`.
+    .. math:: \alpha_t = \alpha_0\, (\alpha_1/\alpha_0)^{t/N}
+
+    N is ``epochs - 1`` or, with ``by_step``, ``epochs``, as for :class:`LinearDecay`.
 
     Parameters
     ----------
@@ -110,10 +115,12 @@ class ExponentialDecay(Decay):
 
 
 class PolynomialDecay(Decay):
-    r"""A power of the time left: :math:`\alpha_t = \alpha_1 + (\alpha_0 - \alpha_1)(1 - t/N)^p`.
+    r"""Decay from α₀ to α₁ by a power of the time left.
+
+    .. math:: \alpha_t = \alpha_1 + (\alpha_0 - \alpha_1)(1 - t/N)^p
 
     Liu, Rabinovich and Berg 2016, "ParseNet", section 4, use p = 0.9 and α₁ = 0. N is
-    ``epochs - 1``, or by step ``epochs``, as for :class:`LinearDecay`.
+    ``epochs - 1`` or, with ``by_step``, ``epochs``, as for :class:`LinearDecay`.
 
     Parameters
     ----------
@@ -159,10 +166,12 @@ class PolynomialDecay(Decay):
 
 
 class CosineDecay(Decay):
-    r"""Along half a cosine: :math:`\alpha_t = \alpha_1 + (\alpha_0-\alpha_1)(1+\cos(\pi t/N))/2`.
+    r"""Decay from α₀ to α₁ along half a cosine.
 
-    Loshchilov and Hutter 2017, "SGDR", eq. 5, without restarts. N is ``epochs - 1``, or by step
-    ``epochs``, as for :class:`LinearDecay`.
+    .. math:: \alpha_t = \alpha_1 + (\alpha_0-\alpha_1)(1+\cos(\pi t/N))/2
+
+    Loshchilov and Hutter 2017, "SGDR", eq. 5, without restarts. N is ``epochs - 1`` or, with
+    ``by_step``, ``epochs``, as for :class:`LinearDecay`.
 
     Parameters
     ----------
@@ -198,7 +207,7 @@ class CosineDecay(Decay):
 
 
 class StepDecay(Schedule):
-    r"""Times a factor after every n epochs: :math:`\alpha_t = \alpha_0 f^{\lfloor t/n \rfloor}`.
+    r"""Decay by a factor after every n epochs: :math:`\alpha_t = \alpha_0 f^{\lfloor t/n \rfloor}`.
 
     Parameters
     ----------

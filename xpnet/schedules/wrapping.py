@@ -110,7 +110,7 @@ class WarmUp(WrappingSchedule):
         return self.learning_rate(progress, epochs)
 
     def learning_rate(self, epoch: float, epochs: int) -> float:
-        """Return α₀ (t + 1) / n, or by step α₀ t / n, and then the schedule's own rate."""
+        """Return α₀ (t + 1) / n (with ``by_step``, α₀ t / n), and then the schedule's own rate."""
         self._is_over = epoch >= self.epochs
         later = max(epochs - self.epochs, 1)
         if self._is_over:
