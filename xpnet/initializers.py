@@ -81,6 +81,11 @@ class Normal(Initializer):
         The standard deviation. Some textbooks use Glorot's *variance*, 2 / (n_in + n_out), as the
         standard deviation; to reproduce their results, give ``Normal(2 / (n_in + n_out))``.
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
     >>> import numpy as np

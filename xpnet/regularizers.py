@@ -173,6 +173,11 @@ class L1L2(ElementwisePenalty):
         Whether the penalty is divided by the number of samples in the batch, as scikit-learn's
         ``alpha`` is.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
+
     Examples
     --------
     >>> import numpy as np
@@ -213,6 +218,11 @@ class L1(L1L2):
     per_sample : bool, default False
         See :class:`L1L2`.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
+
     Examples
     --------
     >>> import numpy as np
@@ -245,6 +255,11 @@ class L2(L1L2):
     factor : float, default 0.01
     per_sample : bool, default False
         See :class:`L1L2`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
 
     Examples
     --------

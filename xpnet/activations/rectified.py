@@ -63,7 +63,12 @@ class LeakyReLUActivation(ActivationLayer):
     Parameters
     ----------
     alpha : float, default 0.01
-        The slope below 0.
+        The slope where x < 0; 0 or more.
+
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
 
     Examples
     --------

@@ -16,6 +16,11 @@ class SigmoidActivation(ActivationLayer):
     slope : float, default 1.0
         The slope λ, above 0; for large values the function approaches a step.
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
     >>> import numpy as np

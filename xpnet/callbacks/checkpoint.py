@@ -45,6 +45,14 @@ class ModelCheckpoint(Monitor):
     saved : list of str
         The paths of the written files.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid. From ``fit``: ``path`` names a column, or ``monitor`` is one, that
+        the history does not have.
+    OSError
+        From ``fit``: the file cannot be written.
+
     Examples
     --------
     >>> import os, tempfile
@@ -159,9 +167,9 @@ class Checkpoint(Recorder):
     Raises
     ------
     FileExistsError
-        From ``fit``: the folder has checkpoints of another training run.
+        From ``fit``: the folder has checkpoints of another training run, or ``folder`` is a file.
     NotADirectoryError
-        From ``fit``: ``folder`` is a file.
+        From ``fit``: a folder above ``folder`` is a file.
 
     Examples
     --------

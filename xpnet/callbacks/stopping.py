@@ -47,6 +47,12 @@ class EarlyStopping(Monitor):
     stopped_epoch : int or None
         The epoch after which training was ended, from 1; None if it was not ended early.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid. From ``fit``: the history has no column ``monitor``, or
+        ``mode`` must be given because the direction of the column is unknown.
+
     Examples
     --------
     >>> import numpy as np
@@ -136,6 +142,12 @@ class ReduceLROnPlateau(Monitor):
         PyTorch; Keras counts the last of them.
     min_lr : float, default 0.0
         The learning rate is not reduced below this.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid. From ``fit``: the history has no column ``monitor``, or
+        ``mode`` must be given because the direction of the column is unknown.
 
     Examples
     --------

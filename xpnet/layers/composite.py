@@ -123,8 +123,7 @@ class Composite(CompositePrediction):
     def learning_rate_factor(self) -> float:
         """The factor of the composite's own parameters or, without any, of all inner layers.
 
-        It is 1 if the inner layers' factors differ. Setting it also sets the factors of all inner
-        layers.
+        It is 1 if the inner layers' factors differ. Setting it also sets all inner layers' factors.
         """
         if self.parameter_names:
             return self.own_factor

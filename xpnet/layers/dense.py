@@ -56,6 +56,11 @@ class DenseLayer(Layer):
     input, output : array
         Input and output of the last forward pass in training.
 
+    Raises
+    ------
+    UnknownNameError, ValueError, TypeError
+        An argument is invalid.
+
     Notes
     -----
     As the first layer of a network, it accepts rows of a sparse matrix. Its arguments take these

@@ -33,6 +33,11 @@ class Dropout(Layer):
     rate : float, default 0.5
         The probability p of setting an input to zero, in [0, 1).
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
     >>> import numpy as np

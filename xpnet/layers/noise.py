@@ -35,7 +35,7 @@ class GaussianNoise(Layer):
 
     Raises
     ------
-    ValueError, TypeError
+    ValueError
         ``stddev`` is not a number, or is out of range.
 
     Notes

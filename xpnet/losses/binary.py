@@ -43,6 +43,11 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
         mean stays the same. With one number per output, the network is trained by formulas, not in
         compiled or captured steps.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid, or does not fit the number of outputs.
+
     Notes
     -----
     The logarithm of p is continued by its tangent below ε², and that of 1 - p below ε, the spacing

@@ -135,6 +135,11 @@ class CategoricalCrossEntropy(ClassLoss):
     class_weight, ignore_index, label_smoothing
         See :class:`ClassLoss`.
 
+    Raises
+    ------
+    ValueError, TypeError
+        As for :class:`ClassLoss`.
+
     Notes
     -----
     The logarithm is continued below ε² as in :class:`BinaryCrossEntropy`.
@@ -178,6 +183,11 @@ class SoftmaxCrossEntropy(ClassLoss):
         See :class:`ClassLoss`.
     most : float, default infinity
         The upper limit of the reported loss of each sample. It does not change the derivative.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for :class:`ClassLoss`.
 
     Examples
     --------
@@ -241,6 +251,11 @@ class NegativeLogLikelihood(ClassLoss):
     ----------
     class_weight, ignore_index, label_smoothing
         See :class:`ClassLoss`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for :class:`ClassLoss`.
 
     Examples
     --------

@@ -20,6 +20,11 @@ class PoissonLoss(ElementwiseLoss):
         Multiplies the loss. Give the number of outputs to get the sum over a sample's outputs
         instead of their mean.
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
     >>> import numpy as np

@@ -21,6 +21,11 @@ class MeanSquaredError(ElementwiseLoss):
     factor : float, default 1.0
         Multiplies the loss. With k / 2 it is :math:`\frac{1}{2n} \sum (\hat y - y)^2`.
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
     >>> import numpy as np

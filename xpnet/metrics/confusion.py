@@ -94,6 +94,11 @@ class Precision(AveragedMetric):
     threshold : float, optional
         As for :class:`Accuracy`.
 
+    Raises
+    ------
+    UnknownNameError
+        ``average`` is something else.
+
     Examples
     --------
     >>> import numpy as np

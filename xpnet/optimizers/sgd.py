@@ -34,6 +34,11 @@ class SGD(Optimizer):
     retained_gradient : array or None
         v.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
+
     Examples
     --------
     >>> import numpy as np

@@ -74,6 +74,11 @@ class ConstantLearningRate(Schedule):
     initial : float
         α >= 0.
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
     >>> from xpnet import ConstantLearningRate

@@ -56,6 +56,11 @@ class LinearDecay(Decay):
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
+
     Examples
     --------
     >>> from xpnet import LinearDecay
@@ -93,6 +98,11 @@ class ExponentialDecay(Decay):
         number. After these epochs the rate stays α₁.
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
 
     Examples
     --------
@@ -183,6 +193,11 @@ class CosineDecay(Decay):
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
+
     Examples
     --------
     >>> from xpnet import CosineDecay
@@ -217,6 +232,11 @@ class StepDecay(Schedule):
         f > 0.
     every : int, default 10
         n, in epochs.
+
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
 
     Examples
     --------

@@ -32,6 +32,11 @@ class ReduceOnPlateau(Schedule):
     final : float, default 0.0
         The learning rate never falls below this.
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
     >>> from xpnet import ReduceOnPlateau

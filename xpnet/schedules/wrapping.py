@@ -135,6 +135,11 @@ class ScaledSchedule(WrappingSchedule):
     least : float, default 0.0
         The lowest rate, unless the schedule's own rate is lower.
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
     >>> from xpnet import LinearDecay

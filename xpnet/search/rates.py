@@ -97,7 +97,7 @@ def find_learning_rate(
     most : float, default 10.0
         The learning rate of the last step. Each step multiplies it by the same factor.
     n_steps : int, default 100
-        The number of steps.
+        The number of steps, 3 or more.
 
     Returns
     -------
