@@ -52,6 +52,7 @@ def unknown_name(
 
     Examples
     --------
+    >>> from xpnet.backends import unknown_name
     >>> unknown_name("optimizer", "adm", ["sgd", "adam"])
     UnknownNameError("unknown optimizer 'adm': did you mean 'adam'? Known: adam, sgd")
     """

@@ -62,6 +62,7 @@ def resolve(
 
     Examples
     --------
+    >>> from xpnet import resolve
     >>> resolve("cpu").name
     'numpy'
     """

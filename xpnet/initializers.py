@@ -78,8 +78,13 @@ class Normal(Initializer):
     Parameters
     ----------
     scale : float, default 0.05
-        The standard deviation. Some texts use Glorot's *variance*, 2 / (n_in + n_out), as the
-        standard deviation; to reproduce them, give ``Normal(2 / (n_in + n_out))``.
+        The standard deviation. Some textbooks use Glorot's *variance*, 2 / (n_in + n_out), as the
+        standard deviation; to reproduce their results, give ``Normal(2 / (n_in + n_out))``.
+
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
 
     Examples
     --------

@@ -78,7 +78,8 @@ class Inspection:
     ----------
     loss : float
     layers : list of LayerReport
-        One per layer, in order. The reports of the layers inside a layer are in its ``inner``.
+        One per layer, in order. The report of a composite has the reports of its inner layers in
+        ``inner``.
 
     Examples
     --------

@@ -37,6 +37,7 @@ def interval_coverage(y: Any, lower: Any, upper: Any, sample_weight: Any = None)
 
     Examples
     --------
+    >>> from xpnet import interval_coverage
     >>> interval_coverage([1.0, 2.0, 3.0, 9.0], [0, 0, 3, 0], [2, 2, 4, 4])
     0.75
     """

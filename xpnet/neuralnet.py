@@ -45,7 +45,7 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         Samples in a mini-batch; a data set with fewer samples is one batch. "auto" chooses the
         largest of 64, 128, 256 and 512 that fits in memory.
     optimizer : str, Optimizer or subclass, default SGD
-        An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
+        An instance is copied. A class, or the name of one, is called with ``learning_rate`` and
         ``momentum``.
     learning_rate : float, Schedule or function of the epoch, optional
         By default, the optimizer's default. See :mod:`xpnet.schedules`. To continue training at
@@ -56,10 +56,10 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         Whether to print a line after each epoch. Python's logger ``xpnet`` always gets the line, at
         level INFO, and is silent until the program configures logging.
     loss : str, LossFunction, subclass, function or dict, default MeanSquaredError
-        A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
-        changed: for a ``class_weight`` that is "balanced" or a dict by class name, ``fit`` sets
-        ``loss`` to a copy with the weights.
-        A dict is for several targets, and gives each a loss by name: see :class:`~xpnet.Heads`.
+        A function takes ``(y_true, y_pred)`` and returns the loss of each output. An instance is
+        never changed: for a ``class_weight`` that is "balanced" or a dict by class name, ``fit``
+        sets ``loss`` to a copy with the weights. A dict is for several targets, and gives each a
+        loss by name: see :class:`~xpnet.Heads`.
     metric : str, Metric, subclass, function ``(y_true, y_pred) -> number`` or list, optional
         Metrics, each a column of the history under its own name; :meth:`score` computes the first.
         By default, none. A function gets all samples of an epoch at once: the targets, of shape
@@ -74,47 +74,48 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         The array library, if it is not the device's default, e.g. ``"torch"``; see
         :func:`xpnet.backends.resolve`.
     dtype : {"float32", "float64"} or the NumPy type of that name, default "float32"
-        The type of the weights and of all computations with them. Features are rounded to it; if
-        the first layer is :class:`~xpnet.Normalization`, only after that layer.
+        The type of the weights and of all computations with them. Features are rounded to it before
+        the first layer; :class:`~xpnet.Normalization` as the first layer takes them unrounded.
     seed : int, optional
         Fixes initial weights, the order of samples, dropout, noise and the samples that
-        ``validation_split`` holds out, on every backend; by default, random.
+        ``validation_split`` holds out, on every backend. By default, they differ from run to run.
     shuffle : bool, default True
-        Whether to shuffle the samples for each epoch; streamed data by blocks, and in each chunk.
+        Whether to shuffle the samples for each epoch. Of streamed data, the blocks are shuffled,
+        and the samples within each chunk.
     progress : bool, default False
         Whether to show a progress bar with the loss.
     memory_limit : int, optional
         Bytes that training may use on the device; by default, the free memory there. Data that do
-        not fit are streamed in chunks, made of blocks of rows from all over the data. Data in a
-        file are read into memory once if they fit; with a limit they are always streamed. A batch
+        not fit are streamed in chunks, each made of blocks of rows from all over the data. Stored
+        data are read into memory once if they fit; with a limit, they are always streamed. A batch
         that does not fit is split into micro-batches whose gradients are summed. The update is the
         same, except with :class:`~xpnet.BatchNormalization`, which uses each micro-batch's moments,
-        and with :class:`~xpnet.Dropout` and :class:`~xpnet.GaussianNoise`, which draw anew for it.
+        and with :class:`~xpnet.Dropout` and :class:`~xpnet.GaussianNoise`, drawn for each.
     regularizer : str, Regularizer or function of the weights, optional
         Adds a penalty on the weights of each dense layer for which no regularizer is given
-        (:mod:`xpnet.regularizers`). The history's loss includes the penalty, and its column
-        ``penalty`` shows it separately, as of the end of the epoch. Frozen layers add nothing. A
-        penalty with ``per_sample`` is averaged over the epoch instead.
+        (:mod:`xpnet.regularizers`). The history's loss includes the penalty; the column ``penalty``
+        has the penalty alone, at the end of the epoch or, with ``per_sample``, averaged over the
+        epoch. Frozen layers add nothing.
     precision : {"float32", "tf32", "bfloat16", "float16"}, default "float32"
         The precision of matrix products on CUDA, in a float32 network. All but "float32" let cuBLAS
-        round the factors of products to fewer bits. Weights stay float32. With "float16" the loss
-        is scaled, so that small derivatives are not lost.
+        round the factors to fewer bits. Weights stay float32. With "float16" the loss is scaled, so
+        that small derivatives are not lost.
     steps : {"auto", "formulas", "compiled", "captured"}, optional
-        How training steps are taken. "auto" takes the fastest way that works: captured in graphs
-        on CUDA; on NumPy, if Numba is installed, compiled. "formulas" calls the
-        methods of layers and losses. "compiled" and "captured" are refused, with the reason, where
-        they do not work. By default the environment variable ``XPNET_STEPS``, or "auto". See
-        :meth:`explain_steps`. A network with a method that a user has replaced is trained by
-        formulas. In every case, layers do not keep their inputs, outputs and gradients; a callback
-        can ask for the gradients with ``needs_gradients``.
+        How training steps are taken. "formulas" calls the methods of layers and losses. "auto"
+        takes the fastest way that works and pays off: on CUDA, "captured" (in CUDA graphs); on
+        NumPy, "compiled", if Numba is installed. "compiled" and "captured" are refused, with the
+        reason, where they do not work. By default the environment variable ``XPNET_STEPS``, or
+        "auto". See :meth:`explain_steps`. A network with an overridden method is trained by
+        formulas. After ``fit``, layers have no inputs, outputs or gradients; a callback can ask for
+        the gradients with ``needs_gradients``.
     accumulate : int, default 1
         The number n of batches after which the parameters are updated, with the mean gradient of
         all their samples: the update of a batch n times as large, in the memory of one batch. It is
         the same, except with :class:`~xpnet.BatchNormalization`, which takes the moments of each
-        batch, and with :class:`~xpnet.Dropout` and :class:`~xpnet.GaussianNoise`, which draw anew
-        for each. The last update of an epoch may be of fewer batches. ``steps_per_epoch``, the
-        progress bar and the history count batches. Schedules by step, ``optimizer.n_updates`` and
-        averages of the weights count updates.
+        batch, and with :class:`~xpnet.Dropout` and :class:`~xpnet.GaussianNoise`, which draw new
+        random numbers for each. The last update of an epoch may have fewer batches.
+        ``steps_per_epoch``, the progress bar and the history count batches. Schedules by step,
+        ``optimizer.n_updates`` and averages of the weights count updates.
     target_unit : tuple of 2 floats or of 2 sequences, optional
         Mean and scale (above 0) of regression targets, such as ``(y.mean(), y.std())`` of the
         training data; or of each target, such as ``(y.mean(axis=0), y.std(axis=0))``. The network
@@ -128,7 +129,7 @@ class NeuralNetwork(NoSuchMethods, Predictor):
     Attributes
     ----------
     layers : list of Layer
-        ``net.layers.pop()`` removes the last one; :meth:`add` appends one. After ``add``, the
+        ``net.layers.pop()`` removes the last layer; :meth:`add` appends one. After ``add``, the
         network must be trained before it predicts. After ``pop``, as in ``net[:-1]``, it predicts
         the outputs of the layers that are left. To compare these with targets, or to read them as
         classes, train it or set a ``loss`` for them. With a loss such as GaussianNLL, set
@@ -143,15 +144,15 @@ class NeuralNetwork(NoSuchMethods, Predictor):
     feature_names, class_names, label_name
         The names in the training data, or None. They are kept if ``fit`` continues with data
         without names. With several heads, ``class_names`` is a dict with the names for each head
-        whose labels are text. If labels were text, later ones must be text, too: numbers are
-        refused, since they may be in another order.
+        whose labels are text. If the first labels were text, later labels must be text too: numbers
+        are refused, since they may be in another order.
     categories : dict of str to list
-        The categories in the training data, by feature, also those that
+        The categories in the training data, by feature, including those that
         :meth:`~xpnet.Dataset.one_hot` has turned into columns; {} if there are none. Data that have
         these features as text or categories are encoded in the same way.
     fill_values : dict of str or int to float or str
-        What :meth:`~xpnet.Dataset.fill_missing` put in place of missing cells of the training data;
-        {} if it was not called. It replaces missing cells of all other data.
+        The values that :meth:`~xpnet.Dataset.fill_missing` put into missing cells of the training
+        data; {} if it was not called. Missing cells of all other data are filled with them.
 
     Raises
     ------
@@ -169,8 +170,8 @@ class NeuralNetwork(NoSuchMethods, Predictor):
     before :meth:`predict_interval`. During a ``fit``, other threads may :meth:`predict` and
     :meth:`score`; a second ``fit`` is refused.
 
-    Arguments take these names, and the names of the classes. Case, spaces, ``_`` and
-    ``-`` make no difference. ``initializer`` is an argument of layers.
+    Arguments take these names, and the names of the classes. Case, spaces, ``_`` and ``-`` make no
+    difference. ``initializer`` is an argument of layers.
 
     {names}
 
@@ -243,31 +244,31 @@ class NeuralNetwork(NoSuchMethods, Predictor):
             The features; or everything in one, as a Dataset, ``(X, y)`` or
             ``(X, y, sample_weight)``. If ``y`` is given too, a tuple is read as rows of features.
         y : array-like of shape (n,) or (n, n_outputs), or dict of str to array-like, optional
-            The targets. If ``loss`` is a dict, a dict or data frame with those of each head. Names
-            of classes become the classes 0, 1, ... in sorted order; see :class:`~xpnet.Dataset`.
-            When training continues, they are matched with the network's ``class_names``. Named
-            columns and categories of ``X`` must then be those of ``feature_names`` and
-            ``categories``, as in :meth:`predict`.
+            The targets. If ``loss`` is a dict, a dict or data frame with the targets of each head.
+            Class names become the classes 0, 1, ... in sorted order; see :class:`~xpnet.Dataset`.
+            When training continues, class names are matched with ``net.class_names``; named columns
+            and categories of ``X`` must match ``feature_names`` and ``categories``, as in
+            :meth:`predict`.
         sample_weight : array-like of shape (n,), optional
             The weight of each sample.
         validation : Dataset, (X, y) or (X, y, sample_weight), optional
             Data whose loss and metrics are recorded after each epoch, without training on them.
         validation_split : float, optional
-            In place of ``validation``: the proportion of the samples, in (0, 1), that are held out
-            of training for validation. They are chosen at random by the network's seed, and are the
-            same in each call and on every backend. Classes keep their proportions. All samples of a
+            In place of ``validation``: the fraction of the samples, in (0, 1), to hold out for
+            validation. These samples are chosen at random by the network's seed, and are the same
+            in each call and on every backend. Classes keep their proportions. All samples of a
             class that is too rare to be split are trained on, with a warning. Data in memory are
             copied. Stored data stay stored if they are large or the network has a ``memory_limit``.
         batches : iterable, or function that returns one, optional
             In place of data. Each item is a Dataset or a tuple like ``validation``, and is one
             batch, of any size, for one step; ``batch_size`` and ``shuffle`` are not used. Items are
-            taken in order, in the calling thread, each after the step before it. A function is
-            called again for each pass; a generator is closed at the end. Code that makes batches
+            taken in order, in the calling thread, each when the previous step is done. A function
+            is called again for each pass; a generator is closed at the end. Code that makes batches
             from the network's own predictions needs ``steps="formulas"``, since other steps do not
             update the network before an epoch ends.
         steps_per_epoch : int, optional
-            Batches in an epoch. The next epoch takes those that follow, and begins a new pass when
-            they end. By default an epoch is one pass; only Ctrl-C ends a pass of endless batches.
+            Batches in an epoch. The next epoch continues with the batches that follow, or begins a
+            new pass. By default an epoch is one pass, which endless batches never complete.
         epochs : int, optional
             The number of epochs to train for; by default the network's ``epochs``.
         restart : bool, default False
@@ -291,8 +292,8 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         ------
         ValueError, TypeError
             The data do not fit the network or the loss, nothing can be learned from them, or the
-            checkpoints in ``resume`` are of another training. The network is unchanged; if a later
-            batch is wrong, or ``batches`` ends too early, it is as it was before that epoch.
+            checkpoints in ``resume`` are of another training run. The network is unchanged; if a
+            later batch is wrong, or ``batches`` ends too early, it is as it was before that epoch.
         DivergedError, OSError
             The loss, or the total weight of a batch, became NaN or infinite; or stored data cannot
             be read. The network is as it was before that epoch.
@@ -307,12 +308,12 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         Warns
         -----
         UserWarning
-            The network's type has too few digits for the targets or a feature; batch normalization
-            learns nothing from the last batch of an epoch, which has one sample; the network has no
-            parameters; the last layer cannot output what the loss or the targets need, such as a
-            ReLU for scores of classes or for negative targets; the schedule ended with a rate of
-            almost 0 in an earlier ``fit``, or spans another number of epochs than are trained; or
-            the network learned little from targets that need a ``target_unit``.
+            The network's dtype is not precise enough for the targets or a feature; batch
+            normalization learns nothing from the last batch of an epoch, which has one sample; the
+            network has no parameters; the last layer cannot output what the loss or the targets
+            need, such as a ReLU for scores of classes or for negative targets; the schedule ended
+            with a rate of almost 0 in an earlier ``fit``, or spans more or fewer epochs than this
+            one; or the network learned little from targets that need a ``target_unit``.
         """
         n = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
@@ -333,7 +334,7 @@ class NeuralNetwork(NoSuchMethods, Predictor):
     ) -> Explanation:
         """Return how ``fit`` would take training steps, and why it would not take faster ones.
 
-        A copy of the network prepares training and takes no step. It raises what ``fit`` raises.
+        A copy of the network prepares training and takes no step. Raises what :meth:`fit` raises.
 
         Parameters
         ----------
@@ -346,8 +347,8 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         Returns
         -------
         Explanation
-            ``chosen`` is "formulas", "compiled" or "captured". ``reasons`` is a dict with the
-            reason against each faster way. ``print`` shows both.
+            ``chosen`` is "formulas", "compiled" or "captured". ``reasons`` is a dict: why each
+            faster way is not taken. ``print`` shows both.
         """
         given, called = fitting.joined(X, y, sample_weight), check_callbacks(callbacks)
         return fitting.explain_steps(self, given, callbacks=called)
@@ -380,16 +381,16 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         TypeError
             A part of the network could not be restored from a file: it does not keep an argument of
             its constructor as an attribute of the same name, or a file cannot hold an attribute.
-            The message names both. No file is written.
+            The message names the part and the attribute. No file is written.
         OSError
-            The file cannot be written. ``path`` always has the old or the new file, complete.
+            The file cannot be written. ``path`` has the old file or the new one, never a part.
 
         Notes
         -----
-        ``save`` makes each part again from its arguments and compares the two, so it calls each
-        constructor and each layer's ``initialize`` once more. Your own layers only have to keep
-        their arguments, including ``*args`` and ``**kwargs``, as attributes of the same names.
-        Other changed attributes are saved as well, except those that a training pass leaves behind.
+        ``save`` makes each part again from its arguments and compares it with the original, so it
+        calls each constructor and each layer's ``initialize`` once more. Your own layers only have
+        to keep their arguments, including ``*args`` and ``**kwargs``, as attributes of the same
+        names. Other changed attributes are saved as well, except those that a training pass sets.
         """
         self.check_layers()
         save(self, check_new_path("path", path), NeuralNetwork)

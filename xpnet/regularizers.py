@@ -90,7 +90,7 @@ class Regularizer(Readable, ABC):
 
 
 class ElementwisePenalty(Traceable, Regularizer):
-    """A penalty that is a sum over the weights, each by the same formula.
+    """Base of the penalties that are the sum, over all weights, of one formula.
 
     A subclass defines :meth:`element_penalty`; the rest is derived from it. See
     :class:`~xpnet.common.traceable.Traceable` for what the formula may use. The penalty is saved
@@ -142,7 +142,7 @@ class ElementwisePenalty(Traceable, Regularizer):
         Raises
         ------
         UntraceableError
-            :meth:`element_penalty` is not a formula of single numbers.
+            :meth:`element_penalty` is not an elementwise formula.
         """
         return derivative_of(self, "element_penalty", (w,), by=0)
 
@@ -168,10 +168,15 @@ class L1L2(ElementwisePenalty):
     ----------
     l1 : float, default 0.0
     l2 : float, default 0.0
-        For the λ of texts that have :math:`\frac{\lambda}{2} \sum w^2`, give λ / 2.
+        For the λ of textbooks that write :math:`\frac{\lambda}{2} \sum w^2`, give λ / 2.
     per_sample : bool, default False
         Whether the penalty is divided by the number of samples in the batch, as scikit-learn's
         ``alpha`` is.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
 
     Examples
     --------
@@ -205,13 +210,18 @@ def _absent(name: str, value: Any) -> float:
 
 
 class L1(L1L2):
-    r"""The lasso, :math:`\lambda \sum |w|`: many weights become 0. Tibshirani 1996.
+    r"""The lasso, :math:`\lambda \sum |w|`: it drives many weights close to 0. Tibshirani 1996.
 
     Parameters
     ----------
     factor : float, default 0.01
     per_sample : bool, default False
         See :class:`L1L2`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
 
     Examples
     --------
@@ -245,6 +255,11 @@ class L2(L1L2):
     factor : float, default 0.01
     per_sample : bool, default False
         See :class:`L1L2`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
 
     Examples
     --------

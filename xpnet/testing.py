@@ -1,7 +1,7 @@
 """Checks of your own layers and losses: derivatives are compared with finite differences.
 
-They work in float64 and along one random direction, so a check takes only two evaluations, however
-many values there are.
+The checks compute in float64 and along one random direction, so each takes only two evaluations,
+however many values there are.
 """
 
 import copy
@@ -54,7 +54,7 @@ def check_gradient(
     Raises
     ------
     AssertionError
-        The two differ, or ``gradient`` and ``at`` have different shapes.
+        The two numbers differ, or ``gradient`` and ``at`` have different shapes.
     ValueError, TypeError
         An argument is invalid.
 

@@ -67,7 +67,7 @@ class ActivationLayer(Traceable, Layer):
         Raises
         ------
         UntraceableError
-            :meth:`activation_function` is not a formula of single numbers.
+            :meth:`activation_function` is not an elementwise formula.
         """
         return derivative_of(self, "activation_function", (input,), by=0)
 

@@ -58,12 +58,17 @@ class ReLUActivation(ActivationLayer):
 
 
 class LeakyReLUActivation(ActivationLayer):
-    """x where x > 0, else αx, so that no unit is dead. Maas et al. 2013.
+    """Leaky ReLU: x where x > 0, else αx, so that no unit is dead. Maas et al. 2013.
 
     Parameters
     ----------
     alpha : float, default 0.01
-        The slope below 0.
+        The slope where x < 0; 0 or more.
+
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
 
     Examples
     --------
@@ -93,7 +98,9 @@ class LeakyReLUActivation(ActivationLayer):
 
 
 class ReLU6Activation(ActivationLayer):
-    """min(max(x, 0), 6). Krizhevsky 2010; its derivative at 0 and 6 is taken as 0.
+    """Rectified linear unit of at most 6, min(max(x, 0), 6). Krizhevsky 2010.
+
+    The derivative at 0 and 6 is taken as 0.
 
     Examples
     --------
@@ -117,7 +124,7 @@ class ReLU6Activation(ActivationLayer):
 
 
 class HardTanhActivation(ActivationLayer):
-    """min(max(x, -1), 1), a piecewise linear tanh. Collobert 2004, section 4.3.
+    """Piecewise linear tanh, min(max(x, -1), 1). Collobert 2004, section 4.3.
 
     Its derivative at -1 and 1 is taken as 0.
 

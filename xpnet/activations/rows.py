@@ -8,11 +8,11 @@ from .base import ActivationLayer
 
 
 class SoftmaxActivation(ActivationLayer):
-    r"""Each row becomes a distribution, :math:`s_k = e^{x_k} / \sum_j e^{x_j}`.
+    r"""Softmax of each row, a distribution: :math:`s_k = e^{x_k} / \sum_j e^{x_j}`.
 
     Every output depends on the whole row, so the derivative is a matrix for each row; the diagonal
-    s_k (1 - s_k) alone, which some texts print, is not the derivative. In place of this layer and
-    :class:`~xpnet.losses.CategoricalCrossEntropy`, prefer
+    s_k (1 - s_k) alone, which some textbooks give, is not the derivative. In place of this layer
+    and :class:`~xpnet.losses.CategoricalCrossEntropy`, prefer
     :class:`~xpnet.losses.SoftmaxCrossEntropy`, which combines the two and is more accurate.
 
     Examples
@@ -56,7 +56,7 @@ class SoftmaxActivation(ActivationLayer):
 class LogSoftmaxActivation(ActivationLayer):
     r"""Logarithm of the softmax of each row, :math:`x_k - \log \sum_j e^{x_j}`.
 
-    The last layer of a network that is trained with :class:`~xpnet.losses.NegativeLogLikelihood`.
+    Use it as the last layer of a network with :class:`~xpnet.losses.NegativeLogLikelihood`.
 
     Examples
     --------

@@ -16,6 +16,11 @@ class SigmoidActivation(ActivationLayer):
     slope : float, default 1.0
         The slope λ, above 0; for large values the function approaches a step.
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
     >>> import numpy as np
@@ -103,7 +108,7 @@ class SoftsignActivation(ActivationLayer):
 class HardSigmoidActivation(ActivationLayer):
     r"""Piecewise linear logistic function, :math:`\min(\max(x / 6 + 1/2, 0), 1)`.
 
-    Howard et al. 2019, "Searching for MobileNetV3", section 5.2; as in PyTorch. Older texts and
+    Howard et al. 2019, "Searching for MobileNetV3", section 5.2; as in PyTorch. Older papers and
     versions of Keras have the slope 1/5. Its derivative at -3 and 3 is taken as 0.
 
     Examples

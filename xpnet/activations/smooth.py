@@ -187,9 +187,9 @@ class SoftplusActivation(ActivationLayer):
 class GELUActivation(ActivationLayer):
     r"""Gaussian error linear unit, :math:`x\,\Phi(x)`, with the normal distribution function Φ.
 
-    Hendrycks and Gimpel 2016, "Gaussian error linear units". The approximation is
-    :math:`\frac x2 (1 + \tanh u)` with :math:`u = \sqrt{2/\pi}\,(x + 0.044715\,x^3)`, which
-    differs from it by less than 0.0005.
+    Hendrycks and Gimpel 2016, "Gaussian error linear units". The approximation :math:`\frac x2 (1 +
+    \tanh u)` with :math:`u = \sqrt{2/\pi}\,(x + 0.044715\,x^3)` differs from :math:`x\,\Phi(x)` by
+    less than 0.0005.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ class GELUActivation(ActivationLayer):
     Raises
     ------
     ValueError, TypeError
-        ``approximate`` is neither.
+        ``approximate`` is neither "none" nor "tanh".
 
     Examples
     --------
@@ -347,7 +347,8 @@ class ExponentialActivation(ActivationLayer):
     r"""Exponential, :math:`e^x`, e.g. at the end of a network whose outputs are above 0.
 
     It overflows for large x. With :class:`~xpnet.PoissonLoss`, :class:`~xpnet.GammaLoss` and
-    :class:`~xpnet.TweedieLoss`, end with ``DenseLayer`` instead: they take the logarithm.
+    :class:`~xpnet.TweedieLoss`, end with ``DenseLayer`` instead: for these losses, outputs are
+    logarithms.
 
     Examples
     --------

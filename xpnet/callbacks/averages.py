@@ -67,8 +67,8 @@ class WeightAverage(Averaging):
     ------
     ValueError, TypeError
         An argument is invalid. From ``fit``: there is another WeightAverage. Or the network has
-        batch normalization inside another layer, or together with ``batches=``, which cannot be
-        read a second time.
+        batch normalization inside a layer that is not a :class:`~xpnet.Composite`, or together with
+        ``batches=``, which cannot be read a second time.
 
     Warns
     -----

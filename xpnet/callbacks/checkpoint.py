@@ -45,6 +45,14 @@ class ModelCheckpoint(Monitor):
     saved : list of str
         The paths of the written files.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid. From ``fit``: ``path`` names a column, or ``monitor`` is one, that
+        the history does not have.
+    OSError
+        From ``fit``: the file cannot be written.
+
     Examples
     --------
     >>> import os, tempfile
@@ -130,7 +138,7 @@ class Checkpoint(Recorder):
     streams, the history, and the attributes that each callback lists in ``state_names``. It is also
     a model file, which :func:`xpnet.load` reads. It is written at the end of an epoch, after all
     other callbacks; that of epoch 12 is ``checkpoint-000012.safetensors``. It has the weights of
-    its epoch, not of the best epoch: for these, use the network after ``fit`` with
+    its epoch, not of the best epoch. For the best weights, use the network after ``fit`` with
     :class:`EarlyStopping`, or ``ModelCheckpoint(path, best_only=True)``.
 
     Data, network, settings and callbacks must be the same as in the first call: ``fit`` raises an
@@ -144,24 +152,24 @@ class Checkpoint(Recorder):
     Parameters
     ----------
     folder : str or path-like
-        Created if it does not exist. Each training needs its own folder. A training may have two
-        of these callbacks, with different folders; it can be resumed from either.
+        Created if it does not exist. Each training run needs its own folder. A run may have two of
+        these callbacks, with different folders, and can be resumed from either.
     every : int, default 1
         The number of epochs between checkpoints. A checkpoint is also written before the first
-        epoch, and of the last complete epoch when training ends: after all epochs, by a callback,
-        or by Ctrl-C or SIGTERM.
+        epoch, and when training ends (after all epochs, or by a callback, Ctrl-C or SIGTERM), with
+        the state after the last complete epoch.
     every_seconds : float, optional
         The minimum time between two checkpoints, for epochs shorter than writing a checkpoint.
     keep : int, default 2
-        The number of checkpoints to keep, the newest. If the newest is damaged, ``fit`` warns and
-        resumes from the one before it.
+        The number of checkpoints to keep; older ones are deleted. If the newest is damaged, ``fit``
+        warns and resumes from the one before it.
 
     Raises
     ------
     FileExistsError
-        From ``fit``: the folder has checkpoints of another training.
+        From ``fit``: the folder has checkpoints of another training run, or ``folder`` is a file.
     NotADirectoryError
-        From ``fit``: ``folder`` is a file.
+        From ``fit``: a folder above ``folder`` is a file.
 
     Examples
     --------

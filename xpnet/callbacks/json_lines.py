@@ -13,16 +13,16 @@ from ..training.callback import Callback
 
 
 class JSONLogger(Callback):
-    """Writes a line of JSON after each complete epoch: an object with the columns of the history.
+    """Write a line of JSON after each complete epoch: an object with the columns of the history.
 
     Missing values are ``null``. After ``fit(resume=...)`` the file has exactly one line for each
-    epoch of the training: those of epochs after the checkpoint are removed, and missing lines are
-    taken from the history.
+    epoch: lines of epochs after the checkpoint are removed, and missing lines are taken from the
+    history.
 
     Parameters
     ----------
     path : str or path-like
-        An existing file is replaced. The ending ``.jsonl`` is usual.
+        An existing file is replaced. Its name usually ends in ``.jsonl``.
 
     Raises
     ------

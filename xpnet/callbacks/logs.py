@@ -26,8 +26,16 @@ class CSVLogger(Callback):
     ----------
     path : str or path-like
     append : bool, default False
-        Whether to append to an existing file, e.g. to continue training. An incomplete last line,
-        left by a killed process, is replaced by the history's row of its epoch.
+        Whether to append to an existing file, e.g. to continue training; by default, the file is
+        replaced. An incomplete last line, left by a killed process, is replaced by the history's
+        row of its epoch.
+
+    Raises
+    ------
+    ValueError
+        From ``fit``: with ``append``, the file has other columns than the history.
+    OSError
+        From ``fit``: the file cannot be written.
 
     Examples
     --------

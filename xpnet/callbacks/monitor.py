@@ -22,7 +22,7 @@ class Monitor(Callback):
         Whether small or large values are better. "auto" is "min" for losses and the penalty; for
         a metric it is the metric's own direction (:attr:`xpnet.metrics.Metric.greater_is_better`).
     min_delta : float
-        The smallest change that counts as an improvement. An infinite value is no improvement.
+        A change must be larger than this to count as an improvement; an infinite value never does.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ("best",)

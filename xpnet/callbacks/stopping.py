@@ -19,14 +19,14 @@ from .monitor import Monitor
 
 
 class EarlyStopping(Monitor):
-    """End training when a column has not improved for some epochs. Prechelt 1998.
+    """End training when a column of the history has not improved for some epochs. Prechelt 1998.
 
     Parameters
     ----------
     monitor : str, default "val_loss"
         A column of the history, such as "loss", "accuracy", "val_loss" or "val_accuracy".
     min_delta : float, default 0.0
-        The smallest change that counts as an improvement.
+        A change must be larger than this to count as an improvement.
     patience : int, default 5
         Training ends after this many consecutive epochs without an improvement, as in Keras; 0
         means the same as 1. Epochs without a value in the column do not count.
@@ -46,6 +46,12 @@ class EarlyStopping(Monitor):
         The best epoch, from 1.
     stopped_epoch : int or None
         The epoch after which training was ended, from 1; None if it was not ended early.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid. From ``fit``: the history has no column ``monitor``, or
+        ``mode`` must be given because the direction of the column is unknown.
 
     Examples
     --------
@@ -112,7 +118,7 @@ class EarlyStopping(Monitor):
 
 
 class ReduceLROnPlateau(Monitor):
-    """Reduce the learning rate when a column has not improved for some epochs.
+    """Reduce the learning rate when a column of the history has not improved for some epochs.
 
     It wraps the optimizer's schedule in a :class:`~xpnet.schedules.ScaledSchedule`, which
     multiplies all further rates by the factor, even in later calls of ``fit``. Take this callback
@@ -129,7 +135,7 @@ class ReduceLROnPlateau(Monitor):
         The learning rate is reduced after this many consecutive epochs without an improvement, as
         in Keras; 0 means the same as 1. PyTorch's ``ReduceLROnPlateau`` waits one epoch longer.
     min_delta : float, default 1e-4
-        The smallest change that counts as an improvement.
+        A change must be larger than this to count as an improvement.
     mode : {"auto", "min", "max"}, default "auto"
         Whether small or large values are better; "auto" works for losses and most metrics.
     cooldown : int, default 0
@@ -137,6 +143,12 @@ class ReduceLROnPlateau(Monitor):
         PyTorch; Keras counts the last of them.
     min_lr : float, default 0.0
         The learning rate is not reduced below this.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid. From ``fit``: the history has no column ``monitor``, or
+        ``mode`` must be given because the direction of the column is unknown.
 
     Examples
     --------
@@ -196,8 +208,8 @@ class ReduceLROnPlateau(Monitor):
 class TimeLimit(Callback):
     """End training after the epoch in which a time limit is reached.
 
-    If training is resumed from a :class:`Checkpoint`, the limit covers all its parts together, each
-    up to its last checkpoint.
+    If training is resumed from a :class:`Checkpoint`, the time that it took before, up to that
+    checkpoint, counts too.
 
     Parameters
     ----------

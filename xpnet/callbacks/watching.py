@@ -98,6 +98,11 @@ class LambdaCallback(Callback):
         Each replaces the method of :class:`Callback` with the same name. With ``on_batch_end``,
         ``fit`` takes steps by formulas.
 
+    Raises
+    ------
+    TypeError
+        An argument is not a function.
+
     Examples
     --------
     >>> from xpnet import DenseLayer, LambdaCallback, NeuralNetwork

@@ -117,6 +117,7 @@ class Elsewhere:
 
     def __init__(self, advice: str) -> None:
         self.advice = advice
+        self.__doc__ = f"Not in xpnet: {advice}."  # shown by help()
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.owner, self.name = owner, name

@@ -1,4 +1,4 @@
-"""Data sets: features, targets and weights, and what they are read from."""
+"""Data sets: features, targets and weights, from arrays, tables and files."""
 
 from .dataset import Dataset, as_dataset, take_rows
 from .idx import read_idx

@@ -111,6 +111,7 @@ class Dataset(FromTables, WithMissing):
 
     Examples
     --------
+    >>> from xpnet import Dataset
     >>> data = Dataset([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [1, 1, 0], feature_names=["a", "b"])
     >>> data
     Dataset(3 samples, 2 features of float64 on cpu, labels of int64)
@@ -259,15 +260,16 @@ def _are_from_strings(names: Any) -> bool:
 def as_dataset(data: Any, missing: str = "error") -> Dataset:
     """Return ``data`` as a data set; it may be a tuple ``(X, y)`` or ``(X, y, sample_weight)``.
 
-    ``missing`` is that of the data set which is made from a tuple.
+    ``missing`` is as for :class:`Dataset`, and applies to a tuple.
 
     Raises
     ------
     TypeError
-        ``data`` is something else.
+        ``data`` is neither a Dataset nor such a tuple.
 
     Examples
     --------
+    >>> from xpnet.data import as_dataset
     >>> as_dataset(([[1], [2]], [0, 1])).shape
     (2, 1)
     """

@@ -41,30 +41,30 @@ class WithMissing(WithCategories, Selecting, NoSuchDataMethods):
         Parameters
         ----------
         values : dict, optional
-            For features by name (by position, if they have no names), a number or the name of a
-            category: ``test.fill_missing(train.fill_values)``. A name that is none of the feature's
-            categories becomes one. By default those that the data set was filled with before; or
-            else the median of each column of numbers and the most frequent category of each other,
-            the first of equally frequent ones.
+            The number or the category name to fill in, by feature name (by position, if features
+            have no names): ``test.fill_missing(train.fill_values)``. A new name becomes a category
+            of the feature. By default, the values with which the data set was filled before. If
+            there are none: the median of each column of numbers, and the most frequent category of
+            each other column, the first of equally frequent ones.
 
         Returns
         -------
         Dataset
-            With these values as ``fill_values``; by default, every column has one, also those
-            without missing cells. No feature has the category None. ``X`` keeps its type and
-            device, and is not copied if no cell is missing. Otherwise stored features are read into
-            memory, or written to a temporary file if they would take more than half of the free
-            memory. Several targets keep their missing labels, for ``Heads(ignore_missing=True)``.
+            With these values as ``fill_values``; by default, every column has one, even if it has
+            no missing cells. No feature has the category None. ``X`` keeps its type and device, and
+            is not copied if no cell is missing. Otherwise stored features are read into memory, or
+            written to a temporary file if they would take more than half of the free memory.
+            Several targets keep their missing labels, for ``Heads(ignore_missing=True)``.
 
         Raises
         ------
         TypeError
-            ``values`` is not a dict of numbers and names, or a feature with categories has a number
-            in it, or a column of numbers has a name.
+            ``values`` is not a dict of numbers and names, or it has a number for a feature with
+            categories, or a name for a column of numbers.
         ValueError
-            A column has no value at all, or a missing cell and none in ``values``. Or a label is
-            missing, the features are sparse, categories have become columns by :meth:`one_hot`, or
-            the data set was filled with other values before.
+            All cells of a column are missing, or a column has missing cells but no entry in
+            ``values``. Or a label is missing, the features are sparse, categories have become
+            columns by :meth:`one_hot`, or the data set was filled with other values before.
 
         Examples
         --------
@@ -100,7 +100,7 @@ class WithMissing(WithCategories, Selecting, NoSuchDataMethods):
         return filled(self, given)
 
     def is_complete(self) -> np.ndarray:
-        """Return for each row whether no feature and no label is missing.
+        """Return whether each row is complete: no feature and no label is missing.
 
         A feature is missing if it is NaN, or the category None; a label, if it is NaN.
 

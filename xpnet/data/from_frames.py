@@ -119,7 +119,7 @@ class FromFrames:
         label, columns, exclude, id, missing
             See `from_frame`; but all category names are sorted, and names that occur in no row are
             left out. With ``missing="keep"``, integers and booleans become ``float64`` unless the
-            schema says that none is missing, since a later batch may have missing values.
+            schema says that they are never null, since a later batch may have missing values.
         memory_limit : int, optional
             The maximum size of the features in memory, in bytes; by default, half of the free
             memory. Larger features are written to a temporary file, and ``X`` is a memory map of

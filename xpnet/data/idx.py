@@ -56,6 +56,8 @@ def read_idx(path: str | Path, *, max_bytes: int = MAX_BYTES) -> np.ndarray:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
+    >>> from xpnet.data import read_idx
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "labels-idx1-ubyte"
     ...     _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3]) + bytes([7, 2, 1]))

@@ -31,6 +31,7 @@ def one_hot(labels: Any, n_classes: int | None = None) -> Array:
 
     Examples
     --------
+    >>> from xpnet import one_hot
     >>> one_hot([1, 0])
     array([[0., 1.],
            [1., 0.]], dtype=float32)

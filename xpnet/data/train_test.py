@@ -63,6 +63,7 @@ def train_test_split(
 
     Examples
     --------
+    >>> from xpnet import train_test_split
     >>> X, y = [[0], [1], [2], [3]], ["a", "b", "a", "b"]
     >>> train, test = train_test_split((X, y), test_size=2, stratify=True, random_state=0)
     >>> sorted(test.y.tolist())

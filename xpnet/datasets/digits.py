@@ -20,6 +20,7 @@ def load_digits() -> Dataset:
 
     Examples
     --------
+    >>> from xpnet.datasets import load_digits
     >>> load_digits()
     Dataset(1797 samples, 64 features of uint8 on cpu, labels of int64)
     """

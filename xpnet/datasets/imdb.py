@@ -36,8 +36,8 @@ def load_imdb(
         The archive (``.tar.gz``), the folder ``aclImdb`` unpacked from it, or a folder that holds
         either. By default it is the folder ``imdb`` in the folder that the environment variable
         ``XPNET_DATA`` names. Without that variable, the archive (84 MB) is downloaded once into the
-        user's cache, or the folder that ``XPNET_CACHE`` names. If its checksum is wrong there, it
-        is downloaded again.
+        user's cache, or the folder that ``XPNET_CACHE`` names. If the checksum of the cached
+        archive is wrong, it is downloaded again.
     num_words : int, default 10000
         How many words to keep: the most frequent words of the training part, in order of frequency.
         Equally frequent words are in alphabetical order.

@@ -12,12 +12,13 @@ category=sklearn.exceptions.ConvergenceWarning)``.
 
 A ``fit`` that raises an error leaves the estimator as it was before.
 
-A fitted estimator is pickled as plain values, with the version of xpnet. Another version warns with
-scikit-learn's ``InconsistentVersionWarning``, or raises ValueError if it cannot read the network.
-Loading a pickle can run any code, so load only pickles that you trust. ``skops.io`` runs no code,
-but needs the names of trusted types: from this package, ``"xpnet.estimators.MLPClassifier"`` or
-``"xpnet.estimators.MLPRegressor"``, and the classes of activations, schedules and callbacks that
-were given as objects. ``network_.save(path)`` saves only the network.
+A fitted estimator is pickled as plain values, with the version of xpnet. Loading it with another
+version warns with scikit-learn's ``InconsistentVersionWarning``, or raises ValueError if that
+version cannot read the network. Loading a pickle can run any code, so load only pickles that you
+trust. ``skops.io`` runs no code, but needs the names of trusted types: from this package,
+``"xpnet.estimators.MLPClassifier"`` or ``"xpnet.estimators.MLPRegressor"``, and the classes of
+activations, schedules and callbacks that were given as objects. ``network_.save(path)`` saves only
+the network.
 
 Examples
 --------

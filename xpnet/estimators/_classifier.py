@@ -45,22 +45,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     learning_rate_init : float, default 0.001
         For "adadelta", 1.0 is usual; for "lion", 0.0001; for "rprop", 0.01.
     power_t : float, default 0.5
+        The exponent of "invscaling".
     max_iter : int, default 200
         The maximum number of epochs, or of iterations of "lbfgs".
     shuffle : bool, default True
+        Whether to shuffle the samples for each epoch.
     random_state : int, RandomState or None, default None
         Determines initial weights, held-out samples, batches and dropout.
     tol : float, default 0.0001
         The smallest change of the loss or the score that counts as an improvement.
     verbose : bool, default False
+        Whether to print a line after each epoch.
     warm_start : bool, default False
         Whether ``fit`` starts from the weights of the last fit.
     momentum : float, default 0.9
     nesterovs_momentum : bool, default True
+        Parameters of "sgd".
     early_stopping : bool, default False
         Whether to hold samples out, stop when their score no longer improves, and keep the best
         weights.
     validation_fraction : float, default 0.1
+        The fraction of the samples that ``early_stopping`` holds out.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
         Parameters of "adam", "adamw", "adamax", "nadam" and "radam"; ``epsilon`` also of "rmsprop",
         "adagrad" and "adadelta".
@@ -114,6 +119,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     feature_names_in_ : array of str
         The names of the features, if X has column names.
     out_activation_ : str
+        The activation that turns outputs into probabilities: "softmax" or "logistic".
     history_ : History
         The history of the network, with a row for each complete epoch; empty for "lbfgs". With
         early stopping, its column ``val_score`` has the validation scores, and its ``kept_epoch``

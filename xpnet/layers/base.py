@@ -25,13 +25,13 @@ class Layer(PredictionPasses, TrainingPasses, Readable, ABC):
 
     Shapes are those of one sample, without the batch: ``(784,)`` for rows of 784 numbers.
 
-    A layer may be used in three ways. Alone, its user calls ``set_input_shape``, ``initialize``
-    with an optimizer, and the two passes; ``updates_itself`` is then true, and the backward pass
-    ends with ``update_parameters``. In a network, the network sets ``backend``, ``rng``,
-    ``in_network``, ``needs_input_error`` and the input shape, calls ``initialize`` without an
-    optimizer, and reads the shapes, ``parameters``, ``regularizers`` and ``output_kind``. In
-    training, the trainer gives a ``workspace`` for ``buffer``, updates the parameters itself, calls
-    ``constrain`` after each update, and reads ``values_per_sample`` and ``min_samples``.
+    Outside of a network, a layer's user calls ``set_input_shape``, ``initialize`` with an
+    optimizer, and the two passes; ``updates_itself`` is then true, and the backward pass ends with
+    ``update_parameters``. In a network, the network sets ``backend``, ``rng``, ``in_network``,
+    ``needs_input_error`` and the input shape, calls ``initialize`` without an optimizer, and reads
+    the shapes, ``parameters``, ``regularizers`` and ``output_kind``. In training, the trainer gives
+    a ``workspace`` for ``buffer``, updates the parameters itself, calls ``constrain`` after each
+    update, and reads ``values_per_sample`` and ``min_samples``.
 
     A layer with parameters names them in ``parameter_names`` and makes them in ``initialize``. A
     layer that changes the shape of a sample defines ``output_shape``. The other methods have
@@ -154,9 +154,9 @@ class Layer(PredictionPasses, TrainingPasses, Readable, ABC):
         input : array of shape (n, *input_shape)
             It must not be changed, because it is another layer's output or the user's data.
         training : bool, default True
-            Whether a backward pass follows. For prediction it is False, and the layer must not
-            set attributes, since other threads may use it at the same time. In case a user's
-            layer does, ``predict`` and ``score`` use a shallow copy of it for each call.
+            Whether a backward pass follows. For prediction it is False, and the layer must not set
+            attributes, since other threads may use it at the same time. In case your own layer
+            does, ``predict`` and ``score`` use a shallow copy of it for each call.
 
         Returns
         -------
@@ -247,7 +247,8 @@ class Layer(PredictionPasses, TrainingPasses, Readable, ABC):
     def copy(self) -> Self:
         """Return a copy that has the same parameters and state, and belongs to no network.
 
-        When it is added to a network, it keeps both. ``copy.deepcopy`` returns the same.
+        The copy keeps its parameters and state when it is added to a network. ``copy.deepcopy``
+        returns the same.
         """
         return copy.deepcopy(self)
 
@@ -275,7 +276,7 @@ class Layer(PredictionPasses, TrainingPasses, Readable, ABC):
         return {}
 
     def check_state(self) -> None:
-        """Raise ValueError for values that training cannot have produced; a layer may extend it.
+        """Raise ValueError for values that training cannot have produced; layers may extend this.
 
         ``load`` calls it after comparing shapes and types with those of a new layer.
         """

@@ -49,6 +49,11 @@ class BatchNormalization(Layer):
     gamma, beta : array of shape input_shape
     running_mean, running_variance : array of shape input_shape
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
     >>> import numpy as np

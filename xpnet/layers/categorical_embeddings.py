@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 class CategoricalEmbeddings(Layer):
-    """Replace columns of categories by learned vectors, and leave columns of numbers as they are.
+    """Replace columns of categories with learned vectors; columns of numbers stay as they are.
 
     Each column of categories has its own table, with a vector for each category. The vector takes
     the column's place in the row, so the width of the output is the number of columns of numbers
     plus the lengths of the vectors. Guo and Berkhahn 2016, "Entity embeddings of categorical
     variables", section III.
 
-    It is the first layer of a network, or of a composite that begins one. Or it follows a
-    :class:`~xpnet.Normalization` that standardises the numbers and leaves the codes unchanged. Both
-    can be made from a data set with ``adapt``.
+    It must be the first layer of a network, or of a composite that begins one; or it follows a
+    :class:`~xpnet.Normalization` that standardises the numbers and leaves the codes unchanged.
+    ``adapt`` makes either layer from a data set.
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ class Composite(CompositePrediction):
 
     @property
     def trainable(self) -> bool:
-        """Whether any inner layer is trained. Setting it sets it for all inner layers.
+        """Whether any inner layer is trained. Setting it sets ``trainable`` of all inner layers.
 
         For a composite that has parameters itself: whether these are trained.
         """
@@ -123,7 +123,7 @@ class Composite(CompositePrediction):
     def learning_rate_factor(self) -> float:
         """The factor of the composite's own parameters or, without any, of all inner layers.
 
-        It is 1 if the inner layers' factors differ. Setting it sets it for all inner layers, too.
+        It is 1 if the inner layers' factors differ. Setting it also sets all inner layers' factors.
         """
         if self.parameter_names:
             return self.own_factor

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @listing(initializer=INITIALIZERS, regularizer=REGULARIZERS)
 class DenseLayer(Layer):
-    r"""Every output is a weighted sum of all inputs: :math:`Y = X W + b`.
+    r"""Fully connected layer, :math:`Y = X W + b`: each output is a weighted sum of all inputs.
 
     The backward pass, with :math:`E = \partial L / \partial Y`:
     :math:`\partial L / \partial W = X^T E`,
@@ -43,8 +43,8 @@ class DenseLayer(Layer):
     bias_initializer : str, Initializer, function or array, default "zeros"
         As ``initializer``, for the biases; an array has the shape (n_units,).
     use_bias : bool, default True
-        False leaves the biases out: :math:`Y = X W`. Before :class:`~xpnet.BatchNormalization`,
-        which subtracts them again, they have no effect.
+        False leaves the biases out: :math:`Y = X W`. Biases have no effect before
+        :class:`~xpnet.BatchNormalization`, which subtracts them again.
 
     Attributes
     ----------
@@ -55,6 +55,11 @@ class DenseLayer(Layer):
         with :attr:`~xpnet.Callback.needs_gradients`.
     input, output : array
         Input and output of the last forward pass in training.
+
+    Raises
+    ------
+    UnknownNameError, ValueError, TypeError
+        An argument is invalid.
 
     Notes
     -----

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class Dropout(Layer):
     r"""Set a random part of the inputs to zero in training: :math:`Y = X \odot M / (1 - p)`.
 
-    M is 0 with probability p and otherwise 1, and is drawn anew for every batch. Because training
-    divides by the keep probability 1 - p ("inverted" dropout), prediction is the identity. The
-    original form does not scale in training, and multiplies by 1 - p in prediction. In both forms,
-    training and prediction agree in expectation.
+    Each element of M is 0 with probability p and otherwise 1. A new M is drawn for every batch.
+    Because training divides by the keep probability 1 - p ("inverted" dropout), prediction is the
+    identity. The original form does not scale in training, and multiplies by 1 - p in prediction.
+    In both forms, training and prediction agree in expectation.
 
     Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting".
 
@@ -32,6 +32,11 @@ class Dropout(Layer):
     ----------
     rate : float, default 0.5
         The probability p of setting an input to zero, in [0, 1).
+
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
 
     Examples
     --------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Embedding(Layer):
-    r"""Replace each category by a learned vector: the row :math:`W_c` of a table for the code c.
+    r"""Replace each category with a learned vector: the row :math:`W_c` of a table for the code c.
 
     All columns of the input hold codes of the same categories, e.g. the first word of a text, the
     second, and so on, or the players of a game. The vectors of a sample's columns are joined into
@@ -48,10 +48,11 @@ class Embedding(Layer):
         A penalty on the vectors; by default the network's.
     unknown : bool, default False
         Whether all numbers that are not codes share one more vector, which is initially 0.
-        Otherwise they are refused. In the data, they are refused before any work. If other layers
-        compute them, ``predict`` and ``evaluate`` refuse them; in training their vectors are NaN,
-        so the loss is NaN. ``fit`` then raises an error that names the layer; with ``batches``, or
-        if the layers computed codes before the epoch, it raises :class:`~xpnet.DivergedError`.
+        Otherwise such numbers are refused: in the data, before training or prediction begins. If
+        other layers compute them, ``predict`` and ``evaluate`` refuse them; in training, their
+        vectors are NaN, so the loss is NaN. ``fit`` then raises an error that names the layer; with
+        ``batches``, or if the layers computed codes before the epoch, it raises
+        :class:`~xpnet.DivergedError`.
 
     Attributes
     ----------

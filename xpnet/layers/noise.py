@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 class GaussianNoise(Layer):
     r"""Add normally distributed noise in training: :math:`Y = X + \sigma Z`, Z standard normal.
 
-    Every value gets independent noise, which is drawn anew for every batch; prediction is the
-    identity. As the first layer it blurs the features, so that the network learns a smoother
-    function: small noise acts as a penalty on the derivative with respect to the input (Bishop
-    1995, "Training with noise is equivalent to Tikhonov regularization").
+    Every value in every batch gets new, independent noise; prediction is the identity. As the first
+    layer it blurs the features, so that the network learns a smoother function: small noise acts as
+    a penalty on the derivative with respect to the input (Bishop 1995, "Training with noise is
+    equivalent to Tikhonov regularization").
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class GaussianNoise(Layer):
 
     Raises
     ------
-    ValueError, TypeError
+    ValueError
         ``stddev`` is not a number, or is out of range.
 
     Notes

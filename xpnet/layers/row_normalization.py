@@ -44,7 +44,7 @@ class RMSNormalization(Layer):
 
     Raises
     ------
-    ValueError, TypeError
+    ValueError
         An argument is not a number, or is out of range.
 
     Examples
@@ -159,7 +159,7 @@ class LayerNormalization(RMSNormalization):
 
     Raises
     ------
-    ValueError, TypeError
+    ValueError
         An argument is not a number, or is out of range.
 
     Examples

@@ -1,4 +1,4 @@
-"""Loss functions: how wrong the outputs of a batch are, and the derivative of that.
+"""Loss functions: a number for how wrong the outputs of a batch are, and its derivative.
 
 ``loss(y_true, y_pred)`` is a mean over the batch; ``derivative(y_true, y_pred)`` is the derivative
 of exactly that number with respect to ``y_pred``. With sample weights w the mean is

@@ -152,7 +152,7 @@ class LossFunction(Readable, ABC):
         Raises
         ------
         ValueError
-            The metric needs a single column, and none is the right one.
+            The metric needs a single column, and the loss has no column for it.
         """
         return None
 
@@ -179,7 +179,7 @@ class LossFunction(Readable, ABC):
         return y_pred * scale + mean
 
     def predictions_derivative(self, y_pred: Array, scale: Any = 1.0) -> Array:
-        """Return the derivative of each prediction by its own output, in the same shape."""
+        """Return the derivative of each prediction with respect to its own output, in its shape."""
         return array_namespace(y_pred).ones_like(y_pred) * scale
 
     def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:
@@ -219,7 +219,7 @@ class LossFunction(Readable, ABC):
 
 
 class MeanLoss(LossFunction):
-    """A loss that is the weighted mean of the losses of the samples.
+    """Base of the losses that are weighted means of the samples' losses.
 
     Examples
     --------
@@ -434,7 +434,7 @@ class ElementwiseLoss(Traceable, MeanLoss):
         Raises
         ------
         UntraceableError
-            :meth:`element_loss` is not a formula of single numbers.
+            :meth:`element_loss` is not an elementwise formula.
         """
         return derivative_of(self, "element_loss", (y_true, y_pred), by=1)
 

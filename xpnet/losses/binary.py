@@ -19,8 +19,8 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
 
     From probabilities p: :math:`-y \log p - (1-y) \log(1-p)`. From logits z, with p = σ(z), it
     equals :math:`\max(z, 0) - yz + \log(1 + e^{-|z|})`, which neither overflows nor loses
-    precision. Its derivative is :math:`\sigma(z) - y`. Some texts sum over the batch; this is the
-    mean.
+    precision. Its derivative is :math:`\sigma(z) - y`. Some textbooks sum over the batch; this loss
+    is the mean.
 
     Parameters
     ----------
@@ -42,6 +42,11 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
         same total weight. Unlike ``class_weight``, it does not weight samples: the divisor of the
         mean stays the same. With one number per output, the network is trained by formulas, not in
         compiled or captured steps.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid, or does not fit the number of outputs.
 
     Notes
     -----

@@ -24,12 +24,13 @@ class ClassLoss(ClassWeightedLoss):
     ----------
     class_weight : sequence of float, dict or "balanced", optional
         A weight for each class; finite, 0 or more, not all 0. A dict has weights by class index or,
-        if the classes have names, by name; all other classes have the weight 1. ``"balanced"`` is
-        :math:`n / (K n_k)` for K classes with :math:`n_k` of the n training samples each, so that
-        all classes have the same total weight. With sample weights, n and :math:`n_k` are sums of
-        weights. Each ``fit`` recomputes the weights from its training data, and uses them for its
-        validation data too; see ``net.loss.balanced_weight``. Training data without samples of one
-        of the classes are refused.
+        if the classes have names, by name; all other classes have the weight 1. With
+        ``"balanced"``, class k has the weight :math:`n / (K n_k)`, where :math:`n_k` of the n
+        training samples are of class k, and K is the number of classes; so all classes have the
+        same total weight. With sample weights, n and :math:`n_k` are sums of weights. Each ``fit``
+        recomputes the weights from its training data, and uses them for its validation data too;
+        see ``net.loss.balanced_weight``. Training data without samples of one of the classes are
+        refused.
     ignore_index : int, optional
         Samples with this label are ignored. It may be out of range, e.g. -1.
     label_smoothing : float, default 0.0
@@ -125,14 +126,19 @@ class ClassLoss(ClassWeightedLoss):
 class CategoricalCrossEntropy(ClassLoss):
     r"""Cross-entropy of classes, from a distribution p per sample: :math:`-\sum_k y_k \log p_k`.
 
-    Its derivative is :math:`-y_k / p_k`. The gradient :math:`p - y`, which many texts give for this
-    formula, is that of softmax and cross-entropy together, with respect to the input of the
+    Its derivative is :math:`-y_k / p_k`. The gradient :math:`p - y`, which many textbooks give for
+    this formula, is that of softmax and cross-entropy together, with respect to the input of the
     softmax. :class:`SoftmaxCrossEntropy` is this combination, and is more exact.
 
     Parameters
     ----------
     class_weight, ignore_index, label_smoothing
         See :class:`ClassLoss`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for :class:`ClassLoss`.
 
     Notes
     -----
@@ -168,9 +174,8 @@ class SoftmaxCrossEntropy(ClassLoss):
     r"""Cross-entropy of classes, from logits z with softmax s: :math:`-\sum_k y_k \log s_k`.
 
     Its derivative is :math:`s - y` (for targets that sum to 1). Labels are class indices or
-    one-hot rows. Some texts give this gradient for
-    :math:`-\sum_k [y_k \log s_k + (1 - y_k) \log(1 - s_k)]`, whose gradient is another, because
-    the second term contributes too.
+    one-hot rows. Some textbooks give this gradient for :math:`-\sum_k [y_k \log s_k + (1 - y_k)
+    \log(1 - s_k)]`, which has a different gradient, because the second term contributes too.
 
     Parameters
     ----------
@@ -178,6 +183,11 @@ class SoftmaxCrossEntropy(ClassLoss):
         See :class:`ClassLoss`.
     max_reported : float, default infinity
         The upper limit of the reported loss of each sample. It does not change the derivative.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for :class:`ClassLoss`.
 
     Examples
     --------
@@ -214,7 +224,7 @@ class SoftmaxCrossEntropy(ClassLoss):
         return limit_reported(losses, self.max_reported)
 
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        """Return both, computed from the same softmax."""
+        """Return the loss of each sample and its derivative, from one softmax."""
         own = ("sample_loss", "sample_derivative", "match", "one_hot")
         if not has_methods_of(SoftmaxCrossEntropy, self, *own):
             return super().sample_loss_and_derivative(y_true, y_pred)
@@ -242,6 +252,11 @@ class NegativeLogLikelihood(ClassLoss):
     ----------
     class_weight, ignore_index, label_smoothing
         See :class:`ClassLoss`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for :class:`ClassLoss`.
 
     Examples
     --------

@@ -20,6 +20,11 @@ class PoissonLoss(ElementwiseLoss):
         Multiplies the loss. Give the number of outputs to get the sum over a sample's outputs
         instead of their mean.
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
     >>> import numpy as np
@@ -52,7 +57,7 @@ class PoissonLoss(ElementwiseLoss):
 
 
 class GammaLoss(ElementwiseLoss):
-    r"""Half the gamma deviance, for numbers above 0; outputs are the logarithm z of the mean μ.
+    r"""Half the gamma deviance, for targets above 0; outputs are the logarithm z of the mean μ.
 
     It is the mean of :math:`\log(\mu / y) + y / \mu - 1` with :math:`\mu = e^z`, over samples and
     outputs. The derivative with respect to z is :math:`1 - y / \mu`: errors count relative to the
@@ -107,9 +112,9 @@ class TweedieLoss(ElementwiseLoss):
 
     with :math:`\mu = e^z`, for a variance proportional to :math:`\mu^p`. The derivative with
     respect to z is :math:`\mu^{2-p} - y \mu^{1-p}`. For p = 1 it is :class:`PoissonLoss`, and for
-    p = 2 it is :class:`GammaLoss`. For p between these, exactly 0 has a probability above 0, as for
-    insurance claims. Jørgensen 1987, "Exponential dispersion models". scikit-learn's
-    ``mean_tweedie_deviance`` is twice this.
+    p = 2 it is :class:`GammaLoss`. For p between 1 and 2, a target may be exactly 0 with a
+    probability above 0, as insurance claims are. Jørgensen 1987, "Exponential dispersion models".
+    scikit-learn's ``mean_tweedie_deviance`` is twice this.
 
     Parameters
     ----------

@@ -29,11 +29,11 @@ class Heads(HeadOutputs):
     The history has the unweighted loss of each head in a column such as ``price_loss`` for a head
     ``price``. Caruana 1997, "Multitask learning".
 
-    ``NeuralNetwork(loss={...})`` makes one from a dict. The last layer has as many units as all
-    heads together, in the order of the dict. Targets are a dict with an array for each head, or one
-    array with the columns of all heads in order. A classification head has one column, of class
-    indices. ``predict`` returns all outputs, and ``net.loss.split(outputs)`` returns those of each
-    head by name.
+    ``NeuralNetwork(loss={...})`` makes a ``Heads`` from the dict. The last layer has as many units
+    as all heads together, in the order of the dict. Targets are a dict with an array for each head,
+    or one array with the columns of all heads in order. A classification head has one column, of
+    class indices. ``predict`` returns all outputs, and ``net.loss.split(outputs)`` returns those of
+    each head by name.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ class Heads(HeadOutputs):
     Raises
     ------
     ValueError, TypeError
-        A head is not such a tuple, a head's loss is not a mean over samples, or ``class_names``
-        does not fit the heads. At ``fit``, the network has more or fewer outputs than all heads
-        together, or the targets do not fit.
+        A head is not a tuple of this form, a head's loss is not a mean over samples, or
+        ``class_names`` does not fit the heads. At ``fit``, the network has more or fewer outputs
+        than all heads together, or the targets do not fit.
 
     Notes
     -----
@@ -174,7 +174,7 @@ class Heads(HeadOutputs):
         return self.sample_loss_and_derivative(y_true, y_pred)[1]
 
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        """Return both, from one computation for each head."""
+        """Return the loss of each sample and its derivative, from one computation per head."""
         y_true, total, derivatives = self.match(y_true, y_pred), 0.0, []
         for head in self.parts.values():
             y, p = head.split(y_true, y_pred)

@@ -10,16 +10,21 @@ from .base import ElementwiseLoss
 
 
 class MeanSquaredError(ElementwiseLoss):
-    r"""Mean over samples and outputs, :math:`\frac{1}{nk}\sum_{ij}(\hat y_{ij} - y_{ij})^2`.
+    r"""Mean squared error, :math:`\frac{1}{nk}\sum_{ij}(\hat y_{ij} - y_{ij})^2`.
 
-    Texts that divide only by the number of samples n have a loss and a gradient that are k times as
-    large. Texts with the gradient :math:`\hat y - y` have the loss
-    :math:`\frac12 \sum (\hat y - y)^2`.
+    It is the mean over n samples and k outputs. In textbooks that divide only by n, the loss and
+    the gradient are k times as large. In textbooks with the gradient :math:`\hat y - y`, the loss
+    is :math:`\frac12 \sum (\hat y - y)^2`.
 
     Parameters
     ----------
     factor : float, default 1.0
         Multiplies the loss. With k / 2 it is :math:`\frac{1}{2n} \sum (\hat y - y)^2`.
+
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
 
     Examples
     --------
@@ -46,10 +51,11 @@ class MeanSquaredError(ElementwiseLoss):
 
 
 class MeanAbsoluteError(ElementwiseLoss):
-    r"""Mean over samples and outputs, :math:`\frac{1}{nk}\sum_{ij} |\hat y_{ij} - y_{ij}|`.
+    r"""Mean absolute error, :math:`\frac{1}{nk}\sum_{ij} |\hat y_{ij} - y_{ij}|`.
 
-    The best constant prediction is the median. Large errors count for less than in
-    :class:`MeanSquaredError`. The derivative of each output is ±1, and is taken as 0 where ŷ = y.
+    It is the mean over n samples and k outputs. The best constant prediction is the median. Large
+    errors count for less than in :class:`MeanSquaredError`. The derivative of each output is ±1,
+    and is taken as 0 where ŷ = y.
 
     Examples
     --------

@@ -94,6 +94,11 @@ class Precision(AveragedMetric):
     threshold : float, optional
         As for :class:`Accuracy`.
 
+    Raises
+    ------
+    UnknownNameError
+        ``average`` is something else.
+
     Examples
     --------
     >>> import numpy as np
@@ -133,7 +138,7 @@ class Recall(AveragedMetric):
 
 
 class F1(AveragedMetric):
-    """Harmonic mean of precision and recall, 2 hits / (true + predicted).
+    """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN).
 
     Parameters
     ----------
@@ -156,7 +161,7 @@ class F1(AveragedMetric):
 
 
 class BalancedAccuracy(ConfusionMetric):
-    """The mean of the recall of all classes that occur in the targets.
+    """The mean recall of the classes that occur in the targets.
 
     Guessing scores 1 / K for K classes, however rare some of them are. Brodersen et al. 2010, "The
     balanced accuracy and its posterior distribution".

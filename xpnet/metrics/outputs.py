@@ -27,7 +27,7 @@ def probabilities(y_pred: Array, kind: str | None) -> Array:
     ----------
     y_pred : array of shape (n, n_outputs)
     kind : str or None
-        One of :data:`OUTPUT_KINDS`; by default, outputs are probabilities.
+        The ``output_kind`` of :class:`ProbabilityMetric`. With None, the outputs are probabilities.
 
     Examples
     --------

@@ -159,9 +159,9 @@ class ExpectedCalibrationError(ProbabilityMetric):
     the samples in a bin, and the proportion :math:`o_b` of them for which the prediction came true.
     With one output, the probability is that of class 1 (Naeini et al. 2015, "Obtaining well
     calibrated probabilities using Bayesian binning"). With several outputs, it is that of the
-    predicted class, and came true if the class is correct (Guo et al. 2017, "On calibration of
-    modern neural networks"). With several yes-or-no outputs, the metric is the mean of their
-    errors.
+    predicted class; the prediction came true if that class is correct (Guo et al. 2017, "On
+    calibration of modern neural networks"). With several yes-or-no outputs, the metric is the mean
+    of their errors.
 
     Parameters
     ----------

@@ -115,7 +115,7 @@ class ROCAUC(RankingMetric):
 
 
 class AveragePrecision(RankingMetric):
-    r"""Area under the curve of precision and recall: :math:`\sum_n (R_n - R_{n-1}) P_n`.
+    r"""Area under the precision-recall curve: :math:`\sum_n (R_n - R_{n-1}) P_n`.
 
     The sum goes over all thresholds between outputs, without interpolation, as in scikit-learn. The
     metric suits rare positives: for these, the area under the ROC curve may be close to 1 even if
@@ -146,7 +146,7 @@ class AveragePrecision(RankingMetric):
     name = "average_precision"
 
     def output_metric(self, score: Array, yes: Array, no: Array) -> Array:
-        """Return the mean over the positives of the precision at their output as threshold."""
+        """Return the mean, over the positives, of the precision with their output as threshold."""
         xp = array_namespace(score)
         # Sum from the largest output down: differences from the total would lose digits.
         down, yes, no = -xp.flip(score), xp.flip(yes), xp.flip(no)

@@ -196,7 +196,7 @@ class R2(Metric):
         return xp.stack([total, mean, spread, xp.sum(weight * (y - y_pred) ** 2, axis=0)])
 
     def merge(self, a: Array, b: Array) -> Array:
-        """Return combined statistics, without the cancellation of Σy² formulas (see `_merged`)."""
+        """Return combined statistics, without the cancellation error of formulas with Σy²."""
         xp = array_namespace(a)
         return xp.stack([*_merged(a, b), a[3, :] + b[3, :]])
 

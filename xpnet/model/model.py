@@ -33,10 +33,10 @@ class Model(Propagating, Sliceable, CodeRepr):
     Parameters
     ----------
     loss : str, LossFunction, subclass, function or dict, default MeanSquaredError
-        A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
-        changed. A dict is for several targets; see :class:`~xpnet.Heads`.
+        A function takes ``(y_true, y_pred)`` and returns the loss of each output. An instance is
+        never changed. A dict is for several targets; see :class:`~xpnet.Heads`.
     optimizer : str, Optimizer or subclass, default SGD
-        An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
+        An instance is copied. A class, or the name of one, is called with ``learning_rate`` and
         ``momentum``.
     learning_rate : float, Schedule or function of the epoch, optional
         By default, the optimizer's default.
@@ -54,7 +54,7 @@ class Model(Propagating, Sliceable, CodeRepr):
     Attributes
     ----------
     layers : list of Layer
-        ``model.layers.pop()`` removes the last one; :meth:`add` appends one.
+        ``model.layers.pop()`` removes the last layer; :meth:`add` appends one.
     parameters : Parameters
         All parameters as one flat array: ``gather()`` returns it, ``scatter(flat)`` sets it, and
         ``gradient()`` returns the gradients of the last backward pass.

@@ -26,6 +26,7 @@ class Adam(Optimizer):
     beta_1, beta_2 : float, default 0.9 and 0.999
         In [0, 1).
     epsilon : float, default 1e-8
+        ε > 0.
     corrects_epsilon : bool, default True
         Whether ε is added to the corrected :math:`\sqrt{\hat v}`. False adds it to :math:`\sqrt v`,
         before the correction: :math:`w - \alpha \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}
@@ -33,8 +34,8 @@ class Adam(Optimizer):
         TensorFlow and scikit-learn use it.
     amsgrad : bool, default False
         Whether to use the largest v so far instead of v, so that steps do not grow when gradients
-        become small. It is kept in a third array. Reddi et al. 2018, "On the convergence of Adam
-        and beyond".
+        become small. The largest v is kept in a third array. Reddi et al. 2018, "On the convergence
+        of Adam and beyond".
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
 
@@ -42,6 +43,11 @@ class Adam(Optimizer):
     ----------
     first_moment, second_moment, largest_second_moment : array or None
         m, v, and with ``amsgrad`` the largest v.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
 
     Examples
     --------
@@ -87,7 +93,7 @@ class Adam(Optimizer):
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The attributes that are the state; one more with ``amsgrad``."""
+        """The names of the attributes that hold the state; a third with ``amsgrad``."""
         names = ("first_moment", "second_moment")
         return (*names, "largest_second_moment") if self.amsgrad else names
 
@@ -125,6 +131,11 @@ class AdamW(Adam):
         As for :class:`Adam`.
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
 
     Examples
     --------

@@ -25,6 +25,7 @@ class Adamax(Optimizer):
     beta_1, beta_2 : float, default 0.9 and 0.999
         In [0, 1).
     epsilon : float, default 1e-8
+        ε > 0.
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
 

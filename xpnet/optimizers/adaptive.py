@@ -20,8 +20,14 @@ class Adagrad(Optimizer):
     ----------
     learning_rate : float, Schedule or function, default 0.01
     epsilon : float, default 1e-10
+        ε > 0.
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
 
     Examples
     --------

@@ -65,6 +65,11 @@ class Optimizer(Clipping, Scheduled, Stateful):
         Why layers cannot have a ``learning_rate_factor``: what the optimizer does instead, for the
         error message, e.g. "adapts its steps itself". None if they can.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
+
     Examples
     --------
     >>> import numpy as np

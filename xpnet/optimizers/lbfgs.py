@@ -32,8 +32,8 @@ class LBFGS(Optimizer):
     """The limited-memory BFGS method, SciPy's L-BFGS-B, for small networks and data sets.
 
     It works only in ``fit``, and uses **all samples at once**: an epoch is one iteration, which
-    computes the loss about once or twice. The history has the loss and the metric of the weights at
-    the end of each epoch. Training ends early if the solver has converged. SciPy computes in
+    computes the loss about once or twice. The history's loss and metrics are those of the weights
+    at the end of each epoch. Training ends early if the solver has converged. SciPy computes in
     float64 on the host; the network may have another dtype and device. Byrd et al. 1995, "A limited
     memory algorithm for bound constrained optimization".
 
@@ -50,8 +50,8 @@ class LBFGS(Optimizer):
     history : int, default 10
         The number of earlier iterations from which the curvature is estimated.
     tolerance : float, default 1e-5
-        Training ends when no number of the gradient exceeds it in size, or when the relative
-        decrease of the loss is below 2.2e-9.
+        Training ends when all absolute values of the gradient are at most this, or when the
+        relative decrease of the loss is at most 2.2e-9.
     max_evaluations : int, default 15000
         The maximum number of times that one ``fit`` computes the loss.
 

@@ -30,6 +30,7 @@ class NAdam(Optimizer):
     beta_1, beta_2 : float, default 0.9 and 0.999
         In [0, 1).
     epsilon : float, default 1e-8
+        ε > 0.
     momentum_decay : float, default 0.004
         ψ >= 0.
     weight_decay : float, default 0.0

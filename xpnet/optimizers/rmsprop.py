@@ -24,6 +24,7 @@ class RMSProp(Optimizer):
     rho : float, default 0.9
         ρ in [0, 1).
     epsilon : float, default 1e-8
+        ε > 0.
     momentum : float, default 0.0
         μ in [0, 1). With momentum, the step is α v with v = μv + g / (√s + ε).
     centered : bool, default False
@@ -36,6 +37,11 @@ class RMSProp(Optimizer):
     ----------
     mean_square, mean_gradient, velocity : array or None
         s, m and v; m only if centered, v only with momentum.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
 
     Examples
     --------

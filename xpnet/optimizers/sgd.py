@@ -14,8 +14,8 @@ class SGD(Optimizer):
 
     .. math:: v \leftarrow \mu v + (1 - d)\, g, \qquad w \leftarrow w - \alpha v
 
-    ``dampening=0`` is the form v = μv + g. ``dampening=momentum`` is the moving average
-    V = βV + (1 - β)g, which takes steps 1 - β times as long. v starts at zero in both.
+    With ``dampening=0``, v becomes μv + g. With ``dampening=momentum``, it becomes the moving
+    average μv + (1 - μ)g, and steps are 1 - μ times as long. v starts at zero in both.
 
     Parameters
     ----------
@@ -33,6 +33,11 @@ class SGD(Optimizer):
     ----------
     retained_gradient : array or None
         v.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
 
     Examples
     --------

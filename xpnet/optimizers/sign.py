@@ -19,8 +19,8 @@ class Lion(Optimizer):
               m \leftarrow \beta_2 m + (1 - \beta_2)\, g
 
     It keeps one array where Adam keeps two. Chen et al. 2023, "Symbolic discovery of optimization
-    algorithms", algorithm 2. They advise a learning rate 3 to 10 times smaller than Adam's, and a
-    weight decay larger by the same factor.
+    algorithms", algorithm 2. The authors advise a learning rate 3 to 10 times smaller than Adam's,
+    and a weight decay larger by the same factor.
 
     Parameters
     ----------

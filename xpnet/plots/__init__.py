@@ -1,4 +1,4 @@
-"""Plots of training, predictions, weights and functions, drawn by matplotlib (the extra ``plot``).
+"""Plots of training, predictions, weights and functions, drawn by matplotlib.
 
 Each function draws into the given Axes (``ax``, or ``axes`` for several) or into a new figure of
 ``figsize`` inches, and returns the Axes. ``ax.figure.savefig("plot.png")`` saves the figure. No

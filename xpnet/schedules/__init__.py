@@ -1,7 +1,7 @@
 """Learning rates that change during training.
 
 An optimizer takes one of these, or a function, instead of a number. Epochs are counted from 0 here:
-t = 0 is the beginning of the first.
+t = 0 is the beginning of the first epoch.
 
 A rate holds for a whole epoch. With ``by_step=True`` it changes at each step: in step k of an epoch
 with n steps, both counted from 0, t is the epoch plus k / n. The history has the rate of an epoch's

@@ -74,8 +74,14 @@ class ConstantLearningRate(Schedule):
     initial : float
         α >= 0.
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
+    >>> from xpnet import ConstantLearningRate
     >>> ConstantLearningRate(0.1).learning_rate(7, 10)
     0.1
     """

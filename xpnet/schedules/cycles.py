@@ -16,10 +16,11 @@ from .decays import Decay, cosine
 
 
 class OneCycle(Decay):
-    r"""Up to a high rate and down to a very low one: the 1cycle policy.
+    r"""The 1cycle policy: the rate rises to a maximum, and then falls to a very low value.
 
-    With the progress p = t / N, and s(a, b, x) going from a to b as x goes from 0 to 1, along a
-    line or half a cosine, the rate rises for the share r of training and then falls:
+    The rate rises for the fraction r of training, and then falls. The progress p is t / N, with N
+    as for :class:`LinearDecay`. s(a, b, x) goes from a to b as x goes from 0 to 1, along a line or
+    half a cosine.
 
     .. math:: \alpha_t = \begin{cases} s(\alpha_0, \alpha_{max}, p / r) & p < r \\
               s(\alpha_{max}, \alpha_1, (p - r) / (1 - r)) & p \ge r \end{cases}
@@ -52,6 +53,7 @@ class OneCycle(Decay):
 
     Examples
     --------
+    >>> from xpnet import OneCycle
     >>> schedule = OneCycle(0.1, initial=0.01, final=0.0, rising=0.5, shape="linear")
     >>> [round(schedule.learning_rate(epoch, 4), 3) for epoch in (0, 1, 2, 3, 3.5)]
     [0.01, 0.055, 0.1, 0.05, 0.025]
@@ -96,7 +98,7 @@ class OneCycle(Decay):
 
 
 class CosineRestarts(Schedule):
-    r"""Half a cosine, restarted again and again over growing periods.
+    r"""Decay along half a cosine, restarted after periods that grow.
 
     .. math:: \alpha_t = \alpha_1 + (\alpha_0-\alpha_1)(1+\cos(\pi\, t_i/T_i))/2
 
@@ -121,6 +123,7 @@ class CosineRestarts(Schedule):
 
     Examples
     --------
+    >>> from xpnet import CosineRestarts
     >>> schedule = CosineRestarts(0.1, period=2)
     >>> [round(schedule.learning_rate(epoch, 8), 3) for epoch in range(8)]
     [0.1, 0.05, 0.1, 0.085, 0.05, 0.015, 0.1, 0.096]

@@ -38,10 +38,13 @@ class Decay(Schedule):
 
 
 class LinearDecay(Decay):
-    r"""From α₀ to α₁ in equal steps: :math:`\alpha_t = \alpha_0 - (\alpha_0 - \alpha_1)\, t / N`.
+    r"""Decay from α₀ to α₁ in equal steps.
+
+    .. math:: \alpha_t = \alpha_0 - (\alpha_0 - \alpha_1)\, t / N
 
     N is the number of steps between the first epoch and the last, ``epochs - 1``, so the last epoch
-    is trained with α₁. By step, N is ``epochs``: the rate would be α₁ in the step after the last.
+    is trained with α₁. With ``by_step``, N is ``epochs``: the rate would be α₁ in the step after
+    the last.
 
     Parameters
     ----------
@@ -53,8 +56,14 @@ class LinearDecay(Decay):
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
+
     Examples
     --------
+    >>> from xpnet import LinearDecay
     >>> LinearDecay(0.1, 0.02, epochs=5).learning_rate(1, 5)
     0.08
     >>> LinearDecay(1.0, 0.5, by_step=True).learning_rate(2.5, 5)  # in the middle of training
@@ -74,9 +83,11 @@ class LinearDecay(Decay):
 
 
 class ExponentialDecay(Decay):
-    r"""From α₀ to α₁ by equal factors: :math:`\alpha_t = \alpha_0\, (\alpha_1/\alpha_0)^{t/N}`.
+    r"""Decay from α₀ to α₁ by equal factors.
 
-    N is ``epochs - 1``, or by step ``epochs``, as for :class:`LinearDecay`.
+    .. math:: \alpha_t = \alpha_0\, (\alpha_1/\alpha_0)^{t/N}
+
+    N is ``epochs - 1`` or, with ``by_step``, ``epochs``, as for :class:`LinearDecay`.
 
     Parameters
     ----------
@@ -88,8 +99,14 @@ class ExponentialDecay(Decay):
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
+
     Examples
     --------
+    >>> from xpnet import ExponentialDecay
     >>> ExponentialDecay(0.16, 0.01).learning_rate(2, 5)
     0.04
     """
@@ -108,10 +125,12 @@ class ExponentialDecay(Decay):
 
 
 class PolynomialDecay(Decay):
-    r"""A power of the time left: :math:`\alpha_t = \alpha_1 + (\alpha_0 - \alpha_1)(1 - t/N)^p`.
+    r"""Decay from α₀ to α₁ by a power of the time left.
+
+    .. math:: \alpha_t = \alpha_1 + (\alpha_0 - \alpha_1)(1 - t/N)^p
 
     Liu, Rabinovich and Berg 2016, "ParseNet", section 4, use p = 0.9 and α₁ = 0. N is
-    ``epochs - 1``, or by step ``epochs``, as for :class:`LinearDecay`.
+    ``epochs - 1`` or, with ``by_step``, ``epochs``, as for :class:`LinearDecay`.
 
     Parameters
     ----------
@@ -132,6 +151,7 @@ class PolynomialDecay(Decay):
 
     Examples
     --------
+    >>> from xpnet import PolynomialDecay
     >>> PolynomialDecay(0.16, power=2.0).learning_rate(2, 5)
     0.04
     """
@@ -156,10 +176,12 @@ class PolynomialDecay(Decay):
 
 
 class CosineDecay(Decay):
-    r"""Along half a cosine: :math:`\alpha_t = \alpha_1 + (\alpha_0-\alpha_1)(1+\cos(\pi t/N))/2`.
+    r"""Decay from α₀ to α₁ along half a cosine.
 
-    Loshchilov and Hutter 2017, "SGDR", eq. 5, without restarts. N is ``epochs - 1``, or by step
-    ``epochs``, as for :class:`LinearDecay`.
+    .. math:: \alpha_t = \alpha_1 + (\alpha_0-\alpha_1)(1+\cos(\pi t/N))/2
+
+    Loshchilov and Hutter 2017, "SGDR", eq. 5, without restarts. N is ``epochs - 1`` or, with
+    ``by_step``, ``epochs``, as for :class:`LinearDecay`.
 
     Parameters
     ----------
@@ -171,8 +193,14 @@ class CosineDecay(Decay):
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
+
     Examples
     --------
+    >>> from xpnet import CosineDecay
     >>> CosineDecay(0.1).learning_rate(2, 5)
     0.05
     """
@@ -194,7 +222,7 @@ class CosineDecay(Decay):
 
 
 class StepDecay(Schedule):
-    r"""Times a factor after every n epochs: :math:`\alpha_t = \alpha_0 f^{\lfloor t/n \rfloor}`.
+    r"""Decay by a factor after every n epochs: :math:`\alpha_t = \alpha_0 f^{\lfloor t/n \rfloor}`.
 
     Parameters
     ----------
@@ -205,8 +233,14 @@ class StepDecay(Schedule):
     every : int, default 10
         n, in epochs.
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
+    >>> from xpnet import StepDecay
     >>> [StepDecay(0.8, every=2).learning_rate(epoch, 5) for epoch in range(5)]
     [0.8, 0.8, 0.4, 0.4, 0.2]
     """

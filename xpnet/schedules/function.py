@@ -13,14 +13,14 @@ from .base import Schedule
 class FunctionSchedule(Schedule):
     """The learning rate that a function returns; an optimizer makes one from a plain function.
 
-    A network with one cannot be saved, because a file holds no code. A network with your own
-    subclass of :class:`Schedule`, defined in a module, can.
+    A network with this schedule cannot be saved, because a file holds no code. A network with your
+    own subclass of :class:`Schedule`, defined in a module, can be saved.
 
     Parameters
     ----------
     function : callable
         ``function(epoch)`` or ``function(epoch, epochs)``: the epoch, counted from 0, and the total
-        number of epochs. By step, the epoch is a fraction.
+        number of epochs. With ``by_step``, ``epoch`` has a fraction.
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
@@ -33,7 +33,7 @@ class FunctionSchedule(Schedule):
 
     Examples
     --------
-    >>> from xpnet import NeuralNetwork
+    >>> from xpnet import FunctionSchedule, NeuralNetwork
     >>> net = NeuralNetwork(learning_rate=lambda epoch: 0.8 * 0.5**epoch)
     >>> net.optimizer.schedule.learning_rate(2, 10)
     0.2

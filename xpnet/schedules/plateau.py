@@ -34,8 +34,14 @@ class ReduceOnPlateau(Schedule):
     final : float, default 0.0
         The learning rate never falls below this.
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
+    >>> from xpnet import ReduceOnPlateau
     >>> schedule = ReduceOnPlateau(0.1, factor=0.5, patience=2)
     >>> for loss in (1.0, 1.0, 1.0):  # two epochs without an improvement
     ...     schedule.observe(loss)

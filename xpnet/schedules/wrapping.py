@@ -87,6 +87,7 @@ class WarmUp(WrappingSchedule):
 
     Examples
     --------
+    >>> from xpnet import WarmUp
     >>> [WarmUp(0.9, epochs=3).learning_rate(epoch, 5) for epoch in range(5)]
     [0.3, 0.6, 0.9, 0.9, 0.9]
     >>> round(WarmUp(0.9, epochs=3, by_step=True).learning_rate(1.5, 5), 6)
@@ -109,7 +110,7 @@ class WarmUp(WrappingSchedule):
         return self.learning_rate(progress, epochs)
 
     def learning_rate(self, epoch: float, epochs: int) -> float:
-        """Return α₀ (t + 1) / n, or by step α₀ t / n, and then the schedule's own rate."""
+        """Return α₀ (t + 1) / n (with ``by_step``, α₀ t / n), and then the schedule's own rate."""
         self._is_over = epoch >= self.epochs
         later = max(epochs - self.epochs, 1)
         if self._is_over:
@@ -134,9 +135,15 @@ class ScaledSchedule(WrappingSchedule):
     lowest : float, default 0.0
         The lowest rate, unless the schedule's own rate is lower.
 
+    Raises
+    ------
+    ValueError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
     >>> from xpnet import LinearDecay
+    >>> from xpnet.schedules import ScaledSchedule
     >>> [ScaledSchedule(LinearDecay(1.0, 0.0), 0.5).learning_rate(t, 5) for t in range(3)]
     [0.5, 0.375, 0.25]
     """

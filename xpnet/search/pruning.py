@@ -15,6 +15,7 @@ class OptunaPruning(Callback):
     Parameters
     ----------
     trial : optuna.Trial
+        The trial that the objective function gets.
     monitor : str, default "val_loss"
         The column of the history to report. Pruners compare its values in the study's direction.
 

@@ -91,11 +91,13 @@ def find_learning_rate(
     network : NeuralNetwork
         Not changed.
     data : Dataset, (X, y) or (X, y, sample_weight)
+        The data to train on.
     lowest : float, default 1e-6
         The learning rate of the first step.
     highest : float, default 10.0
         The learning rate of the last step. Each step multiplies it by the same factor.
     n_steps : int, default 100
+        The number of steps, 3 or more.
 
     Returns
     -------

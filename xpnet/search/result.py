@@ -15,8 +15,9 @@ class Search(NamedTuple):
     Attributes
     ----------
     rows : list of dict
-        One for each trial, in order: ``trial``, the settings, ``score``, ``seconds``, and
-        ``error``, which is None if the trial succeeded. ``pandas.DataFrame(rows)`` is a table.
+        One dict for each trial, in order: ``trial``, the settings, ``score``, ``seconds``, and
+        ``error``, which is None if the trial succeeded. ``pandas.DataFrame(rows)`` makes a table of
+        them.
     best : dict or None
         The settings of the best trial; None if no trial has a finite score.
     best_score : float

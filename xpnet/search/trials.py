@@ -116,6 +116,7 @@ def random_search(
     Examples
     --------
     >>> from xpnet import DenseLayer, NeuralNetwork
+    >>> from xpnet.search import random_search
     >>> def build(rate):
     ...     net = NeuralNetwork(epochs=20, learning_rate=rate, metric="rmse", seed=0)
     ...     return net.add(DenseLayer(1, input_shape=(1,)))

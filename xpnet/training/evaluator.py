@@ -85,17 +85,16 @@ class Evaluator(TrainableModel):
         y, sample_weight : array-like, optional
             Targets and weights, if ``data`` has only features.
         metric : str, Metric, subclass, function or list of these, optional
-            Replace the network's metrics. A name is looked up among the network's metrics first.
+            Used in place of the network's metrics. A name is looked up among those first.
 
         Returns
         -------
         dict of str to float
             ``"loss"``, then each metric under its name. If the network has penalties on weights,
-            ``"penalty"`` is their sum for the current weights, without those of frozen layers, and
-            the loss includes it, as the history's ``val_loss`` does. Penalties with ``per_sample``
-            are left out, because they depend on the batches in training. The loss is computed in
-            the network's type and averaged in float64, and metrics are computed as in
-            :meth:`score`.
+            ``"penalty"`` is their sum for the current weights, frozen layers left out. The loss
+            includes it, as the history's ``val_loss`` does. Penalties with ``per_sample`` are left
+            out, because they depend on the batches in training. The loss is computed in the
+            network's type and averaged in float64, and metrics are computed as in :meth:`score`.
 
         Raises
         ------

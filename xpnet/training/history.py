@@ -9,7 +9,7 @@ _MOST_SHOWN = 10
 
 
 class History(dict[str, list[float]]):
-    """A dict with a column for each quantity, which has a number for each epoch.
+    """The numbers of each epoch of training: a dict of columns, which are lists.
 
     ``print`` shows a table of the first and the last epochs.
 
@@ -32,13 +32,14 @@ class History(dict[str, list[float]]):
     Notes
     -----
     Columns are ``epoch`` (from 1), ``loss``, the name of each metric, ``penalty``, ``val_loss``,
-    ``val_`` with the name of each metric, ``learning_rate`` and ``seconds``. Those of metrics,
-    penalties and validation data exist only if training had any. Losses and metrics of the training
-    data are computed during the epoch, from the outputs before each update. A model file has no
-    ``seconds``, so that equal trainings give equal files; a checkpoint has them.
+    ``val_`` with the name of each metric, ``learning_rate`` and ``seconds``. The columns of
+    metrics, penalties and validation data exist only if training had any. Losses and metrics of the
+    training data are computed during the epoch, from the outputs before each update. A model file
+    has no ``seconds``, so that identical training runs give identical files; a checkpoint has them.
 
     Examples
     --------
+    >>> from xpnet import History
     >>> history = History()
     >>> history.append(epoch=1, loss=0.5)
     >>> history.append(epoch=2, loss=0.25)
@@ -123,7 +124,7 @@ class History(dict[str, list[float]]):
         ImportError
             matplotlib is not installed.
         ValueError
-            The number of ``axes`` is not that of the panels, or the history is empty.
+            The number of ``axes`` differs from the number of panels, or the history is empty.
         """
         from ..plots import plot_history
 

@@ -44,7 +44,7 @@ class MemoryPlanError(MemoryError):
 
 @dataclass(frozen=True, repr=False)
 class MemoryPlan(Readable):
-    """The memory that training takes, in bytes; ``print`` shows it as a table.
+    """An estimate of the memory that training takes, in bytes; ``print`` shows it as a table.
 
     Attributes
     ----------

@@ -68,7 +68,7 @@ class Predictor(Classifying):
     def predict_interval(
         self, dataset: Dataset | Any, coverage: float = 0.9
     ) -> tuple[Array, Array]:
-        """Return an interval for each target that should contain it with a given probability.
+        """Return, for each target, an interval that should contain it with a given probability.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class Predictor(Classifying):
         Raises
         ------
         ValueError
-            The network has another loss, or no quantiles for this coverage. And as for
+            The network has another loss, or no quantiles for this coverage; and as for
             :meth:`predict`.
 
         See Also
@@ -119,9 +119,9 @@ class Predictor(Classifying):
     ) -> Array:
         """Return the derivative of a prediction, or of the loss, with respect to the features.
 
-        It shows how a small change of each feature changes the result: Simonyan, Vedaldi and
-        Zisserman 2014, "Deep inside convolutional networks". The layers work as in :meth:`predict`:
-        without dropout, and with the running moments of batch normalization.
+        The derivative shows how a small change of each feature changes the result: Simonyan,
+        Vedaldi and Zisserman 2014, "Deep inside convolutional networks". The layers work as in
+        :meth:`predict`: without dropout, and with the running moments of batch normalization.
 
         Parameters
         ----------
@@ -129,8 +129,8 @@ class Predictor(Classifying):
             Targets of a Dataset are not used.
         output : int or str, optional
             The index of a column of :meth:`predict`, or the name of its class (with one output, of
-            class 1). The derivative is in the unit of that column. It may be omitted if there is
-            only one.
+            class 1); not needed if there is only one column. The derivative is in the unit of that
+            column.
         y : array-like, optional
             Targets, in place of ``output``. The result is then the derivative of the loss, a mean
             over all samples. Without weights, multiply it by n to get the derivative of each
@@ -168,7 +168,7 @@ class Predictor(Classifying):
     def memory_plan(
         self, batch_size: int | None = None, n_samples: int = 0, dtype: str | None = None
     ) -> MemoryPlan:
-        """Return how much memory training takes, before it begins.
+        """Return an estimate of the memory that training will take.
 
         Parameters
         ----------
