@@ -314,7 +314,7 @@ def test_adapt_takes_lengths_and_options():
         (lambda: Embedding(3, 2, (2, 2)), ValueError, r"expected \(n_columns,\)"),
         (lambda: CategoricalEmbeddings({}), TypeError, "expected a dict"),
         (lambda: CategoricalEmbeddings([3]), TypeError, "expected a dict"),
-        (lambda: CategoricalEmbeddings({-1: 3}), ValueError, "a column of columns=-1"),
+        (lambda: CategoricalEmbeddings({-1: 3}), ValueError, "a key of columns=-1"),
         (lambda: CategoricalEmbeddings({0: 0}), ValueError, "n_categories of column 0=0"),
         (lambda: CategoricalEmbeddings({0: (3, 0)}), ValueError, "n_units of column 0=0"),
         (lambda: CategoricalEmbeddings({0: (3, 2, 1)}), ValueError, "expected a dict"),
