@@ -561,7 +561,7 @@ def test_numbers_that_are_too_large_when_standardized_are_refused(value, tmp_pat
     new = X[:3].copy()
     new[1, 1] = value
     with pytest.raises(
-        ValueError, match=r"in column 1, which after Normalization are beyond float32 holds"
+        ValueError, match=r"in column 1, which after Normalization are beyond what float32 holds"
     ):
         net.predict(new)
     stored = np.memmap(tmp_path / "X.bin", X.dtype, "w+", shape=new.shape)
