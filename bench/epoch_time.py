@@ -199,8 +199,8 @@ def report(result: dict[str, Any]) -> str:
     lines = [
         tabulate(table, headers, tablefmt="github", disable_numparse=True),
         "",
-        f"{result['samples']:,} samples of 784 features in uint8; medians of epochs taken in turn; "
-        "peak memory besides the samples on the CPU, in all on a GPU. "
+        f"{result['samples']:,} samples of 784 features in uint8. Median epochs, in alternation; "
+        "peak memory, on the CPU without the samples. "
         f"{machine.sentence(result['machine'])}",
         f"Repeat it with `{result['command']}`.",
     ]

@@ -270,7 +270,9 @@ def test_a_network_without_layers_is_refused():
 
 @pytest.mark.parametrize("ask", [lambda n, d: n.predict(d[0]), lambda n, d: n.score(d)])
 def test_predict_and_score_before_fit_are_refused(ask):
-    with pytest.raises(NotFittedError, match=r"before fit: .* fit\(X, y\) .* mark_fitted\(\)"):
+    with pytest.raises(
+        NotFittedError, match=r"needs a trained network: .* fit\(X, y\) .* mark_fitted\(\)"
+    ):
         ask(network(), good())
 
 

@@ -136,7 +136,7 @@ def test_other_ids_are_refused(given, error, message):
         ({"colour": ["a", "b"]}, ValueError, r"X, row 1, column 'colour': 2\.0 is not the code of"),
         ({"size": list("abcdef")}, ValueError, r"row 0, column 'size': 1.5 is not .* whole number"),
         ({"colour": []}, ValueError, r"row 0, column 'colour': 0.0 is not"),
-        ({"colour": ["a", "b", "a"]}, ValueError, r"categories\['colour'\] has more than once: a"),
+        ({"colour": ["a", "b", "a"]}, ValueError, r"categories\['colour'\] has a more than once"),
         ({"colour": ["a", None, "c"]}, TypeError, "has None as the name of code 1: expected a str"),
         ({"colour": ["a", "b", 3]}, TypeError, "has 3 as the name of code 2: expected a string"),
         ({"colour": "abc"}, TypeError, r"categories\['colour'\]='abc': expected a list of names"),
@@ -287,7 +287,7 @@ def test_one_hot_refuses_two_columns_of_one_name():
         (["a", "a=b"], {"a": ["b=c", "d"], "a=b": ["c", "d"]}),
     ):
         data = Dataset([[0, 1], [1, 0]], None, names, categories=categories)
-        with pytest.raises(ValueError, match=r"one_hot\(\) makes columns more than once: a="):
+        with pytest.raises(ValueError, match=r"one_hot\(\) makes columns a=.* more than once"):
             data.one_hot()
 
 

@@ -176,7 +176,7 @@ def test_scores_have_the_classes_of_the_training():
     assert net.score(Dataset(X[some], TEXTS[some])) == net.score(coded(some))
     with pytest.raises(ValueError, match="'owl' in row 0, which is not among the classes of the"):
         net.score(X[:1], ["owl"])
-    with pytest.raises(ValueError, match=r"a column for each of the classes \['dog', 'owl', 'zoo'"):
+    with pytest.raises(ValueError, match=r"has columns for the classes \['dog', 'owl', 'zoo'"):
         net.score(Dataset(X[:2], np.eye(3)[:2], class_names=["dog", "owl", "zoo"]))
 
 
@@ -417,7 +417,7 @@ def test_what_has_no_classes_is_refused():
     net = network(1, "mse", metric=None).fit(X, X[:, 0])
     with pytest.raises(ValueError, match="loss MeanSquaredError is not known to be for classes"):
         net.predict_classes(X)
-    with pytest.raises(NotFittedError, match="predict_classes before fit"):
+    with pytest.raises(NotFittedError, match="predict_classes needs a trained network"):
         network().predict_classes(X)
     named = network().fit(X, TEXTS)
     named.class_names = ["cat", "dog"]

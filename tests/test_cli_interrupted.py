@@ -195,7 +195,7 @@ def test_a_signal_at_any_moment_saves_everything_that_was_asked_for(seed, tmp_pa
     last = (tmp_path / "errors").read_text().splitlines()[-1]
     assert process.returncode == STATUS[number], last
     assert "the network was saved to m" in last
-    assert "--resume ck goes on with the training" in last
+    assert "--resume ck continues the training" in last
     history = xpnet.load(tmp_path / "m").history
     whole = history.epochs - len(history.incomplete)
     assert whole >= 1

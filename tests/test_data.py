@@ -235,7 +235,7 @@ def test_weights_of_another_shape_are_refused(weight):
     ("names", "error", "words"),
     [
         (["a"], ValueError, "1 names for 2 columns"),
-        (["a", "a"], ValueError, "more than once: a"),
+        (["a", "a"], ValueError, "a more than once"),
         ("ab", TypeError, "list of names"),
     ],
 )
@@ -246,7 +246,7 @@ def test_feature_names_that_do_not_fit_are_refused(names, error, words):
 
 def test_doubled_column_names_of_a_frame_are_refused():
     pd = pytest.importorskip("pandas")
-    with pytest.raises(ValueError, match="more than once: a"):
+    with pytest.raises(ValueError, match="a more than once"):
         Dataset(pd.DataFrame(np.zeros((1, 2)), columns=["a", "a"]))
 
 

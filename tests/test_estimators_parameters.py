@@ -169,7 +169,10 @@ def test_random_parameters_that_scikit_learn_has_not_fit_or_are_refused_in_our_w
         ({"hidden_layer_sizes": True}, "hidden_layer_sizes=True has True: expected a whole number"),
         ({"hidden_layer_sizes": [4, None]}, "None: expected a whole number of units for each"),
         ({"hidden_layer_sizes": ["3"]}, "'3': expected a whole number of units"),
-        ({"hidden_layer_sizes": 2**61}, r"weights of shape \(3, 2305843009213693952\), nor on any"),
+        (
+            {"hidden_layer_sizes": 2**61},
+            r"no computer has .* weights of shape \(3, 2305843009213693952\)",
+        ),
         ({"alpha": 10**400}, "alpha is a whole number of 1,329 bits: expected one that a float"),
         ({"tol": 10**5000}, "tol is a whole number of .* bits"),
         ({"activation": ["relu"] * 3}, "activation has 3 activations for 1 hidden layers"),

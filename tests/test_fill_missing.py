@@ -169,7 +169,7 @@ def test_a_part_of_filled_data_keeps_the_values():
     train, test = train_test_split(filled, random_state=0)
     for part in (train, test, filled[:2], filled[:2].fill_missing()):
         assert part.fill_values == VALUES
-    with pytest.raises(ValueError, match=r"'age' are filled with 6\.0 here, and with 1\.0 in the"):
+    with pytest.raises(ValueError, match=r"'age' are filled with 1\.0 here, and with 6\.0 in an"):
         filled.fill_missing({**VALUES, "age": 1})
     assert filled.fill_missing(VALUES).fill_values == VALUES
 

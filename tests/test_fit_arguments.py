@@ -184,7 +184,9 @@ def test_images_are_rows_of_all_their_pixels():
 
 def test_predictions_before_training_name_what_ends_training_by_hand():
     net = network()
-    with pytest.raises(xpnet.NotFittedError, match=r"predict before fit: .*mark_fitted\(\)"):
+    with pytest.raises(
+        xpnet.NotFittedError, match=r"predict needs a trained network: .*mark_fitted\(\)"
+    ):
         net.predict(samples()[0])
     net.mark_fitted()
     assert net.predict(samples()[0]).shape == (N, 1)

@@ -615,17 +615,17 @@ def test_names_that_are_not_texts_become_texts():
 def test_a_name_that_occurs_twice_is_refused(make):
     doubled = pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"])
     for frame in (pd.DataFrame([[1, 2]], columns=["a", "a"]), doubled):
-        with pytest.raises(ValueError, match=r"has columns more than once: a\. Rename"):
+        with pytest.raises(ValueError, match="has columns a more than once: rename"):
             make(frame)
-    with pytest.raises(ValueError, match="more than once: 1"):
+    with pytest.raises(ValueError, match="1 more than once"):
         make(pd.DataFrame([[1, 2]], columns=[1, "1"]))
 
 
 def test_doubled_names_in_streams_and_files_are_refused(tmp_path):
     doubled = pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"])
-    with pytest.raises(ValueError, match="more than once: a"):
+    with pytest.raises(ValueError, match="a more than once"):
         Dataset.from_arrow(reader(doubled))
-    with pytest.raises(ValueError, match=r"table\.parquet has columns more than once: a"):
+    with pytest.raises(ValueError, match=r"table\.parquet has columns a more than once"):
         Dataset.from_parquet(parquet(tmp_path, doubled))
 
 

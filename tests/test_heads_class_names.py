@@ -184,7 +184,7 @@ def test_a_class_too_few_is_refused_with_how_to_name_all():
         (
             {"kind": ["a", "b", "a"]},
             ValueError,
-            "class_names of the head 'kind' has more than once",
+            "class_names of the head 'kind' has a more than once",
         ),
         ({"size": ["a", "b"]}, ValueError, r"'size': MeanSquaredError\(\) is not a loss for"),
     ],

@@ -226,7 +226,7 @@ def test_a_subclass_with_other_passes_is_not_taken_for_its_base():
 
 def test_bad_arguments_are_refused():
     net, (X, y) = trained(), data()
-    with pytest.raises(NotFittedError, match="input_gradient before fit"):
+    with pytest.raises(NotFittedError, match="input_gradient needs a trained network"):
         NeuralNetwork().add(DenseLayer(1, (D,))).input_gradient(X)
     for output in (None, 2, -1, "a", 0.5, True):
         with pytest.raises(ValueError, match="expected the index of one of the network"):

@@ -254,7 +254,7 @@ def test_an_empty_batch_has_no_metric(backend):
 
 @pytest.mark.parametrize("name", METRICS)
 def test_lengths_that_differ_are_refused(name):
-    with pytest.raises(ValueError, match="fit"):
+    with pytest.raises(ValueError, match="y_true has shape"):
         METRICS[name]()(np.zeros((3, 1)), np.zeros((4, 1)))
 
 
@@ -302,7 +302,11 @@ def test_probabilities_as_targets_of_one_output_are_classes():
         ),
         (([0, 1], [[0.0], [1.0]]), TypeError, "y_true is list: expected an array"),
         ((np.zeros(3), np.zeros((3, 1)), np.ones((3, 1))), ValueError, "sample_weight has shape"),
-        ((np.zeros((1, 2)), np.zeros((3, 2))), ValueError, "does not fit y_pred"),
+        (
+            (np.zeros((1, 2)), np.zeros((3, 2))),
+            ValueError,
+            r"y_true has shape \(1, 2\), but y_pred has \(3, 2\): expected \(3,\), \(3, 1\)",
+        ),
     ],
 )
 def test_what_does_not_belong_together_is_refused(name, arguments, error, message):
@@ -425,8 +429,8 @@ def test_the_calibration_error_is_a_sum_over_bins(n_outputs, backend, rng):
     ("metric", "n_outputs", "message"),
     [
         (LogLoss("logits"), 1, "which is for several outputs"),
-        (LogLoss("log-odds"), 2, "targets of shape"),
-        (BrierScore("probability"), 3, "targets of shape"),
+        (LogLoss("log-odds"), 2, "y_true has shape"),
+        (BrierScore("probability"), 3, "y_true has shape"),
     ],
 )
 def test_a_kind_of_outputs_for_another_number_of_them_is_refused(metric, n_outputs, message):

@@ -560,7 +560,9 @@ def test_numbers_that_are_too_large_when_standardized_are_refused(value, tmp_pat
     net = regression(Normalization.adapt(X), epochs=1).fit((X, y))
     new = X[:3].copy()
     new[1, 1] = value
-    with pytest.raises(ValueError, match=r"in column 1, which become beyond what float32 holds"):
+    with pytest.raises(
+        ValueError, match=r"in column 1, which after Normalization are beyond what float32 holds"
+    ):
         net.predict(new)
     stored = np.memmap(tmp_path / "X.bin", X.dtype, "w+", shape=new.shape)
     stored[:] = new

@@ -83,7 +83,7 @@ def test_networks_without_probabilities_are_refused():
         network(1, "mse").fit(X, X[:, 0]).predict_proba(X)
     with pytest.raises(ValueError, match="HingeLoss does not say which probabilities"):
         network(1, "hinge").fit(X, CODES > 0).predict_proba(X)
-    with pytest.raises(NotFittedError, match="predict_proba before fit"):
+    with pytest.raises(NotFittedError, match="predict_proba needs a trained network"):
         network(3, "softmax_cross_entropy").predict_proba(X)
 
 

@@ -494,7 +494,7 @@ def test_evaluate_on_every_backend(backend):
 def test_evaluate_refuses_what_score_refuses():
     X, y, _ = samples()
     net = classifier("accuracy")
-    with pytest.raises(xpnet.NotFittedError, match="evaluate before fit"):
+    with pytest.raises(xpnet.NotFittedError, match="evaluate needs a trained network"):
         net.evaluate(X, y)
     net.fit((X, y))
     with pytest.raises(TypeError, match=r"give features and targets together|expected a Dataset"):

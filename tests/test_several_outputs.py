@@ -281,5 +281,5 @@ def test_a_data_set_has_the_names_of_several_targets(tmp_path):
     assert xpnet.load(tmp_path / "net.safetensors").label_name == ["a", "b", "c"]
     with pytest.raises(ValueError, match="label_name has 2 names, but y has 3 columns"):
         Dataset(X, y, label_name=["a", "b"])
-    with pytest.raises(ValueError, match="more than once: a"):
+    with pytest.raises(ValueError, match="a more than once"):
         Dataset(X, y, label_name=["a", "a", "b"])

@@ -221,7 +221,7 @@ def test_names_of_several_targets_can_be_replaced():
 
 def test_two_targets_whose_names_are_the_same_text_are_refused():
     for given in ({1: [1, 2], "1": [3, 4]}, pd.DataFrame({1: ["a", "b"], "1": [3, 4]})):
-        with pytest.raises(ValueError, match="more than once: 1"):
+        with pytest.raises(ValueError, match="1 more than once"):
             Dataset(FRAME[FEATURES][:2], given)
 
 

@@ -177,5 +177,7 @@ def test_a_first_normalization_takes_sparse_rows_with_all_their_digits(backend, 
     )
     if kind == "float64":
         data.data[:1] = 1e300
-        with pytest.raises(ValueError, match=r"column 0, which become beyond what float32 holds"):
+        with pytest.raises(
+            ValueError, match=r"column 0, which after Normalization are beyond what float32 holds"
+        ):
             rows.predict(data)

@@ -129,7 +129,7 @@ def test_a_training_loop_is_told_too():
     [
         (1, TypeError, "=1: expected a list of names"),
         ("ab", TypeError, "='ab': expected a list of names"),
-        (["a", "b", "a"], ValueError, " has more than once: a. Rename them"),
+        (["a", "b", "a"], ValueError, " has a more than once: rename the duplicates"),
     ],
 )
 def test_names_are_checked_when_they_are_set(name, given, kind, words):

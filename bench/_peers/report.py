@@ -257,8 +257,8 @@ def compact(result: Row, labels: dict[str, str] | None = None, cases: Sequence[s
 def _footer(result: Row) -> str:
     return "\n".join(
         [
-            f"float32, {result['device']}, {result['threads']} threads; every peer in a process of "
-            "its own, all of a cell in turn, and stopped while another computes. "
+            f"float32, {result['device']}, {result['threads']} threads. Each library runs in its "
+            "own process; those of a cell take turns, and are paused while another computes. "
             f"{sentence(result['machine'])}",
             f"Repeat it with `{result['command']}`.",
         ]

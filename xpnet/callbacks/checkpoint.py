@@ -94,8 +94,8 @@ class ModelCheckpoint(Monitor):
             path = self._path_for(dict.fromkeys(columns, 1.0))
         except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"path={self.path!r} cannot be formatted ({error}): the history will have the "
-                f"columns {', '.join(columns)}"
+                f"path={self.path!r} cannot be filled in ({error}): expected columns of the "
+                f"history in braces, as in {{epoch}}; they are {', '.join(columns)}"
             ) from error
         check_writable(path)
 
@@ -219,8 +219,8 @@ class Checkpoint(Recorder):
             raise FileExistsError(
                 f"{self.folder} has {len(there)} checkpoint(s) of another training, the "
                 f"newest {next(iter(there.values())).name}: give fit "
-                f"resume={str(self.folder)!r} to go on with it, or give Checkpoint another folder, "
-                "or remove them"
+                f"resume={str(self.folder)!r} to continue it, give Checkpoint another folder, or "
+                "remove the checkpoints"
             )
 
     def on_run_begin(self, network: NeuralNetwork, run: Run) -> None:

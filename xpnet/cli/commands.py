@@ -55,29 +55,31 @@ def cli() -> None:
     """
 
 
-@cli.command("train")
+@cli.command("train", short_help="Train a network on a table, and score it on held-out rows.")
 @click.argument("source", metavar="digits|mnist|FILE", type=FILE)
 @click.option("--target", type=COLUMN, help="The column to predict.")
 @click.option(
     "--task",
     type=click.Choice(["auto", "classification", "regression"]),
-    help="auto classifies if the target is text or has at most 20 different whole numbers.  "
-    "[default: auto]",
+    help="auto is classification if the target is text or has at most 20 different whole "
+    "numbers, else regression.  [default: auto]",
 )
-@click.option("--features", type=COLUMNS, help="The columns to learn from.  [default: all others]")
-@click.option("--exclude", type=COLUMNS, help="Columns to leave out.")
+@click.option(
+    "--features", type=COLUMNS, help="The columns that are features.  [default: all others]"
+)
+@click.option("--exclude", type=COLUMNS, help="Columns that are not features.")
 @click.option("--id", type=COLUMN, help="A column that identifies rows, not a feature.")
 @click.option(
     "--categories",
     type=click.Choice(["one-hot", "embedding"]),
-    help="How columns of text are encoded: a column of 0 and 1 for each category, or a learned "
+    help="How text is encoded: as a column of 0 and 1 for each category, or as a learned "
     "vector.  [default: one-hot]",
 )
 @click.option(
     "--missing",
     type=click.Choice(["error", "drop", "median"]),
-    help="Missing cells: an error; drop their rows; or fill in the median of the training rows, "
-    "and in columns of text the most frequent category.  [default: error]",
+    help="What to do about missing cells: refuse them; drop their rows; or fill in the median of "
+    "the training rows and, in columns of text, the most frequent category.  [default: error]",
 )
 @click.option("--test", type=FILE, help="A table to test on, in place of --test-size.")
 @click.option(
@@ -92,7 +94,9 @@ def cli() -> None:
     "--early-stopping, a tenth of the training rows]",
 )
 @click.option(
-    "--data", type=FOLDER, help="The folder with the files of MNIST.  [default: XPNET_DATA]"
+    "--data",
+    type=FOLDER,
+    help="The folder with the files of MNIST.  [default: XPNET_DATA, or a download]",
 )
 @table_options
 @DEVICE
@@ -100,48 +104,68 @@ def cli() -> None:
     "--dtype",
     type=click.Choice(["float32", "float64"]),
     default="float32",
-    help="Type to compute in.",
+    help="Type of the weights and of all computations.",
 )
-@click.option("--epochs", type=COUNT, help="[default: 60 for digits, 15 for mnist, 100]")
 @click.option(
-    "--batch-size", type=COUNT, help="Samples of a step.  [default: 16 to 256, more for more rows]"
+    "--epochs",
+    type=COUNT,
+    help="Passes over the training rows.  [default: 60 for digits, 15 for mnist, 100 for tables]",
+)
+@click.option(
+    "--batch-size",
+    type=COUNT,
+    help="Samples per training step.  [default: 16 to 256, depending on the number of rows]",
 )
 @click.option(
     "--optimizer", type=click.Choice(sorted(OPTIMIZERS)), default="adam", metavar="NAME",
     help=f"One of {', '.join(sorted(OPTIMIZERS))}.",
 )  # fmt: skip
-@click.option("--learning-rate", type=POSITIVE, help="[default: the optimizer's own]")
-@click.option("--hidden", type=SIZES, help="Units of hidden layers.  [default: 64,32 for tables]")
-@click.option("--dropout", type=SHARE_OR_0, help="Share of hidden units to drop.")
+@click.option(
+    "--learning-rate",
+    type=POSITIVE,
+    help="The optimizer's learning rate.  [default: depends on the optimizer]",
+)
+@click.option(
+    "--hidden",
+    type=SIZES,
+    help="Units of each hidden layer.  [default: 64,32 for tables, 256,128 for images]",
+)
+@click.option(
+    "--dropout",
+    type=SHARE_OR_0,
+    help="Share of hidden units to drop at each step.  [default: 0.1 for tables, 0.3 for images]",
+)
 @click.option(
     "--early-stopping",
     is_flag=True,
-    help="End when the validation loss no longer improves, and keep the best epoch.",
+    help="Stop when the validation loss no longer improves, and keep the best weights.",
 )
 @click.option(
-    "--patience", type=COUNT, help="Epochs without improvement to wait for.  [default: 10]"
+    "--patience",
+    type=COUNT,
+    help="Epochs without improvement before --early-stopping stops.  [default: 10]",
 )
-@click.option("--seed", type=SEED, default=0, help="Same seed, same machine: the same network.")
+@click.option("--seed", type=SEED, default=0, help="Same seed and machine, same network.")
 @click.option("--save", type=FILE, help="Write the network to a file, e.g. model.safetensors.")
-@click.option("--plot", type=FILE, help="Draw the curves of the training, e.g. curves.png.")
+@click.option("--plot", type=FILE, help="Draw the training curves, e.g. curves.png.")
 @click.option(
     "--report", type=FILE, help="Write metrics, curves and settings to a .json, .md or .html file."
 )
 @click.option("--log", type=FILE, help="Write a row for each epoch to a .csv or .jsonl file.")
-@click.option("--checkpoint", type=FOLDER, help="Write checkpoints of the training to a folder.")
+@click.option("--checkpoint", type=FOLDER, help="Write checkpoints, for --resume, to a folder.")
 @click.option("--every", type=COUNT, help="Epochs between checkpoints.  [default: 1]")
 @click.option(
     "--resume",
     type=FOLDER,
-    help="Go on from the newest checkpoint in a folder, if it has one, and write more.",
+    help="Continue from the newest checkpoint in a folder, if any, and write more there.",
 )
 @QUIET
 def train(**options: Any) -> None:
     """Train a network on a table, and print its score on rows it has not seen.
 
-    The table is a CSV, TSV or Parquet file, or - for standard input. digits and mnist are images
-    of handwritten digits. Ctrl-C and SIGTERM end training after the current step; the files that
-    were asked for are still written.
+    The table is a CSV, TSV or Parquet file, or - for standard input. digits and mnist are data
+    sets of handwritten digits. Ctrl-C or SIGTERM ends training after the current step; the
+    requested files are still written.
     """
     run_train(SimpleNamespace(command="train", **options))
 
@@ -150,17 +174,17 @@ _MODEL = click.argument("model", metavar="MODEL", type=FILE)
 _TABLE = click.argument("source", metavar="FILE", type=FILE)
 
 
-@cli.command("evaluate")
+@cli.command("evaluate", short_help="Score a saved network on a table.")
 @_MODEL
 @_TABLE
 @click.option(
-    "--target", type=COLUMN, help="The column to compare with.  [default: as in training]"
+    "--target", type=COLUMN, help="The column with the targets.  [default: as in training]"
 )
 @click.option("--report", type=FILE, help="Write the results to a .json, .md or .html file.")
 @table_options
 @DEVICE
 def evaluate(**options: Any) -> None:
-    """Compare a saved network's predictions with the targets in a table.
+    """Score a saved network on a table: compare its predictions with the targets.
 
     Missing cells and categories are treated as in training.
     """
@@ -183,7 +207,7 @@ def predict(**options: Any) -> None:
     run_predict(SimpleNamespace(command="predict", **options))
 
 
-@cli.command("info")
+@cli.command("info", short_help="List backends, devices, optional packages and data folders.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(as_json: bool) -> None:
     """List backends, devices, optional packages and data folders of this machine."""

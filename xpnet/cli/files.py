@@ -150,5 +150,5 @@ def save_interrupted(
     except KeyboardInterrupt:
         done.append("a second interruption left the rest unwritten")
     if folder:
-        done.append(f"--resume {folder} goes on with the training")
+        done.append(f"--resume {folder} continues the training")
     raise StoppedError(f"{said}: {', and '.join(done)}", status)

@@ -105,7 +105,9 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         [
             click.option(
-                "--delimiter", type=DELIMITER, help="Character between cells.  [default: guessed]"
+                "--delimiter",
+                type=DELIMITER,
+                help="The character between cells.  [default: guessed]",
             ),
             click.option(
                 "--decimal",
@@ -121,8 +123,8 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--memory-limit",
                 type=BYTES,
-                help="The most memory for a table; more is kept in a temporary file.  "
-                "[default: half of what is free]",
+                help="Memory for a table; a larger table goes to a temporary file.  "
+                "[default: half of the free memory]",
             ),
         ]
     ):
@@ -133,4 +135,4 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
 DEVICE = click.option(
     "--device", default="cpu", metavar="DEVICE", help="cpu, cuda, cuda:N or auto."
 )
-QUIET = click.option("--quiet", is_flag=True, help="Print results alone.")
+QUIET = click.option("--quiet", is_flag=True, help="Print only the results.")

@@ -78,7 +78,9 @@ def _refuse_text_options(source: str, options: SimpleNamespace) -> None:
         "--no-header": options.no_header,
     }
     if wrong := [name for name, is_given in given.items() if is_given]:
-        raise ValueError(f"{wrong[0]} is for text files, but {source} is a Parquet file")
+        raise ValueError(
+            f"{wrong[0]} is for text files, but {source} is a Parquet file: leave it out"
+        )
 
 
 def _begins_with(path: Path, start: bytes) -> bool:

@@ -170,7 +170,7 @@ def _without_missing_labels(data: Dataset) -> Dataset:
     if not missing.any():
         return data
     if missing.all():
-        raise ValueError("the target is missing in all rows: name another column by --target")
+        raise ValueError("the target is missing in all rows: name another column with --target")
     known = data.rows(np.flatnonzero(~missing))
     if known.class_names is None:
         return known
@@ -199,8 +199,8 @@ def _refuse_identifying(data: Dataset, options: SimpleNamespace) -> None:
             raise ValueError(
                 f"{options.source}, column {name!r}: {len(categories)} different strings in "
                 f"{len(data)} rows, e.g. {categories[0]!r}: give --exclude {column} or, if it "
-                f"identifies the rows, --id {column}. To learn from it all the same, name all "
-                "features by --features"
+                f"identifies the rows, --id {column}. To keep it as a feature, name all features "
+                "with --features"
             )
 
 

@@ -254,8 +254,8 @@ def _warn_of_a_useless_network(scores: dict[str, float], task: Task) -> None:
     if useless:
         print_message(
             f"warning: on the test data the network is no better than always predicting {constant}:"
-            " give a lower --learning-rate or more --epochs, or check that the other columns tell "
-            "the target"
+            " give a lower --learning-rate or more --epochs, or check that the target depends on "
+            "the other columns"
         )
 
 

@@ -80,7 +80,7 @@ def _new_advice(kind: Any, name: str) -> str | None:
     near = get_close_matches(name.lower(), known, n=1, cutoff=0.8)
     if not near:
         return None
-    return f"did you mean {near[0]!r}? Give an attribute of your own a less similar name"
+    return f"did you mean {near[0]!r}? If not, give your own attribute a less similar name"
 
 
 def is_of_this_package(cls: type) -> bool:

@@ -126,7 +126,7 @@ def check_distinct(what: str, names: list[str]) -> None:
     """Refuse a name that occurs twice."""
     if double := sorted(name for name, count in Counter(names).items() if count > 1):
         shown_names = ", ".join(name or "''" for name in double)
-        raise ValueError(f"{what} more than once: {shown_names}. Rename them")
+        raise ValueError(f"{what} {shown_names} more than once: rename the duplicates")
 
 
 def check_distinguishable(what: str, names: Sequence[str]) -> None:
@@ -137,7 +137,7 @@ def check_distinguishable(what: str, names: Sequence[str]) -> None:
     >>> check_distinguishable("class_names has", ["fig", "plum"])
     >>> check_distinguishable("class_names has", ["fig", "fig"])
     Traceback (most recent call last):
-    ValueError: class_names has more than once: fig. Rename them
+    ValueError: class_names has fig more than once: rename the duplicates
     """
     check_distinct(what, list(names))
     if (pair := alike(names)) is not None:
@@ -219,15 +219,16 @@ def naming_memory_errors(what: str, shape: tuple[int, ...]) -> Iterator[None]:
         The array is too large for any computer, or for the file that is being read.
     """
     n_bytes = 8 * math.prod(shape)
-    text = f"there is not enough memory for {what} of shape {shown(shape)}"
+    needed = f"enough memory for {what} of shape {shown(shape)}"
     count_array(what, shape)
     if n_bytes > sys.maxsize:
-        raise ValueError(f"{text}, nor on any computer: give fewer units, features or classes")
+        raise ValueError(f"no computer has {needed}: give fewer units, features or classes")
     try:
         yield
     except MemoryError as error:
         raise MemoryError(
-            f"{text}, {n_bytes / 2**30:,.1f} GiB: give fewer units, features or classes"
+            f"there is not {needed}, {n_bytes / 2**30:,.1f} GiB: give fewer units, features or "
+            "classes"
         ) from error
 
 

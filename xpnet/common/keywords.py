@@ -387,7 +387,7 @@ FILL: dict[str, Any] = {
     **dict.fromkeys(["value", "fill_values", "fill_value"], "write values=, a dict by feature"),
     **dict.fromkeys(
         ["method", "strategy"],
-        "medians and the most frequent categories are filled in, or what values= says",
+        "it fills in medians and the most frequent categories, or the values in values=",
     ),
     "inplace": "it returns a new data set: data = data.fill_missing()",
 }

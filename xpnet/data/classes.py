@@ -333,8 +333,8 @@ def _refuse_numbers(cells: list[str]) -> None:
     except CellError as error:
         text = error.text
         problem = (
-            "among strings that are mostly numbers, or numbers with separators, currencies or "
-            "units: give y as numbers"
+            "among strings that look like numbers, some with separators, currencies or units: "
+            "give y as numbers"
         )
         if is_missing(text):
             problem = f"which stands for a missing value among numbers: {_MISSING}"
@@ -393,8 +393,8 @@ def recoded_targets(y: Any, own: list[str] | None, names: list[str] | None) -> n
     host = to_host(y)
     if host.ndim == 2 and host.shape[1] > 1:
         raise ValueError(
-            f"y has a column for each of the classes {shown(own)}: expected those of the training "
-            f"data, {shown(names)}"
+            f"y has columns for the classes {shown(own)}: expected a column for each class of the "
+            f"training data, {shown(names)}"
         )
     if host.dtype.kind not in "biu" and not np.array_equal(host, np.floor(host)):
         raise ValueError(

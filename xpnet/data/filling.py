@@ -82,21 +82,25 @@ class WithMissing(WithCategories, Selecting, NoSuchDataMethods):
         """
         if self.encoded:
             raise ValueError(
-                f"one_hot() has turned {listed(self.encoded)} into columns: write "
-                "fill_missing().one_hot(), in this order"
+                f"one_hot() has already encoded {listed(self.encoded)}: fill in missing cells "
+                "before, with fill_missing().one_hot()"
             )
         if isinstance(self._features, SparseRows):
             raise ValueError(
-                "X is sparse, and numbers that it does not store are 0, which would be the median "
-                "of most columns: replace NaN in X.data before making the Dataset, or give "
-                "X.toarray()"
+                "X is sparse, so the median of most columns would be 0, the value of cells not "
+                "stored: replace NaN in X.data before making the Dataset, or give X.toarray()"
             )
         _refuse_missing_label(self)
         check_categories(self.categories, self.feature_names, self._features)
         if values is None:
             return filled(self, self.fill_values or _usual_values(self))
         given = _checked(values, self)
-        refuse_other_values(self.fill_values, given, "the call before")
+        try:
+            refuse_other_values(given, self.fill_values, "an earlier call")
+        except ValueError as error:
+            raise ValueError(
+                f"{error}: give the same values, or the data as they were read"
+            ) from None
         return filled(self, given)
 
     def is_complete(self) -> np.ndarray:
@@ -205,7 +209,7 @@ def filled(
     if lacking := [_called(keys[k]) for k in found if numbers.get(k) is None]:
         raise ValueError(
             f"X has missing cells in {', '.join(lacking[:3])}, for which there is no value among "
-            f"{shown(dict(values))}: give fill_missing() one for each such column"
+            f"{shown(dict(values))}: give fill_missing() a value for each of these columns"
         )
     if found:
         new = np.zeros((1, features.n_features), features.dtype)
@@ -242,15 +246,15 @@ def _number_for(
     """
     if isinstance(value, str) and names is None:
         raise TypeError(
-            f"X: {_called(key)} is a column of numbers here, and its missing cells are filled with "
-            f"the category {value!r}: give names of categories, or fill in a number"
+            f"X: {_called(key)} is a column of numbers here, but the value for its missing cells "
+            f"is the category {value!r}: give a number, or a column of category names"
         )
     if isinstance(value, str):
         return list(names or ()).index(value) if value in (names or ()) else none
     if names is not None:
         raise TypeError(
-            f"X: {_called(key)} has the categories {shown(list(names))} here, and its missing "
-            f"cells are filled with the number {value}: give numbers, or fill in a category"
+            f"X: {_called(key)} has the categories {shown(list(names))} here, but the value for "
+            f"its missing cells is the number {value}: give a category, or a column of numbers"
         )
     return value
 
@@ -348,8 +352,8 @@ def _usual_values(dataset: WithMissing) -> FillValues:
     assert not isinstance(features, SparseRows)
     if not len(features):
         raise ValueError(
-            "the data set has no rows, from which values could be found: give fill_missing() those "
-            "of the training data, train.fill_values"
+            "the data set has no rows from which to compute values: give fill_missing() those of "
+            "the training data, train.fill_values"
         )
     keys: Sequence[Any] = dataset.feature_names or range(features.n_features)
     values: FillValues = {}
@@ -363,8 +367,8 @@ def _usual_values(dataset: WithMissing) -> FillValues:
             values[key] = found
     if empty := [_called(key) for key in keys if key not in values]:
         raise ValueError(
-            f"no row has a value in {', '.join(empty[:3])}, so there is none to fill in: drop the "
-            "column with exclude=, or give fill_missing() a value for each column"
+            f"no row has a value in {', '.join(empty[:3])}, so there is none to fill in: "
+            "drop the column with exclude=, or give fill_missing() a value for each column"
         )
     return values
 
@@ -420,7 +424,7 @@ def _held(value: float, dtype: np.dtype, key: Any) -> Any:
         held = np.asarray(value).astype(dtype)
     if np.isinf(held):
         raise ValueError(
-            f"{value} in place of missing cells of {_called(key)} does not fit in {dtype}, the "
+            f"the value for missing cells of {_called(key)}, {value}, does not fit in {dtype}, the "
             "type of the features: give a smaller number"
         )
     return held

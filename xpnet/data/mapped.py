@@ -135,4 +135,7 @@ def _read_file(file: BinaryIO, position: int, out: np.ndarray) -> None:
 
 
 def _shorter(name: str, missing: int) -> OSError:
-    return OSError(f"{name} has become shorter: {missing} bytes are missing")
+    return OSError(
+        f"{name} has become shorter: {missing} bytes are missing. Restore it, and leave it "
+        "unchanged while it is in use"
+    )

@@ -100,7 +100,7 @@ def check_label_name(given: Any, found: list[str], y: Array | None) -> str | lis
             f"label_name has {len(names)} names, but y has {n_columns} columns: expected one for "
             "each"
         )
-    check_distinct("label_name has a name", names)
+    check_distinct("label_name has", names)
     return names[0] if len(names) == 1 else names
 
 

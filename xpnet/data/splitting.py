@@ -58,7 +58,8 @@ def stratified(labels: np.ndarray, order: np.ndarray, n_test: int) -> np.ndarray
     _, codes, counts = _classes(labels)
     if counts.min() < 2:
         raise ValueError(
-            "stratify: a class has only 1 sample, but each part needs one of each class"
+            "stratify: a class has only 1 sample, but each part needs one of each class: add "
+            "samples of the class, or remove it"
         )
     k, n = len(counts), len(order)
     if not k <= n_test <= n - k:
@@ -85,7 +86,10 @@ def stratified_where_possible(
     classes, codes, counts = _classes(labels)
     k, n = len(counts), len(order)
     if n_test > n - k:
-        raise ValueError(f"{n - n_test} samples to train on cannot hold all {k} classes")
+        raise ValueError(
+            f"with {n - n_test} samples to train on, some of the {k} classes would have none: give "
+            "a smaller share"
+        )
     shares = _shares(counts, n_test, least=0)
     return _first_of_each(codes, counts, order, shares), classes[shares == 0].tolist()
 

@@ -258,15 +258,18 @@ def default_units(n_categories: int) -> int:
 
 def _checked(given: Any) -> dict[int, tuple[int, int]]:
     """Return the columns in their order, with the number of categories and of units of each."""
-    expected = "expected a dict from columns to n_categories or (n_categories, n_units)"
+    expected = "n_categories or (n_categories, n_units)"
     if not isinstance(given, Mapping) or not given:
-        raise TypeError(f"columns={shown(given)}: {expected}, e.g. {{0: 12, 3: (7, 2)}}")
+        raise TypeError(
+            f"columns={shown(given)}: expected a dict from indices of columns to {expected}, e.g. "
+            "{0: 12, 3: (7, 2)}"
+        )
     columns = {}
     for column, sizes in given.items():
-        place = check_count("a column of columns", column, least=0)
+        place = check_count("a key of columns", column, least=0)
         both = sizes if isinstance(sizes, (tuple, list)) else (sizes,)
         if len(both) not in (1, 2):
-            raise ValueError(f"columns[{place}]={shown(sizes)}: {expected}")
+            raise ValueError(f"columns[{place}]={shown(sizes)}: expected {expected}")
         n = check_count(f"n_categories of column {place}", both[0])
         width = both[1] if len(both) == 2 else default_units(n)
         columns[place] = n, check_count(f"n_units of column {place}", width)
@@ -281,14 +284,19 @@ def _checked_names(
         return {}
     if not isinstance(given, Mapping):
         raise TypeError(
-            f"categories={shown(given)}: expected a dict from columns to lists of names"
+            f"categories={shown(given)}: expected a dict from indices of columns to lists of names"
         )
     for column, names in given.items():
-        n = columns.get(column, (None,))[0]
+        if column not in columns:
+            raise ValueError(
+                f"categories has the key {shown(column)}: expected keys of columns, "
+                f"{', '.join(map(str, columns))}"
+            )
+        n = columns[column][0]
         if isinstance(names, str) or not isinstance(names, Sequence) or len(names) != n:
             raise ValueError(
-                f"categories[{shown(column)}]={shown(names)}: expected the names of the {n} "
-                "categories of a column in columns"
+                f"categories[{shown(column)}]={shown(names)}: expected a list of the names of the "
+                f"column's {n} categories"
             )
     return {int(column): list(names) for column, names in given.items()}
 

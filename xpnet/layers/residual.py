@@ -74,8 +74,9 @@ class Residual(Composite):
             return
         if len(given) != 1 or len(made) != 1:
             raise ValueError(
-                f"the layers in {self.layer_name()} make samples of shape {made} from {given}: "
-                "only rows can be projected to another width"
+                f"the layers in {self.layer_name()} turn samples of shape {given} into {made}: "
+                "expected the same shape, since only rows can be projected to another width. Put "
+                "Flatten() before the block, or keep the shape"
             )
         old = self.projection
         if old is None or (old.input_shape(), old.output_shape()) != (given, made):

@@ -10,10 +10,11 @@ def check_shapes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> N
     """Refuse arguments whose shapes do not fit each other."""
     check_batch(y_true, y_pred, sample_weight)
     n = y_pred.shape[0]
-    if y_true.ndim not in (1, 2) or y_true.shape[0] != n:
-        raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
-    if y_true.ndim == 2 and y_true.shape[1] not in (1, y_pred.shape[1]):
-        raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
+    if tuple(y_true.shape) not in ((n,), (n, 1), tuple(y_pred.shape)):
+        raise ValueError(
+            f"y_true has shape {tuple(y_true.shape)}, but y_pred has {tuple(y_pred.shape)}: "
+            f"expected ({n},), ({n}, 1) or the shape of y_pred"
+        )
 
 
 def check_classes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
@@ -47,7 +48,8 @@ def values(y_true: Array, y_pred: Array) -> Array:
         y_true = xp.reshape(y_true, (-1, 1))
     if y_true.shape != y_pred.shape:
         raise ValueError(
-            f"targets of shape {y_true.shape} do not fit outputs of shape {y_pred.shape}"
+            f"y_true has shape {tuple(y_true.shape)}, but y_pred has {tuple(y_pred.shape)}: "
+            "expected the same shape"
         )
     return xp.astype(y_true, y_pred.dtype, copy=False)
 

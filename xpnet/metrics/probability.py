@@ -48,7 +48,7 @@ class ProbabilityMetric(Metric):
         if self.output_kind in OF_CLASSES and n_outputs == 1:
             raise ValueError(
                 f"metric {self.name!r} has output_kind={self.output_kind!r}, which is for several "
-                "outputs, but there is one"
+                "outputs, but the network has one: leave output_kind out, or give another"
             )
 
 

@@ -64,8 +64,8 @@ def _check_name(model: Any, checks: dict[str, Check], name: str) -> None:
         return
     if near[0] not in _NOT_KEPT:
         raise AttributeError(
-            f"a {model._called[0]} has no setting {name!r}: did you mean {near[0]!r}? An attribute "
-            "of your own needs a name that is less similar"
+            f"a {model._called[0]} has no setting {name!r}: did you mean {near[0]!r}? If not, give "
+            "your own attribute a less similar name"
         )
     advice = re.sub(r"\bnet\b", model._called[1], _NOT_KEPT[near[0]])
     meant = "" if near[0] == name else f" ({near[0]}?)"

@@ -87,6 +87,7 @@ class Settings(Traceable):
         if self.state_names != names:
             super().__setattr__(name, before)
             raise ValueError(
-                f"{name}={shown(value)} after {self.n_updates} updates, which kept other state: "
-                f"make a new {type(self).__name__}({name}={shown(value)})"
+                f"{name}={shown(value)} cannot be set after {self.n_updates} updates, since it "
+                "changes which state the optimizer has: make a new "
+                f"{type(self).__name__}({name}={shown(value)})"
             )

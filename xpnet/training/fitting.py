@@ -484,16 +484,15 @@ def check_fitted(model: TrainableModel, what: str, reads_outputs: bool = False) 
         else:
             advice = "For the outputs of a hidden layer, use net[:-1], not net.layers.pop(), or"
         raise NotFittedError(
-            f"{what}: the network's outputs are not those that the loss, "
-            f"{type(model.loss).__name__}, was trained with. {advice} train the network with "
-            "fit(X, y)"
+            f"{what}: the layers or the loss have changed, and {type(model.loss).__name__} was not "
+            f"trained on the network's present outputs. {advice} train the network with fit(X, y)"
         )
     if model.history.epochs:
         raise NotFittedError(
-            f"{what} before fit: layers, loss or target_unit have changed since the last fit. "
-            "Train the network with fit(X, y) again"
+            f"{what} needs a trained network, but layers, loss or target_unit have changed since "
+            "the last fit: call fit(X, y) again"
         )
     raise NotFittedError(
-        f"{what} before fit: train the network with fit(X, y) first. After training by hand, "
-        "call mark_fitted()"
+        f"{what} needs a trained network: call fit(X, y) first or, after training by hand, "
+        "mark_fitted()"
     )

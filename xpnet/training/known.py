@@ -236,10 +236,10 @@ def _filled(dataset: Dataset, known: Known) -> Dataset:
     try:
         refuse_other_values(given, own, "the training data")
     except ValueError as error:
-        hint = ". fit(restart=True) trains anew with other values" if known.advice else ""
+        hint = ". fit(restart=True) trains from scratch with other values" if known.advice else ""
         raise ValueError(
-            f"{error}: write fill_missing(net.fill_values), or give the data as they were read, "
-            f"and they are filled in by themselves{hint}"
+            f"{error}: write fill_missing(net.fill_values), or give the data with their missing "
+            f"cells, which the network fills in{hint}"
         ) from None
     return filled(dataset, own, names, known.categories)
 

@@ -248,7 +248,7 @@ def _reason(loss: LossFunction, y: Array, sample_weight: Array | None, for_metri
     class_weight = getattr(loss, "class_weight", None)
     if class_weight is not None and not for_metric:
         return (
-            f"class_weight={class_weight} is 0 for all classes in the data, or samples of the "
-            "other classes have the weight 0 themselves. Give these classes a weight above 0"
+            f"each has a weight of 0 in class_weight={class_weight} or in the sample weights. Give "
+            "a class in the data, and its samples, a weight above 0"
         )
     return f"{type(loss).__name__} gives each of them the weight 0"

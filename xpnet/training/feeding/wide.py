@@ -43,7 +43,7 @@ def check_limits(features: Features, narrowed: Narrowing, backend: Backend) -> N
         column = wrong[0]
         raise ValueError(
             f"X has numbers from {low[column]:.3g} to {high[column]:.3g} in column {column}, which "
-            f"become {beyond(backend)} by Normalization: correct them, or give dtype='float64'"
+            f"after Normalization are {beyond(backend)}: correct them, or give dtype='float64'"
         )
 
 
