@@ -2,12 +2,12 @@
 
 import pytest
 
-from tools.house import ALLOWED, LAYERS, ROOT, House, main, modules, report
+from tools.house import ALLOWED, LEVELS, ROOT, House, main, modules, report
 
 
 @pytest.fixture(scope="module")
 def house():
-    return House(modules(), LAYERS, ALLOWED)
+    return House(modules(), LEVELS, ALLOWED)
 
 
 def test_no_import_runs_upwards(house):
@@ -18,8 +18,8 @@ def test_no_files_import_one_another_in_a_cycle(house):
     assert house.cycles() == []
 
 
-def test_every_file_has_a_layer_and_every_layer_its_files(house):
-    assert house.without_layer() == []
+def test_every_file_has_a_level_and_every_level_its_files(house):
+    assert house.without_level() == []
     assert house.without_file() == []
 
 
@@ -63,12 +63,12 @@ TABLE = {"toy": ["__init__", "roof", "room", "cellar"], "toy.room": ["table", "c
 def toy(tmp_path):
     """Return a function that builds a small package with these files replaced."""
 
-    def build(changed, layers=TABLE, allowed=None):
+    def build(changed, levels=TABLE, allowed=None):
         for name, text in (FILES | changed).items():
             path = tmp_path / f"{name.replace('.', '/')}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        return House(modules({"toy": tmp_path}), layers, allowed)
+        return House(modules({"toy": tmp_path}), levels, allowed)
 
     return build
 
@@ -81,7 +81,7 @@ def wrong(house):
 def test_a_package_in_order_has_nothing_wrong(toy):
     house = toy({})
     assert wrong(house) == ([], [])
-    assert house.without_layer() == house.without_file() == house.foreign_re_exports() == []
+    assert house.without_level() == house.without_file() == house.foreign_re_exports() == []
     assert {each[:2] for each in house.imports} == {
         ("toy", "toy.roof"),
         ("toy.roof", "toy.room.chair"),
@@ -116,8 +116,8 @@ def test_every_way_to_import_from_above_is_found(text, toy):
 def test_a_circle_of_one_floor_is_found_whose_parts_are_for_types_and_within_a_function(toy):
     types = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .table import Table"
     late = "def late():\n    from .chair import Chair"
-    layers = TABLE | {"toy.room": ["table chair"]}
-    upward, cycles = wrong(toy({"room.chair": types, "room.table": late}, layers))
+    levels = TABLE | {"toy.room": ["table chair"]}
+    upward, cycles = wrong(toy({"room.chair": types, "room.table": late}, levels))
     assert upward == []
     assert cycles == [["toy.room.chair", "toy.room.table"]]
 
@@ -141,9 +141,9 @@ def test_a_face_that_takes_names_from_elsewhere_is_found(toy):
 
 
 def test_a_file_without_a_floor_and_a_floor_without_a_file_are_found(toy):
-    layers = TABLE | {"toy": ["__init__", "roof", "room", "cellar attic"]}
-    house = toy({"shed": ""}, layers)
-    assert (house.without_layer(), house.without_file()) == (["toy.shed"], ["toy.attic"])
+    levels = TABLE | {"toy": ["__init__", "roof", "room", "cellar attic"]}
+    house = toy({"shed": ""}, levels)
+    assert (house.without_level(), house.without_file()) == (["toy.shed"], ["toy.attic"])
 
 
 def test_an_allowed_import_is_allowed_and_one_without_need_is_found(toy):
@@ -166,10 +166,10 @@ def test_the_command_prints_the_report(capsys):
 
 
 @pytest.mark.parametrize(
-    ("layers", "status"), [(TABLE, 0), (TABLE | {"toy.room": ["table", "chair", "lamp"]}, 1)]
+    ("levels", "status"), [(TABLE, 0), (TABLE | {"toy.room": ["table", "chair", "lamp"]}, 1)]
 )
-def test_the_command_fails_on_a_layer_without_a_file(toy, layers, status, monkeypatch):
-    house = toy({}, layers)
+def test_the_command_fails_on_a_level_without_a_file(toy, levels, status, monkeypatch):
+    house = toy({}, levels)
     monkeypatch.setattr("tools.house.House", lambda *given: house)
     assert main() == status
 

@@ -1,10 +1,10 @@
-"""Check that the package's files import only from their own layer and the layers below.
+"""Check that the package's files import only from their own level and the levels below.
 
-``python -m tools.house`` prints the table of layers, the upward imports, the import cycles and the
+``python -m tools.house`` prints the table of levels, the upward imports, the import cycles and the
 exceptions. Its exit status is 1 if anything is wrong.
 
-`LAYERS` lists the entries of each folder, i.e. its files and folders, top first. A file may import
-files in its own layer and below. Two files are compared in the smallest folder that contains both.
+`LEVELS` lists the entries of each folder, i.e. its files and folders, top first. A file may import
+files in its own level and below. Two files are compared in the smallest folder that contains both.
 
 All imports count: at the top of a file, under ``if TYPE_CHECKING`` or in a function.
 ``import_module`` counts if its argument is a literal. Modules whose names are known only at run
@@ -21,7 +21,7 @@ How imports are attributed to files:
   same reason. It is harmless as long as an ``__init__.py`` imports only from its own folder, which
   is checked. ``xpnet/__init__.py`` is the exception that imports from everywhere.
 
-An ``__init__.py`` is above the files of its folder, unless `LAYERS` says otherwise.
+An ``__init__.py`` is above the files of its folder, unless `LEVELS` says otherwise.
 """
 
 import ast
@@ -34,8 +34,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {"xpnet": ROOT / "xpnet", "xpnet.backends": ROOT / "backends"}
 
-# The entries of each folder, top first; entries on the same line share a layer.
-LAYERS = {
+# The entries of each folder, top first; entries on the same line share a level.
+LEVELS = {
     "xpnet": [
         "__main__",
         "cli",
@@ -359,14 +359,14 @@ def _absolute(name: str, folder: str) -> str:
 
 
 class House:
-    """The files of a package, their imports and their layers.
+    """The files of a package, their imports and their levels.
 
     Parameters
     ----------
     files : mapping of str to Path
         The file of each module, as `modules` returns them.
-    layers : mapping of str to sequence of str
-        See `LAYERS`.
+    levels : mapping of str to sequence of str
+        See `LEVELS`.
     allowed : mapping of (str, str) to str, optional
         See `ALLOWED`.
     """
@@ -374,28 +374,28 @@ class House:
     def __init__(
         self,
         files: Mapping[str, Path],
-        layers: Mapping[str, Sequence[str]],
+        levels: Mapping[str, Sequence[str]],
         allowed: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
-        self.files, self.layers, self.allowed = files, layers, dict(allowed or {})
+        self.files, self.levels, self.allowed = files, levels, dict(allowed or {})
         self.imports = imports(files)
         self._level = {
             (folder, entry): level
-            for folder, lines in layers.items()
+            for folder, lines in levels.items()
             for level, line in enumerate(lines)
             for entry in line.split()
         }
 
-    def without_layer(self) -> list[str]:
-        """Return the modules that are missing from the table of layers."""
+    def without_level(self) -> list[str]:
+        """Return the modules that are missing from the table of levels."""
         return [
             name
             for name in self.files
-            if any(self._layer(*entry) is None for entry in _entries(name))
+            if any(self._level_of(*entry) is None for entry in _entries(name))
         ]
 
     def without_file(self) -> list[str]:
-        """Return the entries in the table of layers that do not exist."""
+        """Return the entries in the table of levels that do not exist."""
         existing = {entry for name in self.files for entry in _entries(name)}
         existing |= {(name, "__init__") for name in self.files}
         return [".".join(entry) for entry in self._level if entry not in existing]
@@ -439,13 +439,13 @@ class House:
                 needless.append(pair)
         return needless
 
-    def _layer(self, folder: str, entry: str) -> int | None:
+    def _level_of(self, folder: str, entry: str) -> int | None:
         return self._level.get((folder, entry), -1 if entry == "__init__" else None)
 
     def _runs_up(self, importer: str, imported: str) -> bool:
         for (folder, own), (_, other) in zip(_entries(importer), _entries(imported), strict=False):
             if own != other:
-                above, below = self._layer(folder, own), self._layer(folder, other)
+                above, below = self._level_of(folder, own), self._level_of(folder, other)
                 return above is not None and below is not None and above > below
         return False
 
@@ -501,12 +501,12 @@ def _lines(title: str, found: Iterable[object]) -> list[str]:
 def report(house: House) -> str:
     """Return what `python -m tools.house` prints."""
     lines = []
-    for folder, layers in house.layers.items():
-        lines += [folder, *(f"  {level:2} {line}" for level, line in enumerate(layers)), ""]
+    for folder, levels in house.levels.items():
+        lines += [folder, *(f"  {number:2} {line}" for number, line in enumerate(levels)), ""]
     lines += _lines("imports that run upwards", house.upward_imports())
     lines += _lines("cycles", (" - ".join(group) for group in house.cycles()))
-    lines += _lines("files without a layer", house.without_layer())
-    lines += _lines("layers without a file", house.without_file())
+    lines += _lines("files without a level", house.without_level())
+    lines += _lines("levels without a file", house.without_file())
     lines += _lines(
         "__init__.py that passes on names from outside its folder", house.foreign_re_exports()
     )
@@ -517,14 +517,14 @@ def report(house: House) -> str:
 
 def main() -> int:
     """Print the report; return 1 if anything in it is wrong."""
-    house = House(modules(), LAYERS, ALLOWED)
+    house = House(modules(), LEVELS, ALLOWED)
     print(report(house))
     return int(
         any(
             (
                 house.upward_imports(),
                 house.cycles(),
-                house.without_layer(),
+                house.without_level(),
                 house.without_file(),
                 house.foreign_re_exports(),
                 house.not_needed(),
