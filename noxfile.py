@@ -15,6 +15,7 @@ OLDEST_DEPENDENCIES = {
     "tqdm": "4.60",
     "tabulate": "0.9",
     "narwhals": "2.0",
+    "click": "8.1",
 }
 
 nox.options.error_on_missing_interpreters = False  # but nox names those that it skips

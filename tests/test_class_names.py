@@ -147,7 +147,7 @@ def test_names_that_do_not_fit_the_outputs_are_refused():
 @pytest.mark.parametrize("loss", ["mse", "mae", "poisson"])
 def test_text_is_refused_by_losses_of_numbers(loss):
     net = network(1, loss, metric=None)
-    with pytest.raises(ValueError, match=r"names of 3 classes, .* is for numbers: .*3 units"):
+    with pytest.raises(ValueError, match=r"3 named classes, .* is for numbers: .*3 units"):
         net.fit(X, TEXTS)
     assert net.class_names is None
 

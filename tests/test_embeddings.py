@@ -280,7 +280,7 @@ def test_categories_need_a_layer_for_each():
 def test_codes_inside_a_network_that_are_wrong_stop_training():
     net = NeuralNetwork(epochs=1, batch_size=4).add(Residual(TanhActivation(), input_shape=(1,)))
     net.add(Embedding(3, 2)).add(DenseLayer(1))
-    with pytest.raises(ValueError, match=r"X, row 0, input 0 of Embedding is 0\.96.*not a code"):
+    with pytest.raises(ValueError, match=r"row 0 of X, input 0 of Embedding is 0\.96.*not a code"):
         net.fit((np.array([[0.5], [1.0], [0.0], [2.0]]), np.zeros(4)))
 
 

@@ -207,7 +207,7 @@ def test_stored_features_are_filled_in_pieces(stored, tmp_path, rng, monkeypatch
     in_memory = Dataset(X, None, names, categories=read.categories)
     expected = in_memory.fill_missing()
     for limit, kind in ((np.inf, np.ndarray), (100, np.memmap)):
-        monkeypatch.setattr(filling, "limit_of", lambda limit=limit: limit)
+        monkeypatch.setattr(filling, "feature_memory_limit", lambda limit=limit: limit)
         filled = read.fill_missing()
         assert type(filled.X) is kind
         assert filled.fill_values == expected.fill_values

@@ -81,7 +81,7 @@ def test_a_setting_is_refused_later_as_the_constructor_refuses_it(name):
 def test_all_settings_are_tested_here():
     settings = set(vars(NeuralNetwork())) - {
         "parameters", "layers", "history", "feature_names", "label_name", "class_names",
-        "has_text_labels",
+        "has_text_labels", "fill_values", "drops_missing",
         "categories", "last_plan", "stop_training", "randomness", "orders", "average",
     }  # fmt: skip
     assert {name for name in settings if not name.startswith("_")} == set(WRONG)

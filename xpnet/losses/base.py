@@ -35,10 +35,9 @@ class LossFunction(Readable, ABC):
     decision_threshold : float
         With one output, the value above which the prediction is class 1.
     output_kind : str or None
-        What the outputs mean, for metrics of probabilities: "probability" (each output is the
-        probability of a yes), "log-odds" (the sigmoid of each output is that probability),
-        "distribution" (over the classes), "logits" (their softmax is a distribution) or
-        "log-distribution" (the logarithm of a distribution). None if the loss does not say.
+        What the outputs mean, for metrics of probabilities: "probability" (of a yes, by output),
+        "log-odds" (their sigmoids are such probabilities), "distribution" (over the classes),
+        "logits" (before the softmax) or "log-distribution". None if the loss does not say.
     greater_is_better : bool
         False, because a smaller loss is better. Metrics have the same attribute.
     predicts_outputs : bool
@@ -61,12 +60,10 @@ class LossFunction(Readable, ABC):
     ...     def derivative(self, y_true, y_pred, sample_weight=None):
     ...         xp = array_namespace(y_pred)
     ...         error = y_pred - xp.reshape(y_true, y_pred.shape)
-    ...         is_largest = xp.abs(error) == xp.max(xp.abs(error))
-    ...         return xp.where(is_largest, xp.sign(error), 0.0)
-    >>> y_true, y_pred = np.array([1.0, 2.0]), np.array([[1.5], [0.0]])
-    >>> float(LargestError()(y_true, y_pred))
+    ...         return xp.where(xp.abs(error) == xp.max(xp.abs(error)), xp.sign(error), 0.0)
+    >>> check_loss(LargestError(), np.array([1.0, 2.0]), np.array([[1.5], [0.0]]))
+    >>> float(LargestError()(np.array([1.0, 2.0]), np.array([[1.5], [0.0]])))
     2.0
-    >>> check_loss(LargestError(), y_true, y_pred)
     """
 
     accepts: ClassVar[frozenset[str] | None] = None

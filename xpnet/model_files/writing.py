@@ -100,15 +100,13 @@ class Writer:
     kind : type
         The class that :func:`xpnet.load` makes, unless the network is of a user's subclass.
     keeps_seconds : bool, default False
-        Whether the history keeps the seconds of each epoch. Without them, equal trainings give
-        equal files.
+        Whether to write the seconds of each epoch, which differ between equal trainings.
     """
 
     def __init__(self, network: TrainableModel, kind: type, keeps_seconds: bool = False) -> None:
         self._network, self._kind = network, kind
         self._left_out = () if keeps_seconds else ("seconds",)
-        self._comparison = Comparison()
-        self.tensors = Tensors(network.backend)
+        self._comparison, self.tensors = Comparison(), Tensors(network.backend)
 
     def content(self) -> dict[str, Any]:
         """Return everything except the tensors, in JSON form."""

@@ -13,6 +13,11 @@ from ..data.encoding import raw_names, with_empty_columns_categorical
 from ..data.filling import FillValues, by_name, filled, refuse_other_values
 from ..data.reading import move_to_device_of
 
+_SHARED = (
+    "feature_names", "class_names", "has_text_labels", "label_name", "fill_values", "drops_missing",
+)  # fmt: skip
+"""Attributes that data sets, models and `Known` have."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -55,15 +60,7 @@ class Known:
     def of(cls, source: Any) -> Self:
         """Return the names in a data set, or in a model that was trained on one."""
         categories = getattr(source, "encoded", None) or source.categories
-        return cls(
-            source.feature_names,
-            source.class_names,
-            categories,
-            source.has_text_labels,
-            label_name=source.label_name,
-            fill_values=source.fill_values,
-            drops_missing=source.drops_missing,
-        )
+        return cls(categories=categories, **{name: getattr(source, name) for name in _SHARED})
 
     @classmethod
     def before(cls, model: Any) -> Self | None:

@@ -59,11 +59,8 @@ class TrainableModel(Model):
         The names in the training data, or None. Further training on data without names keeps them.
     has_text_labels : bool
         Whether the training data had text labels, whose classes the library has numbered.
-    categories, fill_values : dict
-        By feature: the categories, including features encoded as columns; the value for missing
-        cells.
-    drops_missing : bool
-        Whether rows with missing cells were dropped from the training data.
+    categories, fill_values, drops_missing
+        How categories of the training data were encoded, and what was done with missing cells.
     """
 
     epochs: int
