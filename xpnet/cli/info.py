@@ -143,7 +143,7 @@ def describe_backend(name: str) -> list[dict[str, Any]]:
             about = {"version": _version(backend.xp), "device": str(backend.device_name), **size}
             rows.append({**nothing, **about, "state": "ready"})
     except DeviceUnavailableError as error:
-        reason = with_option_names(str(error).replace("cuda:0", "cuda"))
+        reason = with_option_names(str(error).replace("cuda:0", "cuda").replace("backend=", ""))
         return rows or [{**nothing, "state": reason}]
     except (Exception, SystemExit) as error:  # of a third party, whose backend may raise anything
         return [*rows, {**nothing, "state": f"fails: {_said(error)}"}]
