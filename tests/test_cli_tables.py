@@ -101,6 +101,29 @@ def test_a_category_that_training_did_not_have_is_refused_with_its_row(folder):
     assert "row 1, column 'colour': 'pink' is not among" in errors
 
 
+def test_an_unknown_category_is_named_with_its_row_in_the_whole_table(folder):
+    train("--missing", "drop", "--save", "m.st", source="gaps.csv")
+    rows = ["pink,1,2" if k == 40_000 else "red,1," if k < 3 else "red,1,2" for k in range(40_001)]
+    Path("new.csv").write_text("\n".join(['colour,size,"weight, kg"', *rows]) + "\n")
+    status, _, errors = run("predict", "m.st", "new.csv")
+    assert status == 2
+    assert "new.csv: X, row 40000, column 'colour': 'pink'" in errors
+
+
+@pytest.mark.parametrize("option", ["--test", "--validation"])
+def test_an_unknown_category_of_a_second_file_is_named_with_the_file(option, folder):
+    rows = table()
+    rows[5][1] = "pink"
+    Path("second.csv").write_text(text(rows))
+    line = ["train", "prices.csv", "--target", "price", "--id", "name", *QUICK]
+    _, _, errors = run(*line, option, "second.csv")
+    assert errors.startswith("xpnet: second.csv: X, row 4, column 'colour': 'pink'")
+    rows[3][2] = ""  # left out: the rows after it have other numbers
+    Path("second.csv").write_text(text(rows))
+    _, _, errors = run(*line, option, "second.csv", "--missing", "drop")
+    assert "xpnet: second.csv: X, column 'colour': 'pink'" in errors
+
+
 def test_features_are_named_or_excluded(folder):
     train("--features", 'size,"weight, kg"', "--save", "named.st")
     train("--exclude", "colour", "--save", "excluded.st")
@@ -182,6 +205,89 @@ def test_rows_without_a_target_are_left_out_with_a_warning(folder):
     assert (status, len(errors.splitlines())) == (2, 1)
 
 
+@pytest.mark.parametrize("target", ["price", "colour"])
+def test_evaluation_leaves_out_rows_without_a_target_as_training_does(target, folder):
+    train("--missing", "median", "--save", "m.st", source="gaps.csv", target=target)
+    rows = [row for row in table(missing=0.1) if row[1] != ""]
+    Path("whole.csv").write_text(text(rows[:3] + rows[4:]))
+    rows[3][rows[0].index(target)] = ""
+    Path("t.csv").write_text(text(rows))
+    status, output, errors = run("evaluate", "m.st", "t.csv")
+    assert (status, output) == (0, run("evaluate", "m.st", "whole.csv")[1])
+    assert f"t.csv: 1 of {len(rows) - 1} rows are left out, without {target!r}" in errors
+
+
+def test_evaluation_and_prediction_advise_no_options_that_they_lack(folder):
+    train("--save", "m.st")
+    for command in ("predict", "evaluate"):
+        status, _, errors = run(command, "m.st", "gaps.csv")
+        assert status == 2
+        assert "xpnet train --missing median" in errors
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_category_of_training_that_may_stand_for_a_missing_value_is_warned_of_once(folder):
+    rows = table()
+    for row in rows[1:40]:
+        row[1] = "?"
+    Path("t.csv").write_text(text(rows))
+    _, errors = train("--save", "m.st", source="t.csv")
+    assert "'?' in 39 cell(s)" in errors
+    assert run("predict", "m.st", "t.csv")[2] == run("evaluate", "m.st", "t.csv")[2] == ""
+
+
+def test_a_metric_that_is_not_defined_is_nan(folder):
+    train("--save", "m.st", target="colour")
+    Path("one.csv").write_text(text([table()[0], *(r for r in table() if r[1] == "red")]))
+    status, output, errors = run("evaluate", "m.st", "one.csv")
+    assert (status, errors) == (0, "")
+    assert "roc_auc: nan" in output
+
+
+def test_an_id_is_not_overwritten_by_predictions_of_its_name(folder):
+    train("--save", "m.st")
+    status, output, errors = run("predict", "m.st", "prices.csv", "--id", "price")
+    assert (status, output) == (2, "")
+    assert "--id price" in errors
+
+
+def test_predictions_that_standard_output_cannot_hold_are_refused_with_advice(folder):
+    Path("t.csv").write_text(text(table()).replace("red", "rød"), encoding="utf-8")
+    train("--save", "m.st", source="t.csv", target="colour")
+    done = subprocess.run(
+        [sys.executable, "-m", "xpnet", "predict", "m.st", "t.csv"],
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert done.returncode == 2
+    assert b"standard output is in ascii" in done.stderr
+    assert b"--output FILE" in done.stderr
+
+
+def test_classes_of_a_target_that_is_called_probability_are_written(folder):
+    Path("t.csv").write_text(text(table()).replace("colour", "probability"))
+    train("--save", "m.st", source="t.csv", target="probability")
+    rows = predict("m.st", "prices.csv")
+    assert rows[0] == ["prediction", "probability"]
+    assert {row[0] for row in rows[1:]} <= {"red", "green", "blue"}
+
+
+@pytest.mark.parametrize("missing", ["median", "drop"])
+@pytest.mark.parametrize("column", ["size", "price"])
+def test_infinite_cells_are_refused_with_their_row_before_rows_are_left_out(
+    missing, column, folder
+):
+    rows = table()
+    rows[2][2] = ""
+    rows[9][rows[0].index(column)] = "inf"
+    Path("t.csv").write_text(text(rows))
+    line = ["train", "t.csv", "--target", "price", "--id", "name", *QUICK]
+    status, _, errors = run(*line, "--missing", missing)
+    assert status == 2
+    assert errors.startswith(f"xpnet: t.csv, row 8 (from 0), column {column!r}: inf is not")
+
+
 def test_classes_without_a_target_are_left_out(folder):
     rows = table()
     rows[3][1] = ""
@@ -252,13 +358,14 @@ def test_standard_input_is_read_like_the_file(path, folder):
 def test_a_named_pipe_is_read_once(folder):
     train("--save", "m.st")
     os.mkfifo("pipe")
+    Path("many.csv").write_text(text(table(5_000)))  # more than a pipe holds at once
     writer = threading.Thread(
-        target=Path("pipe").write_bytes, args=(Path("prices.csv").read_bytes(),)
+        target=Path("pipe").write_bytes, args=(Path("many.csv").read_bytes(),)
     )
     writer.start()
     rows = predict("m.st", "pipe")
     writer.join()
-    assert rows == predict("m.st", "prices.csv")
+    assert rows == predict("m.st", "many.csv")
 
 
 def test_messages_name_standard_input(folder):
@@ -273,6 +380,14 @@ def test_messages_name_standard_input(folder):
     assert done.returncode == 2
     assert b"unknown column 'colour'" in done.stderr
     done = subprocess.run(
+        [sys.executable, "-m", "xpnet", "train", "-", "--target", "b", *QUICK],
+        input=b"a,b\n?,1.5\n" + b"x,2.5\n" * 20,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert b"xpnet: warning: standard input, line 2, column 'a'" in done.stderr
+    done = subprocess.run(
         [sys.executable, "-m", "xpnet", "train", "-", "--target", "b"],
         input=b"a,b\n1,2\n3\n",
         capture_output=True,
@@ -283,7 +398,7 @@ def test_messages_name_standard_input(folder):
 
 
 def test_a_comma_that_may_separate_thousands_needs_an_option(folder):
-    rows = ["a;b", *[f"{k},500;{k % 2},000" for k in range(1, 60)]]
+    rows = ["a;b", *[f"{k},500;{k % 2 + 1},000" for k in range(1, 60)]]
     Path("t.csv").write_text("\n".join(rows))
     arguments = ["train", "t.csv", "--target", "b", *QUICK]
     status, _, errors = run(*arguments)
@@ -303,6 +418,8 @@ def test_options_of_text_files_do_not_go_with_parquet(folder):
     write("p.parquet")
     status, _, errors = run("train", "p.parquet", "--target", "price", "--decimal", ",")
     assert (status, "--decimal is for text files" in errors) == (2, True)
+    status, _, errors = run("train", "p.parquet", "--target", "price", "--encoding", "latin-1")
+    assert (status, "--encoding is for text files" in errors) == (2, True)
 
 
 # ---- test and validation files
@@ -316,6 +433,12 @@ def test_a_test_file_leaves_all_rows_to_training(folder):
     assert "200 samples to train on, 50 to test on" in output
     evaluated = run("evaluate", "m.st", "test.csv")[1]
     assert f"rmse: {float(output.split('rmse: ')[1].split(',')[0]):.6g}\n" in evaluated
+
+
+def test_a_test_file_and_a_share_of_test_rows_exclude_each_other(folder):
+    line = ["train", "prices.csv", "--target", "price", "--id", "name", *QUICK]
+    status, _, errors = run(*line, "--test", "prices.csv", "--test-size", "0.5")
+    assert (status, errors) == (2, "xpnet: --test-size and --test: expected one of them\n")
 
 
 def test_a_validation_file_is_evaluated_after_each_epoch(folder):
@@ -398,20 +521,24 @@ def test_heads_have_a_column_for_each_target(folder):
     assert rows[0] == ["kind", "kind_probability_big", "kind_probability_small", "size"]
     assert predict("heads.st", "x.csv")[0] == ["kind", "kind_probability", "size"]
     outputs = net.predict([[1.0], [39.0]])
-    np.testing.assert_array_equal([float(row[3]) for row in rows[1:]], outputs[:, 2])
+    np.testing.assert_array_equal(np.float32([row[3] for row in rows[1:]]), outputs[:, 2])
     assert [row[0] for row in rows[1:]] == net.predict_classes([[1.0], [39.0]])["kind"].tolist()
 
 
 def test_a_table_larger_than_the_limit_gives_the_same(folder, monkeypatch):
     monkeypatch.setattr("xpnet.cli.predict._ROWS", 32)
     train("--save", "m.st", "--categories", "embedding")
-    train("--save", "stored.st", "--categories", "embedding", "--memory-limit", "2K")
+    Path("many.csv").write_text(text(table(40_000)))
+    limit = ["--memory-limit", "900K"]  # of the table of 960 KB, and of training
+    short = ["--epochs", "3", "--batch-size", "32"]
+    train("--save", "stored.st", "--categories", "embedding", *limit, *short, source="many.csv")
+    train("--save", "whole.st", "--categories", "embedding", *short, source="many.csv")
     limited = ["--memory-limit", "1K"]
     assert predict("m.st", "prices.csv", *limited) == predict("m.st", "prices.csv")
     assert (
         run("evaluate", "m.st", "prices.csv", *limited)[1]
         == run("evaluate", "m.st", "prices.csv")[1]
     )
-    expected = [float(row[0]) for row in predict("m.st", "prices.csv")[1:]]
+    expected = [float(row[0]) for row in predict("whole.st", "prices.csv")[1:]]
     found = [float(row[0]) for row in predict("stored.st", "prices.csv", *limited)[1:]]
     assert np.corrcoef(found, expected)[0, 1] > 0.99

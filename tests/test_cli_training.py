@@ -122,6 +122,28 @@ def test_what_cannot_be_resumed_is_refused_in_one_line(options, said):
     assert len(errors) < 500
 
 
+def test_a_training_is_not_resumed_with_other_rows():
+    train("--epochs", "4", "--checkpoint", "ck", "--log", "l.csv")
+    log = Path("l.csv").read_bytes()
+    lines = Path("t.csv").read_text().splitlines()
+    lines[50] = f"9{lines[50]}"
+    Path("other.csv").write_text("\n".join(lines))
+    again = ["--epochs", "6", "--resume", "ck", "--log", "l.csv"]
+    status, _, errors = run("train", "other.csv", *TRAIN[2:], *again)
+    assert status == 2
+    assert errors.startswith("xpnet: --resume ck: the rows to train on")
+    assert Path("l.csv").read_bytes() == log
+    train(*again)
+
+
+def test_a_checkpoint_with_more_epochs_than_asked_for_is_refused():
+    train("--epochs", "6", "--checkpoint", "ck")
+    status, _, errors = run(*TRAIN, "--epochs", "3", "--resume", "ck", "--save", "m.st")
+    assert status == 2
+    assert "the newest checkpoint has 6 epochs, more than --epochs 3" in errors
+    assert not Path("m.st").exists()
+
+
 # ---- logs
 
 

@@ -1,11 +1,13 @@
 """``xpnet evaluate``: the metrics of a saved network on a table."""
 
+import math
 from types import SimpleNamespace
 
 from .files import check_output_files
 from .predict import load_network, read_rows
 from .report import make_report, write_report
-from .tasks import warn_of_dropped, with_class_codes
+from .tables import in_table
+from .tasks import leave_out, with_class_codes
 
 
 def run_evaluate(options: SimpleNamespace) -> None:
@@ -18,10 +20,8 @@ def run_evaluate(options: SimpleNamespace) -> None:
         hint = "evaluate it in Python" if target else "give --target COLUMN"
         raise ValueError(f"{options.model} {what}: {hint}")
     data = read_rows(network, options, label=target)
-    if network.drops_missing:
-        n_rows = len(data)
-        data = data.drop_missing()
-        warn_of_dropped(options.source, n_rows - len(data), n_rows)
+    n_rows = len(data)
+    data = leave_out(data, options.source, "drop" if network.drops_missing else "median", target)
     if isinstance(network.class_names, list):
         data = with_class_codes(data)
     elif data.class_names is not None:
@@ -29,8 +29,13 @@ def run_evaluate(options: SimpleNamespace) -> None:
             f"{options.source}, column {target!r}: {data.class_names[0]!r} is not a number, as in "
             "training"
         )
-    report = make_report(network, {"data": data}, {}, {"data": options.source}, "xpnet evaluate")
+    rows = range(n_rows) if len(data) == n_rows else None
+    files = {"data": options.source}
+    try:
+        report = make_report(network, {"data": data}, {}, files, "xpnet evaluate")
+    except ValueError as error:  # such as a class that training did not have
+        raise in_table(error, options.source, rows) from error
     for name, value in report.content["metrics"]["data"].items():
-        print(f"{name}: {value:.6g}")
+        print(f"{name}: {math.nan if value is None else value:.6g}")
     if options.report:
         write_report(options.report, report)

@@ -54,9 +54,20 @@ _BARE = re.compile(rf"\b({'|'.join(_OPTIONS)})=(?=[\s,;.)]|$)")
 _PHRASES = {
     "path='": "'",
     "give Dataset.from_frame(frame)": "save it as a new CSV file",
-    "missing='keep' reads it as NaN": "--missing median fills it in, --missing drop drops it",
+    "missing='keep' reads it as NaN": "xpnet train --missing median fills it in, --missing drop "
+    "drops the row",
+    "data = Dataset.from_...(missing='keep') and data.fill_missing() or data.drop_missing()": (
+        "xpnet train --missing median or --missing drop"
+    ),
+    "dataset.fill_missing(), those of new data with the values of the training data, "
+    "new.fill_missing(train.fill_values)": "xpnet train --missing median",
+    "dataset.drop_missing()": "xpnet train --missing drop",
+    ", or give fill_missing() a value for each column": "",
+    "give fill_missing() one for each such column": "fill them in or leave such rows out",
     "missing='keep'": "--missing median",
+    "a larger memory_limit": "a larger --memory-limit",
     "header=False": "--no-header",
+    " (exclude=[''] leaves it out)": "",
     " (header=True takes the first line as names)": "",
     "fill_missing()": "--missing median",
     "drop_missing()": "--missing drop",

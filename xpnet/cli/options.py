@@ -114,7 +114,7 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 type=click.Choice([".", ","]),
                 help="Decimal sign of numbers.  [default: guessed]",
             ),
-            click.option("--encoding", type=TEXT, default="utf-8", help="Encoding of text files."),
+            click.option("--encoding", type=TEXT, help="Encoding of text files.  [default: utf-8]"),
             click.option(
                 "--no-header",
                 is_flag=True,

@@ -4,6 +4,7 @@ import csv
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
@@ -19,7 +20,7 @@ from ..training.classes import check_is_of_classes, classes_of, probabilities_of
 from ..training.known import Known
 from .files import check_output_file
 from .messages import print_message
-from .tables import STANDARD_INPUT, check_finite, read_table
+from .tables import STANDARD_INPUT, check_finite, in_table, read_table
 
 _ROWS = 1 << 15
 """How many rows are predicted at a time."""
@@ -60,14 +61,17 @@ def read_rows(
         or network.drops_missing
         or any(None in names for names in network.categories.values())
     )
-    data = read_table(
-        options.source,
-        options,
-        label=label,
-        columns=Known.of(network).raw_names,
-        id=options.id,
-        missing="keep" if takes_missing else "error",
-    )
+    with warnings.catch_warnings():
+        # Such a category is one of training, where there was a warning, or refused later.
+        warnings.filterwarnings("ignore", ".* often stands for a missing value")
+        data = read_table(
+            options.source,
+            options,
+            label=label,
+            columns=Known.of(network).raw_names,
+            id=options.id,
+            missing="keep" if takes_missing else "error",
+        )
     if not takes_missing:
         check_finite(data, options.source)
     return data
@@ -110,7 +114,14 @@ def _opened(path: str | None) -> Iterator[IO[str]]:
         return
     if sys.stdout is None:
         raise OSError("there is no standard output to write predictions to: give --output FILE")
-    yield sys.stdout
+    try:
+        yield sys.stdout
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"standard output is in {error.encoding}, which has no "
+            f"{error.object[error.start]!r}: give --output FILE, which is in UTF-8, or set "
+            "PYTHONIOENCODING=utf-8"
+        ) from error
 
 
 def _predictions(
@@ -122,15 +133,25 @@ def _predictions(
     if options.id:
         columns[options.id] = [] if part.ids is None else part.ids.tolist()
     rows = part if known.all() else part.rows(np.flatnonzero(known))
-    output = to_host(network.predict(rows))
+    places = first_row + np.flatnonzero(known)
+    try:
+        output = to_host(network.predict(rows))
+    except ValueError as error:  # such as a category that training did not have
+        raise in_table(error, options.source, places.tolist()) from error
     if not np.isfinite(output).all():
         wrong = int(np.argmin(np.isfinite(output).all(axis=1)))
-        row = first_row + int(np.flatnonzero(known)[wrong])
+        row = int(places[wrong])
         raise ValueError(
             f"{options.source}: the network's output for row {row} (from 0) is "
             f"{output[wrong].tolist()}: check whether its numbers are far from the training data"
         )
-    for name, values in _columns(network, output, options.proba).items():
+    found = _columns(network, output, options.proba)
+    if options.id in found:
+        raise ValueError(
+            f"--id {shlex.quote(options.id)}: the output has a column of predictions with this "
+            "name: rename the column in the table"
+        )
+    for name, values in found.items():
         column = np.full(len(part), "", object)
         column[known] = values
         columns[name] = column.tolist()
@@ -143,7 +164,8 @@ def _columns(network: NeuralNetwork, output: np.ndarray, proba: bool) -> dict[st
     kind = network.layers[-1].output_kind
     if not isinstance(loss, Heads):
         label = network.label_name
-        name = label if isinstance(label, str) else "prediction"
+        # A column is called "probability" already.
+        name = label if isinstance(label, str) and label != "probability" else "prediction"
         classes, chances = _classes(output, loss, kind, names)
         labels = label if isinstance(label, list) else None
         return _one_target(name, output, classes, chances, names, proba, labels)
@@ -153,10 +175,9 @@ def _columns(network: NeuralNetwork, output: np.ndarray, proba: bool) -> dict[st
     columns: dict[str, list[Any]] = {}
     for head in loss.heads:
         own = (names or {}).get(head)
-        values = by_head[head]
-        columns |= _one_target(
-            head, values, classes.get(head), chances.get(head), own, proba, None, f"{head}_"
-        )
+        values, found = by_head[head], classes.get(head)
+        shows = proba and (found is not None or not classes)  # numbers have none
+        columns |= _one_target(head, values, found, chances.get(head), own, shows, None, f"{head}_")
     return columns
 
 

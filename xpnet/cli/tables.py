@@ -6,13 +6,18 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from .. import Dataset
+from ..backends import to_host
+from ..backends._warnings import warn
 
 STANDARD_INPUT = "-"
 
@@ -64,7 +69,7 @@ def read_table(source: str, options: SimpleNamespace, **request: Any) -> Dataset
             path,
             delimiter=options.delimiter,
             decimal=options.decimal or "infer",
-            encoding=options.encoding,
+            encoding=options.encoding or "utf-8",
             header=False if options.no_header else None,
             memory_limit=options.memory_limit,
             **request,
@@ -75,6 +80,7 @@ def _refuse_text_options(source: str, options: SimpleNamespace) -> None:
     given = {
         "--delimiter": options.delimiter is not None,
         "--decimal": options.decimal is not None,
+        "--encoding": options.encoding is not None,
         "--no-header": options.no_header,
     }
     if wrong := [name for name, is_given in given.items() if is_given]:
@@ -115,13 +121,38 @@ def _regular_file(source: str) -> Iterator[Path]:
 
 @contextmanager
 def _named(source: str, path: Path) -> Iterator[None]:
-    """Name the source, not a temporary file, in messages."""
+    """Name the source, not a temporary file, in messages and warnings."""
+    shown = "standard input" if source == STANDARD_INPUT else source
     try:
-        yield
+        with warnings.catch_warnings(record=True) as found:
+            yield
     except (OSError, TypeError, ValueError) as error:
-        shown = "standard input" if source == STANDARD_INPUT else source
         kind = type(error) if isinstance(error, OSError) else ValueError
         raise kind(str(error).replace(str(path), shown)) from error
+    for each in found:
+        warn(str(each.message).replace(str(path), shown))
+
+
+_ROW = re.compile(r"(, row | in row )(\d+)(?=[,:])")
+
+
+def in_table(error: ValueError, source: str, rows: Sequence[int] | None) -> ValueError:
+    """Return an error about rows that were read from a table, with the table and its row.
+
+    Parameters
+    ----------
+    error : ValueError
+        Its message may have the number of a row.
+    source : str
+    rows : sequence of int or None
+        The number in the table of each row; None if it is not known, and left out.
+    """
+
+    def place(found: re.Match[str]) -> str:
+        return "" if rows is None else f"{found[1]}{rows[int(found[2])]}"
+
+    shown = "standard input" if source == STANDARD_INPUT else source
+    return ValueError(f"{shown}: {_ROW.sub(place, str(error), count=1)}")
 
 
 def check_finite(data: Dataset, source: str) -> None:
@@ -130,3 +161,21 @@ def check_finite(data: Dataset, source: str) -> None:
         data.check_finite()
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
+
+
+_ROWS = 1 << 14
+"""How many rows are checked at a time; they may be in a file."""
+
+
+def refuse_infinite(data: Dataset, source: str) -> None:
+    """Refuse infinite features and labels, but not missing ones, naming the file and the row."""
+    for start in range(0, len(data), _ROWS):
+        part = data[start : start + _ROWS]
+        cells = np.column_stack([to_host(part.X), to_host(part.y)])
+        if (infinite := np.isinf(cells)).any():
+            row, column = np.argwhere(infinite)[0].tolist()
+            name = [*(data.feature_names or []), data.label_name][column]
+            raise ValueError(
+                f"{source}, row {start + row} (from 0), column {name!r}: {cells[row, column]} is "
+                "not a finite number: replace such cells or leave out their rows"
+            )

@@ -12,7 +12,7 @@ from .. import Dataset, datasets, train_test_split
 from ..backends import to_host
 from ..training.target_unit import suggested_unit
 from .messages import print_message
-from .tables import ENDINGS, check_finite, is_table, read_table
+from .tables import ENDINGS, check_finite, is_table, read_table, refuse_infinite
 
 VALIDATION_SHARE = 0.1
 """The share of the training rows that is held out for early stopping without --validation."""
@@ -77,7 +77,7 @@ def load_task(options: SimpleNamespace) -> Task:
 
 _TABLE_OPTIONS = (
     "target", "task", "test_size", "test", "validation", "features", "exclude", "id", "categories",
-    "missing", "delimiter", "decimal", "no_header", "memory_limit",
+    "missing", "delimiter", "decimal", "encoding", "no_header", "memory_limit",
 )  # fmt: skip
 
 
@@ -111,6 +111,8 @@ def _load_images(options: SimpleNamespace) -> Task:
 
 def _load_table(options: SimpleNamespace) -> Task:
     given = {"label": options.target, "exclude": options.exclude or (), "id": options.id}
+    if options.test and options.test_size is not None:
+        raise ValueError("--test-size and --test: expected one of them")
     data = _read(options.source, options, columns=options.features, **given)
     _refuse_identifying(data, options)
     kind, reason = _choose_kind(data, options)
@@ -143,24 +145,23 @@ def _read(source: str, options: SimpleNamespace, **request: Any) -> Dataset:
     """Read a table and leave out rows as --missing says."""
     keeps = options.missing in ("median", "drop")
     data = read_table(source, options, missing="keep" if keeps else "error", **request)
-    n_rows = len(data)
-    if options.missing == "drop":
-        data = data.drop_missing()
-        warn_of_dropped(source, n_rows - len(data), n_rows)
-    elif options.missing == "median":
-        data = _without_missing_labels(data)
-        warn_of_dropped(source, n_rows - len(data), n_rows, f"without {options.target!r}")
-    else:
-        check_finite(data, source)
+    if keeps:
+        refuse_infinite(data, source)
+        return leave_out(data, source, options.missing, options.target)
+    check_finite(data, source)
     return data
 
 
-def warn_of_dropped(
-    source: str, n_dropped: int, n_rows: int, what: str = "with missing cells"
-) -> None:
-    """Say on standard error how many rows of a table are left out, unless none are."""
-    if n_dropped:
-        print_message(f"warning: {source}: {n_dropped} of {n_rows} rows are left out, {what}")
+def leave_out(data: Dataset, source: str, missing: str, target: str) -> Dataset:
+    """Return the rows that --missing drop or median leaves, and warn of the others."""
+    try:
+        left = data.drop_missing() if missing == "drop" else _without_missing_labels(data)
+    except ValueError as error:  # no row is left
+        raise ValueError(f"{source}: {error}") from error
+    if n_dropped := len(data) - len(left):
+        what = "with missing cells" if missing == "drop" else f"without {target!r}"
+        print_message(f"warning: {source}: {n_dropped} of {len(data)} rows are left out, {what}")
+    return left
 
 
 def _without_missing_labels(data: Dataset) -> Dataset:

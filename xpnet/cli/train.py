@@ -32,6 +32,8 @@ from .interruption import INTERRUPTED, sigterm_as_exit
 from .messages import print_message
 from .progress import epoch_lines, has_terminal
 from .report import make_report, write_report
+from .same_data import SameData
+from .tables import in_table
 from .tasks import Task, load_task
 
 
@@ -119,14 +121,16 @@ def _check_folder(option: str, folder: Path) -> None:
         raise ValueError(f"{option} {folder}: {existing} is a file: give a folder")
 
 
-def _callbacks(options: SimpleNamespace) -> list[Callback]:
-    callbacks: list[Callback] = []
+def _callbacks(task: Task, options: SimpleNamespace) -> list[Callback]:
+    folder = options.checkpoint or options.resume
+    # First: a training that is not resumed leaves the files of the others alone.
+    callbacks: list[Callback] = [SameData(folder, task.training, task.watched)] if folder else []
     if options.early_stopping:
         callbacks.append(EarlyStopping(patience=options.patience or 10))
     if options.log:
         is_csv = options.log.lower().endswith(".csv")
         callbacks.append(CSVLogger(options.log) if is_csv else JSONLogger(options.log))
-    if folder := options.checkpoint or options.resume:
+    if folder:
         callbacks.append(Checkpoint(folder, every=options.every or 1))
     return callbacks
 
@@ -140,7 +144,7 @@ def _fit(network: NeuralNetwork, task: Task, options: SimpleNamespace) -> None:
             network.fit(
                 task.training,
                 validation=task.watched,
-                callbacks=_callbacks(options),
+                callbacks=_callbacks(task, options),
                 resume=options.resume,
             )
     except DivergedError as error:
@@ -152,6 +156,13 @@ def _fit(network: NeuralNetwork, task: Task, options: SimpleNamespace) -> None:
             f"{_first_of(error.differences)}): give the data and options of the first run, or "
             "another folder"
         ) from None
+    except ValueError as error:
+        source = options.validation or options.test
+        if source is None or not str(error).startswith("validation: "):
+            raise
+        rows = range(len(task.watched or ()))
+        own = ValueError(str(error).removeprefix("validation: "))
+        raise in_table(own, source, None if options.missing else rows) from error
 
 
 def _first_of(differences: list[str]) -> str:
