@@ -2,6 +2,7 @@
 
 import io
 import os
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -144,7 +145,7 @@ def save_interrupted(
         raise StoppedError(f"{said} before the first step: nothing was written", status)
     done: list[str] = []
     try:
-        write_outputs(network, options, report, done)
+        write_outputs(network, options, partial(report, note=said), done)
     except OSError as error:
         done.append(str(error))
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from .. import Dataset, Heads, NeuralNetwork, load
-from ..backends import to_host
+from ..backends import UnknownNameError, to_host
 from ..common.replacing import replacing
 from ..training.classes import check_is_of_classes, classes_of, probabilities_of
 from ..training.known import Known
@@ -64,14 +64,19 @@ def read_rows(
     with warnings.catch_warnings():
         # Such a category is one of training, where there was a warning, or refused later.
         warnings.filterwarnings("ignore", ".* often stands for a missing value")
-        data = read_table(
-            options.source,
-            options,
-            label=label,
-            columns=Known.of(network).raw_names,
-            id=options.id,
-            missing="keep" if takes_missing else "error",
-        )
+        columns, missing = Known.of(network).raw_names, "keep" if takes_missing else "error"
+        try:
+            data = read_table(
+                options.source,
+                options,
+                label=label,
+                columns=columns,
+                id=options.id,
+                missing=missing,
+            )
+        except UnknownNameError as error:
+            needed = "" if columns is None else f". The network needs {', '.join(columns)}"
+            raise ValueError(f"{error}{needed}") from error
     if not takes_missing:
         check_finite(data, options.source)
     return data

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import Dataset
-from ..backends import to_host
+from ..backends import UnknownNameError, to_host
 from ..backends._warnings import warn
 
 STANDARD_INPUT = "-"
@@ -127,8 +127,11 @@ def _named(source: str, path: Path) -> Iterator[None]:
         with warnings.catch_warnings(record=True) as found:
             yield
     except (OSError, TypeError, ValueError) as error:
+        message = str(error).replace(str(path), shown)
+        if isinstance(error, UnknownNameError):
+            raise UnknownNameError(f"{shown}: {message}") from error
         kind = type(error) if isinstance(error, OSError) else ValueError
-        raise kind(str(error).replace(str(path), shown)) from error
+        raise kind(message) from error
     for each in found:
         warn(str(each.message).replace(str(path), shown))
 

@@ -167,13 +167,29 @@ def _fit(network: NeuralNetwork, task: Task, options: SimpleNamespace) -> None:
 
 def _first_of(differences: list[str]) -> str:
     """Return the first differences that a reader of one line needs."""
-    short = [each for each in differences if len(each) < _MOST_OF_A_DIFFERENCE] or differences[:1]
-    more = len(differences) - len(short[:_MOST_DIFFERENCES])
-    shown = "; ".join(each[:_MOST_OF_A_DIFFERENCE] for each in short[:_MOST_DIFFERENCES])
-    return shown + (f"; and {more} more differences" if more else "")
+    told = list(dict.fromkeys(_in_options(each) for each in differences))
+    more = len(told) - _MOST_DIFFERENCES
+    return "; ".join(told[:_MOST_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
 
 
 _MOST_DIFFERENCES, _MOST_OF_A_DIFFERENCE = 3, 80
+
+_CAUSES = {
+    "training data": "other rows or columns to train on",
+    "validation data": "other rows to evaluate after each epoch",
+    "callbacks": "other options: --early-stopping, --patience, --log",
+    "layers": "other layers: --hidden, --dropout, --categories or the columns",
+    "network.target_unit": "other rows or columns to train on",
+}
+"""What a user has changed, by how a difference begins."""
+
+
+def _in_options(difference: str) -> str:
+    """Return a difference in the words of the command line, and not too long."""
+    for start, cause in _CAUSES.items():
+        if difference.startswith(start):
+            return cause
+    return difference.removeprefix("network.")[:_MOST_OF_A_DIFFERENCE]
 
 
 def _batch_size(n_samples: int, least: int) -> int:
@@ -270,8 +286,10 @@ def _warn_of_a_useless_network(scores: dict[str, float], task: Task) -> None:
         )
 
 
-def _report(network: NeuralNetwork, task: Task, options: SimpleNamespace, path: str) -> None:
-    """Write the report of a training."""
+def _report(
+    network: NeuralNetwork, task: Task, options: SimpleNamespace, path: str, note: str = ""
+) -> None:
+    """Write the report of a training; ``note`` says that it was interrupted."""
     parts = {"training": task.training, "validation": task.validation, "test": task.test}
     data = {name: part for name, part in parts.items() if part is not None}
     files = {
@@ -280,4 +298,5 @@ def _report(network: NeuralNetwork, task: Task, options: SimpleNamespace, path: 
         if getattr(options, option)
     }
     settings = {name: value for name, value in vars(options).items() if value is not None}
-    write_report(path, make_report(network, data, settings, files, "xpnet train"))
+    command = "xpnet train" + (f", {note}" if note else "")
+    write_report(path, make_report(network, data, settings, files, command))
