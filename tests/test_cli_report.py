@@ -250,7 +250,7 @@ def test_a_network_before_training_has_no_curves(ending, tmp_path):
     text = written(tmp_path, make_report(network, {}, {}, {}, "xpnet"), ending)
     said = '"history": null' if ending == "json" else "The network has not been trained."
     assert said in text
-    with pytest.raises(NotFittedError, match="train the network with fit"):
+    with pytest.raises(NotFittedError, match="needs a trained network"):
         make_report(network, {"test": flowers()}, {}, {}, "xpnet")
 
 
