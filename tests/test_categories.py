@@ -443,7 +443,7 @@ def test_only_the_first_names_are_in_the_message():
 # ---- the command line
 
 
-def test_the_command_line_refuses_text_by_column(tmp_path):
+def test_the_command_line_refuses_text_where_training_had_numbers(tmp_path):
     path, model = tmp_path / "d.csv", tmp_path / "m.xpnet"
 
     def write(colours):
@@ -454,15 +454,14 @@ def test_the_command_line_refuses_text_by_column(tmp_path):
     status, _, _ = in_process("train", path, "--target", "y", "--quiet", "--save", model)
     assert status == 0
     write(["red", "blue", "green"])
-    column = f"{path}, column 'colour': 'blue' is not a number: encode categories as numbers"
-    status, _, errors = in_process("train", path, "--target", "y")
-    assert status == 2
-    assert errors.endswith(
-        f"{column} or remove the column. If it is the column to predict, give --target colour\n"
-    )
-    status, _, errors = in_process("predict", model, path)
-    assert status == 2
-    assert errors.endswith(f"{column}\n")
+    status, output, errors = in_process("predict", model, path)
+    assert (status, output, len(errors.splitlines())) == (2, "", 1)
+    assert errors.startswith(f"xpnet: {path}, column 'colour': 'blue' is not a number, as all")
+    write("012")
+    (tmp_path / "t.csv").write_text("size,colour,age,y\n1,x,2,0\n1,w,3,1\n")
+    status, _, errors = in_process("train", path, "--target", "y", "--test", tmp_path / "t.csv")
+    assert (status, len(errors.splitlines())) == (2, 1)
+    assert "t.csv, column 'colour': 'w' is not a number, as all" in errors
 
 
 # ---- from a file to predictions

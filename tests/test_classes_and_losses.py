@@ -50,7 +50,7 @@ def network(loss, n_units, *after):
 @pytest.mark.parametrize("loss", ["mse", "huber", "poisson"])
 def test_two_classes_given_as_text_are_refused_by_losses_for_numbers(loss):
     net = network(loss, 1)
-    with pytest.raises(ValueError, match=r"names of 2 classes, \['no', 'yes'\], and .* is for"):
+    with pytest.raises(ValueError, match=r"2 named classes, \['no', 'yes'\], but .* is for"):
         net.fit(X, TEXTS)
     assert not net.is_fitted
     assert net.class_names is None
@@ -62,7 +62,7 @@ def test_text_validation_and_scores_are_refused_likewise():
 
 
 def test_one_class_given_as_text_is_refused_with_two_units():
-    with pytest.raises(ValueError, match=r"1 classes.* last layer of 2 units"):
+    with pytest.raises(ValueError, match=r"1 named class, .* last layer of 2 units"):
         network("mse", 1).fit(X, ["no"] * 24)
 
 

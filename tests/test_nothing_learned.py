@@ -79,7 +79,7 @@ NOTHING = {
     "class weights of 0 for the classes that are there": (
         lambda: SoftmaxCrossEntropy([0.0, 0.0, 1.0]),
         (X, Y % 2),
-        r"class_weight=\[0.0, 0.0, 1.0\] is 0 for all classes in the data",
+        r"each has a weight of 0 in class_weight=\[0.0, 0.0, 1.0\] or in the sample weights",
     ),
     "classes left that the samples' weights leave out": (
         lambda: SoftmaxCrossEntropy({0: 0}),
@@ -89,7 +89,7 @@ NOTHING = {
     "yes or no, of which the other weighs": (
         lambda: BinaryCrossEntropy(True, class_weight={1: 0}),
         (X, np.ones(N)),
-        "no sample of the training data counts: class_weight",
+        "no sample of the training data counts: each has a weight of 0 in class_weight",
     ),
     "all labels ignored": (
         lambda: SoftmaxCrossEntropy(ignore_index=-1),
@@ -166,9 +166,13 @@ def test_metrics_do_not_use_class_weights():
     net = network(SoftmaxCrossEntropy([1.0, 1.0, 0.0]), metric="accuracy").fit((X, Y))
     some = (X, np.full(N, 2))
     assert 0 <= net.score(some) <= 1
-    with pytest.raises(ValueError, match="no sample of the data set counts: class_weight"):
+    with pytest.raises(
+        ValueError, match="no sample of the data set counts: each has a weight of 0 in class_weight"
+    ):
         net.score(some, metric=net.loss)
-    with pytest.raises(ValueError, match="no sample of the data set counts: class_weight"):
+    with pytest.raises(
+        ValueError, match="no sample of the data set counts: each has a weight of 0 in class_weight"
+    ):
         net.inspect(some)
 
 

@@ -225,10 +225,10 @@ def test_ctrl_c_ends_compiled_training_soon_with_what_was_learned(used, monkeypa
     assert net.optimizer.n_updates > 3 * 625
 
 
-def test_the_progress_bar_counts_batches(monkeypatch, capsys):
+def test_the_progress_bar_counts_epochs(monkeypatch, capsys):
     monkeypatch.setenv("XPNET_STEPS", "compiled")
     network(progress=True, epochs=2).fit(samples())
-    assert "40/40" in capsys.readouterr().err
+    assert "epoch 2/2 100%" in capsys.readouterr().err
 
 
 def test_memory_of_compiled_training_is_within_its_plan(monkeypatch):

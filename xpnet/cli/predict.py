@@ -20,7 +20,7 @@ from ..training.classes import check_is_of_classes, classes_of, probabilities_of
 from ..training.known import Known
 from .files import check_output_file
 from .messages import print_message
-from .tables import STANDARD_INPUT, check_finite, in_table, read_table
+from .tables import STANDARD_INPUT, check_finite, in_table, read_table, refuse_text
 
 _ROWS = 1 << 15
 """How many rows are predicted at a time."""
@@ -77,6 +77,7 @@ def read_rows(
         except UnknownNameError as error:
             needed = "" if columns is None else f". The network needs {', '.join(columns)}"
             raise ValueError(f"{error}{needed}") from error
+    refuse_text(data, options.source, network.categories)
     if not takes_missing:
         check_finite(data, options.source)
     return data

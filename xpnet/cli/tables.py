@@ -7,7 +7,7 @@ import stat
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -156,6 +156,25 @@ def in_table(error: ValueError, source: str, rows: Sequence[int] | None) -> Valu
 
     shown = "standard input" if source == STANDARD_INPUT else source
     return ValueError(f"{shown}: {_ROW.sub(place, str(error), count=1)}")
+
+
+def refuse_text(data: Dataset, source: str, categories: Mapping[str, Any]) -> None:
+    """Refuse columns of text where the training table had numbers.
+
+    Parameters
+    ----------
+    data : Dataset
+    source : str
+        The table, for the message.
+    categories : mapping of str to list
+        The categories in the training table, by the name of the column.
+    """
+    for name, found in data.categories.items():
+        if name not in categories:
+            raise ValueError(
+                f"{source}, column {name!r}: {found[0]!r} is not a number, as all cells of this "
+                "column were in training"
+            )
 
 
 def check_finite(data: Dataset, source: str) -> None:

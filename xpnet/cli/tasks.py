@@ -12,7 +12,7 @@ from .. import Dataset, datasets, train_test_split
 from ..backends import to_host
 from ..training.target_unit import suggested_unit
 from .messages import print_message
-from .tables import ENDINGS, check_finite, is_table, read_table, refuse_infinite
+from .tables import ENDINGS, check_finite, is_table, read_table, refuse_infinite, refuse_text
 
 VALIDATION_SHARE = 0.1
 """The share of the training rows that is held out for early stopping without --validation."""
@@ -121,6 +121,9 @@ def _load_table(options: SimpleNamespace) -> Task:
         None if source is None else _read(source, options, **others)
         for source in (options.test, options.validation)
     )
+    for part, source in ((test, options.test), (validation, options.validation)):
+        if part is not None:
+            refuse_text(part, source, data.categories)
     unit = None
     if kind == "regression":
         for part in filter(None, (data, test, validation)):

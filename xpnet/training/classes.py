@@ -61,8 +61,9 @@ def _check_names(
     kind = loss.targets
     n, loss_name = len(names), type(loss).__name__
     if kind in _NUMBERS and (are_text or n != 2):
+        noun = "class" if n == 1 else "classes"
         raise ValueError(
-            f"y has {n} named classes, {shown(names)}, but {loss_name} is for numbers: for "
+            f"y has {n} named {noun}, {shown(names)}, but {loss_name} is for numbers: for "
             f"classes give loss='softmax_cross_entropy' and a last layer of {max(n, 2)} units"
         )
     expected = n_outputs if kind == "classes" else 2
