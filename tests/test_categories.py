@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import xpnet
-from tests.test_cli import in_process
+from tests.cli import run
 from xpnet import Dataset, DenseLayer, NeuralNetwork, Normalization, callbacks, train_test_split
 from xpnet.backends import Memory, backend_of, to_host
 from xpnet.backends._numpy import NumpyBackend
@@ -451,15 +451,15 @@ def test_the_command_line_refuses_text_where_training_had_numbers(tmp_path):
         path.write_text("\n".join(["size,colour,age,y", *rows]))
 
     write("012")
-    status, _, _ = in_process("train", path, "--target", "y", "--quiet", "--save", model)
+    status, _, _ = run("train", path, "--target", "y", "--quiet", "--save", model)
     assert status == 0
     write(["red", "blue", "green"])
-    status, output, errors = in_process("predict", model, path)
+    status, output, errors = run("predict", model, path)
     assert (status, output, len(errors.splitlines())) == (2, "", 1)
     assert errors.startswith(f"xpnet: {path}, column 'colour': 'blue' is not a number, as all")
     write("012")
     (tmp_path / "t.csv").write_text("size,colour,age,y\n1,x,2,0\n1,w,3,1\n")
-    status, _, errors = in_process("train", path, "--target", "y", "--test", tmp_path / "t.csv")
+    status, _, errors = run("train", path, "--target", "y", "--test", tmp_path / "t.csv")
     assert (status, len(errors.splitlines())) == (2, 1)
     assert "t.csv, column 'colour': 'w' is not a number, as all" in errors
 

@@ -2,13 +2,12 @@
 
 import csv
 import gzip
-import io
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import chdir
 from pathlib import Path
 from unittest.mock import patch
 
@@ -19,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xpnet
+from tests.cli import run
 from xpnet.cli import main
 from xpnet.cli.commands import cli
 from xpnet.cli.messages import with_option_names
@@ -26,16 +26,6 @@ from xpnet.cli.messages import with_option_names
 pytest.importorskip("sklearn", reason="scikit-learn, which brings the digits, is not installed")
 
 QUICK = ["--epochs", "3", "--hidden", "16", "--quiet"]
-
-
-def run(capsys, *arguments):
-    """Run the command line; return its exit status, output and errors."""
-    try:
-        status = main(list(arguments))
-    except SystemExit as exit:
-        status = exit.code
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
 
 
 def accuracy(output):
@@ -71,8 +61,8 @@ def prices(tmp_path, rng):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_digits_are_learned_to_97_percent(seed, capsys):
-    status, output, _ = run(capsys, "train", "digits", "--quiet", "--seed", str(seed))
+def test_digits_are_learned_to_97_percent(seed):
+    status, output, _ = run("train", "digits", "--quiet", "--seed", str(seed))
     assert status == 0
     assert accuracy(output) >= 0.97
 
@@ -89,15 +79,15 @@ def test_python_m_xpnet_shows_layers_progress_and_result():
     assert "Warning" not in done.stderr
 
 
-def test_the_same_seed_gives_the_same_network(capsys, tmp_path):
+def test_the_same_seed_gives_the_same_network(tmp_path):
     files = [tmp_path / f"{k}.safetensors" for k in range(2)]
     for file in files:
-        run(capsys, "train", "digits", *QUICK, "--save", str(file))
+        run("train", "digits", *QUICK, "--save", str(file))
     first, second = (xpnet.load(file) for file in files)
     np.testing.assert_array_equal(first.layers[1].weights, second.layers[1].weights)
 
 
-def test_every_option_arrives(capsys, tmp_path):
+def test_every_option_arrives(tmp_path):
     model = tmp_path / "m.safetensors"
     options = {
         "--epochs": "4",
@@ -110,7 +100,7 @@ def test_every_option_arrives(capsys, tmp_path):
         "--save": str(model),
     }
     flat = [text for pair in options.items() for text in pair]
-    status, _, _ = run(capsys, "train", "digits", "--quiet", *flat)
+    status, _, _ = run("train", "digits", "--quiet", *flat)
     net = xpnet.load(model)
     assert status == 0
     assert (net.epochs, net.batch_size, net.seed) == (4, 50, 7)
@@ -120,17 +110,17 @@ def test_every_option_arrives(capsys, tmp_path):
     assert [layer.rate for layer in net.layers if hasattr(layer, "rate")] == [0.25, 0.25]
 
 
-def test_a_picture_of_the_curves(capsys, tmp_path):
+def test_a_picture_of_the_curves(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     picture = tmp_path / "curves.png"
-    status, _, _ = run(capsys, "train", "digits", *QUICK, "--plot", str(picture))
+    status, _, _ = run("train", "digits", *QUICK, "--plot", str(picture))
     assert status == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_mnist_from_a_folder(capsys, data_folder):
+def test_mnist_from_a_folder(data_folder):
     arguments = ["train", "mnist", "--data", str(data_folder / "mnist"), "--epochs", "1", "--quiet"]
-    status, output, _ = run(capsys, *arguments)
+    status, output, _ = run(*arguments)
     assert status == 0
     assert accuracy(output) > 0.93
 
@@ -138,13 +128,13 @@ def test_mnist_from_a_folder(capsys, data_folder):
 # ---- CSV
 
 
-def test_a_classification_from_csv_and_back(flowers, capsys, tmp_path):
+def test_a_classification_from_csv_and_back(flowers, tmp_path):
     model = str(tmp_path / "m.safetensors")
     arguments = ["train", str(flowers), "--target", "kind", "--quiet"]
-    status, output, _ = run(capsys, *arguments, "--save", model)
+    status, output, _ = run(*arguments, "--save", model)
     assert status == 0
     assert accuracy(output) > 0.9
-    status, output, _ = run(capsys, "predict", model, str(flowers))
+    status, output, _ = run("predict", model, str(flowers))
     rows = list(csv.DictReader(output.splitlines()))
     truth = list(csv.DictReader(flowers.read_text().splitlines()))
     assert status == 0
@@ -152,23 +142,23 @@ def test_a_classification_from_csv_and_back(flowers, capsys, tmp_path):
     assert all(0.5 < float(row["probability"]) <= 1 for row in rows)
 
 
-def test_columns_are_found_by_name(flowers, capsys, tmp_path):
+def test_columns_are_found_by_name(flowers, tmp_path):
     model, other = str(tmp_path / "m.safetensors"), tmp_path / "other.csv"
-    run(capsys, "train", str(flowers), "--target", "kind", "--quiet", "--save", model)
+    run("train", str(flowers), "--target", "kind", "--quiet", "--save", model)
     other.write_text("note,leaf,petal\nhello,100,6.0\nworld,100,0.0\n")
-    _, output, _ = run(capsys, "predict", model, str(other))
+    _, output, _ = run("predict", model, str(other))
     assert [row["kind"] for row in csv.DictReader(output.splitlines())] == ["crocus", "aster"]
 
 
-def test_a_regression_in_the_units_of_the_data(prices, capsys, tmp_path):
+def test_a_regression_in_the_units_of_the_data(prices, tmp_path):
     model = str(tmp_path / "m.safetensors")
     arguments = ["train", str(prices), "--target", "price", "--quiet", "--save", model]
-    status, output, _ = run(capsys, *arguments)
+    status, output, _ = run(*arguments)
     rmse, r2 = (float(part.split(": ")[1]) for part in output.strip().split(", "))
     assert status == 0
     assert r2 > 0.98
     assert 100 < rmse < 6000
-    _, output, _ = run(capsys, "predict", model, str(prices))
+    _, output, _ = run("predict", model, str(prices))
     predicted = np.array([float(row["price"]) for row in csv.DictReader(output.splitlines())])
     truth = np.array(
         [float(row["price"]) for row in csv.DictReader(prices.read_text().splitlines())]
@@ -177,17 +167,17 @@ def test_a_regression_in_the_units_of_the_data(prices, capsys, tmp_path):
 
 
 @pytest.mark.parametrize(("task", "expected"), [("auto", "accuracy"), ("regression", "rmse")])
-def test_few_whole_numbers_are_classes_unless_told_otherwise(task, expected, tmp_path, capsys):
+def test_few_whole_numbers_are_classes_unless_told_otherwise(task, expected, tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "\n".join(f"{k % 7},{10 + k % 2}" for k in range(40)))
     arguments = ["train", str(path), "--target", "b", "--task", task, "--quiet", "--epochs", "2"]
-    status, output, _ = run(capsys, *arguments)
+    status, output, _ = run(*arguments)
     assert status == 0
     assert output.startswith(f"test {expected}")
 
 
-def test_version(capsys):
-    assert run(capsys, "--version")[:2] == (0, f"xpnet {xpnet.__version__}\n")
+def test_version():
+    assert run("--version")[:2] == (0, f"xpnet {xpnet.__version__}\n")
 
 
 # ---- misuse
@@ -222,10 +212,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_arguments_are_one_line_and_status_2(case, capsys, tmp_path, monkeypatch):
+def test_bad_arguments_are_one_line_and_status_2(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments, message = BAD[case]
-    status, output, errors = run(capsys, *arguments)
+    status, output, errors = run(*arguments)
     assert status == 2
     assert output == "" or case == "batch"
     assert len(errors.splitlines()) == 1
@@ -233,7 +223,7 @@ def test_bad_arguments_are_one_line_and_status_2(case, capsys, tmp_path, monkeyp
     assert message in errors
 
 
-def test_bad_files_are_one_line_and_status_2(flowers, capsys, tmp_path):
+def test_bad_files_are_one_line_and_status_2(flowers, tmp_path):
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"no model")
     cases = [
@@ -249,29 +239,29 @@ def test_bad_files_are_one_line_and_status_2(flowers, capsys, tmp_path):
         (["train", "mnist", "--data", str(tmp_path)], "lacks train-images-idx3-ubyte"),
     ]
     for arguments, message in cases:
-        status, output, errors = run(capsys, *arguments)
+        status, output, errors = run(*arguments)
         assert (status, output, len(errors.splitlines())) == (2, "", 1)
         assert message in errors
 
 
-def test_messages_leave_the_terminal_alone(flowers, capsys, tmp_path):
+def test_messages_leave_the_terminal_alone(flowers, tmp_path):
     path = tmp_path / "hostile.csv"
     path.write_text("a\x1b[2J,b\u202e\n1,2\n", encoding="utf-8")
-    status, _, error = run(capsys, "train", str(path), "--target", "c")
+    status, _, error = run("train", str(path), "--target", "c")
     assert status == 2
     assert "a\\x1b[2J" in error
     assert error.rstrip("\n").isprintable()
 
 
-def test_a_machine_without_the_device_is_one_line_and_status_1(capsys, monkeypatch):
+def test_a_machine_without_the_device_is_one_line_and_status_1(monkeypatch):
     monkeypatch.setattr("xpnet.backends._cupy.find_spec", lambda name: None)
-    status, output, errors = run(capsys, "train", "digits", "--device", "cuda")
+    status, output, errors = run("train", "digits", "--device", "cuda")
     assert (status, output) == (1, "")
     assert errors.startswith("xpnet: --device cuda needs CuPy, which is not installed")
 
 
 @pytest.mark.parametrize("end", ["sigmoid", "logit", "softmax", "log-softmax", "logits"])
-def test_predict_reads_any_kind_of_output(end, capsys, tmp_path):
+def test_predict_reads_any_kind_of_output(end, tmp_path):
     X, y = np.array([[0.0], [1.0]] * 20), np.array([0, 1] * 20)
     n_outputs, layer, loss = {
         "sigmoid": (1, xpnet.SigmoidActivation(), "binary_cross_entropy"),
@@ -286,7 +276,7 @@ def test_predict_reads_any_kind_of_output(end, capsys, tmp_path):
     net.save(tmp_path / "m.safetensors")
     (tmp_path / "x.csv").write_text("x\n0\n1\n")
     arguments = ["predict", str(tmp_path / "m.safetensors"), str(tmp_path / "x.csv")]
-    _, output, _ = run(capsys, *arguments)
+    _, output, _ = run(*arguments)
     rows = list(csv.DictReader(output.splitlines()))
     assert [row["answer"] for row in rows] == ["no", "yes"]
     assert all(0.9 < float(row["probability"]) <= 1.0 for row in rows)
@@ -311,27 +301,16 @@ def test_predict_reads_any_kind_of_output(end, capsys, tmp_path):
     ],
 )
 def test_what_would_fail_or_do_nothing_is_refused_before_training(
-    arguments, message, capsys, tmp_path, monkeypatch
+    arguments, message, tmp_path, monkeypatch
 ):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     monkeypatch.chdir(tmp_path)
-    status, output, errors = run(capsys, "train", "digits", *arguments)
+    status, output, errors = run("train", "digits", *arguments)
     assert (status, output, len(errors.splitlines())) == (2, "", 1)
     assert message in errors
 
 
 # ---- a regression keeps its digits
-
-
-def in_process(*arguments):
-    """Run the command line without fixtures; return its exit status, output and errors."""
-    output, errors = io.StringIO(), io.StringIO()
-    with redirect_stdout(output), redirect_stderr(errors):
-        try:
-            status = main([str(each) for each in arguments])
-        except SystemExit as exit:
-            status = exit.code
-    return status, output.getvalue(), errors.getvalue()
 
 
 def write_values(path, mean, scale, n=80):
@@ -357,14 +336,14 @@ def test_train_prints_the_score_of_the_predictions_that_predict_writes(exponent,
         write_values(data, far * scale, scale)
         arguments = ["train", data, "--target", "value", "--quiet", "--epochs", 12]
         arguments += ["--task", "regression", "--dtype", dtype]
-        status, printed, errors = in_process(*arguments, "--save", model)
+        status, printed, errors = run(*arguments, "--save", model)
         assert (status, errors) == (0, "")
-        assert in_process(*arguments)[1] == printed  # not saving is no other number
+        assert run(*arguments)[1] == printed  # not saving is no other number
         table = xpnet.Dataset.from_csv(data, "value")
         test = xpnet.train_test_split(table, test_size=0.25, random_state=0)[1]
         rows = [f"{a!r},{b!r}" for a, b in test.X.tolist()]
         held_out.write_text("\n".join(["a,b", *rows]))
-        _, predicted, _ = in_process("predict", model, held_out)
+        _, predicted, _ = run("predict", model, held_out)
     answers = np.array(predicted.split()[1:], dtype=float)
     error = np.sum((answers - test.y) ** 2)
     r2 = 1.0 - error / np.sum((test.y - test.y.mean()) ** 2)
@@ -377,8 +356,8 @@ def test_train_prints_the_score_of_the_predictions_that_predict_writes(exponent,
 def test_predictions_are_read_again_as_they_were(tmp_path):
     y = write_values(tmp_path / "d.csv", 1.7e9, 300.0)
     model, table = tmp_path / "m.xpnet", xpnet.Dataset.from_csv(tmp_path / "d.csv", "value")
-    in_process("train", tmp_path / "d.csv", "--target", "value", "--quiet", "--save", model)
-    _, output, _ = in_process("predict", model, tmp_path / "d.csv")
+    run("train", tmp_path / "d.csv", "--target", "value", "--quiet", "--save", model)
+    _, output, _ = run("predict", model, tmp_path / "d.csv")
     answers = xpnet.load(model).predict(table)[:, 0]
     np.testing.assert_array_equal(np.array(output.split()[1:], float), answers)
     assert np.sqrt(np.mean((answers - y) ** 2)) < 200.0
@@ -389,7 +368,7 @@ def test_several_outputs_have_a_column_each(tmp_path):
     net.fit(xpnet.Dataset([[0.0], [1.0]], [[0.0, 1.0], [1.0, 0.0]], ["x"]))
     net.save(tmp_path / "m.xpnet")
     (tmp_path / "x.csv").write_text("x\n0.5\n")
-    _, output, _ = in_process("predict", tmp_path / "m.xpnet", tmp_path / "x.csv")
+    _, output, _ = run("predict", tmp_path / "m.xpnet", tmp_path / "x.csv")
     header, row = csv.reader(output.splitlines())
     assert header == ["prediction_0", "prediction_1"]
     answers = net.predict([[0.5]])[0]
@@ -400,7 +379,7 @@ def test_several_outputs_have_a_column_each(tmp_path):
 def test_values_that_cannot_be_squared_are_refused_before_training(magnitude, tmp_path):
     write_values(tmp_path / "d.csv", 0.0, magnitude / 3)
     arguments = ["train", tmp_path / "d.csv", "--target", "value", "--epochs", 1]
-    status, output, errors = in_process(*arguments)
+    status, output, errors = run(*arguments)
     assert (status, output) == (2, "")
     assert "for float64: multiply the column by a power of ten" in errors
 
@@ -410,7 +389,7 @@ def test_a_score_that_is_not_finite_is_a_failure(score, tmp_path, monkeypatch):
     write_values(tmp_path / "d.csv", 0.0, 1.0)
     monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_, **__: score)
     arguments = ["train", tmp_path / "d.csv", "--target", "value", "--epochs", 1, "--quiet"]
-    status, output, errors = in_process(*arguments)
+    status, output, errors = run(*arguments)
     assert (status, output) == (1, "")
     assert f"the test rmse is {score}" in errors
 
@@ -419,7 +398,7 @@ def test_a_score_that_is_not_finite_is_a_failure(score, tmp_path, monkeypatch):
 def test_a_network_whose_score_is_not_finite_is_not_saved(cells, tmp_path, monkeypatch):
     path, model = write_column(tmp_path / "d.csv", cells), tmp_path / "m.xpnet"
     monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_, **__: np.nan)
-    status, output, errors = in_process(
+    status, output, errors = run(
         "train", path, "--target", "y", "--epochs", 1, "--quiet", "--save", model
     )
     assert (status, output, len(errors.splitlines())) == (1, "", 1)
@@ -436,7 +415,7 @@ def test_a_network_that_is_no_better_than_a_constant_is_warned_of(options, task,
     cells = classes if task == "classification" else [f"{k % 7}.{k % 3}" for k in range(60)]
     path = write_column(tmp_path / "d.csv", cells)
     arguments = ["--target", "y", "--quiet", "--save", model, "--epochs", 20, *options]
-    status, output, errors = in_process("train", path, *arguments)
+    status, output, errors = run("train", path, *arguments)
     most_frequent = 0.5333  # 8 of 15 rows
     score = float(output.split(": ")[-1])
     useless = score <= (most_frequent if task == "classification" else 0.0)
@@ -466,7 +445,7 @@ def test_scores_no_better_than_a_constants_give_a_warning(
     path = write_column(tmp_path / "d.csv", cells)
     monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_, **__: score)
     arguments = ["--target", "y", "--epochs", 1, "--quiet", "--test-size", 0.25]
-    status, _, errors = in_process("train", path, *arguments)
+    status, _, errors = run("train", path, *arguments)
     constant = "mean of the targets" if task == "regression" else "most frequent class, 'x'"
     assert status == 0
     assert warned == bool(errors)
@@ -475,21 +454,21 @@ def test_scores_no_better_than_a_constants_give_a_warning(
 
 def test_the_network_and_the_data_in_the_wrong_order_are_named(tmp_path):
     data, model = write_column(tmp_path / "d.csv", ["x", "z"] * 20), tmp_path / "model"
-    in_process("train", data, "--target", "y", "--epochs", 1, "--quiet", "--save", model)
-    status, output, errors = in_process("predict", data, model)
+    run("train", data, "--target", "y", "--epochs", 1, "--quiet", "--save", model)
+    status, output, errors = run("predict", data, model)
     assert (status, output, len(errors.splitlines())) == (2, "", 1)
     assert f"{model} is a network and {data} is not: expected the network first" in errors
     assert f"xpnet predict {model} {data}" in errors
-    assert in_process("predict", model, data)[0] == 0
-    assert in_process("predict", model, model)[0] == in_process("predict", data, data)[0] == 2
+    assert run("predict", model, data)[0] == 0
+    assert run("predict", model, model)[0] == run("predict", data, data)[0] == 2
 
 
 def test_predictions_that_are_not_finite_are_a_failure(tmp_path):
     data, model = tmp_path / "d.csv", tmp_path / "m.xpnet"
     write_values(data, 0.0, 1.0)
-    in_process("train", data, "--target", "value", "--epochs", 1, "--quiet", "--save", model)
+    run("train", data, "--target", "value", "--epochs", 1, "--quiet", "--save", model)
     data.write_text("a,b\n0,0\n3e38,3e38\n")
-    status, output, errors = in_process("predict", model, data)
+    status, output, errors = run("predict", model, data)
     assert (status, output) == (2, "")
     assert "the network's output for row 1 (from 0) is" in errors
 
@@ -522,7 +501,7 @@ def write_column(path, cells, delimiter=","):
 )
 def test_train_prints_the_task_and_the_reason_for_it(cells, task, said, tmp_path):
     path = write_column(tmp_path / "d.csv", cells)
-    status, output, _ = in_process(
+    status, output, _ = run(
         "train", path, "--target", "y", "--task", task, "--epochs", 1, "--hidden", 4
     )
     assert status == 0
@@ -531,8 +510,8 @@ def test_train_prints_the_task_and_the_reason_for_it(cells, task, said, tmp_path
 
 def test_classes_that_are_whole_numbers_are_written_as_such(tmp_path):
     path, model = write_column(tmp_path / "d.csv", ["0.0", "1.0"] * 20), tmp_path / "m.xpnet"
-    in_process("train", path, "--target", "y", "--quiet", "--epochs", 1, "--save", model)
-    _, output, _ = in_process("predict", model, path)
+    run("train", path, "--target", "y", "--quiet", "--epochs", 1, "--save", model)
+    _, output, _ = run("predict", model, path)
     assert {row["y"] for row in csv.DictReader(output.splitlines())} <= {"0", "1"}
 
 
@@ -563,7 +542,7 @@ def test_targets_that_cannot_be_learned_are_refused_in_the_words_of_the_command_
 ):
     cells, options, message = TARGETS[case]
     path = write_column(tmp_path / "d.csv", cells)
-    status, output, errors = in_process("train", path, "--target", "y", *options)
+    status, output, errors = run("train", path, "--target", "y", *options)
     assert (status, output, len(errors.splitlines())) == (2, "", 1)
     assert message in errors
     assert "stratify" not in errors
@@ -575,7 +554,7 @@ def test_names_of_files_in_capitals_and_with_tabs(name, tmp_path):
     tabs = name.lower().endswith("tsv")
     path = write_column(tmp_path / name, ["x, or not", "z"] * 20, "\t" if tabs else ";")
     arguments = ["--target", "y", "--epochs", 1, "--quiet"]
-    assert in_process("train", path, *arguments)[0] == 0
+    assert run("train", path, *arguments)[0] == 0
 
 
 def test_compressed_files_are_read(tmp_path):
@@ -583,7 +562,7 @@ def test_compressed_files_are_read(tmp_path):
     for name in ("d.csv.gz", "D.CSV.GZ", "e.csv"):
         (tmp_path / name).write_bytes(gzip.compress(plain))
         arguments = ["--target", "y", "--epochs", 1, "--quiet"]
-        assert in_process("train", tmp_path / name, *arguments)[0] == 0
+        assert run("train", tmp_path / name, *arguments)[0] == 0
 
 
 # ---- messages
@@ -606,7 +585,7 @@ def test_messages_name_options_instead_of_arguments():
 def test_training_that_diverges_is_one_line_with_an_option(tmp_path):
     write_values(tmp_path / "d.csv", 0.0, 1.0)
     arguments = ["--target", "value", "--learning-rate", "1e300", "--quiet"]
-    status, output, errors = in_process("train", tmp_path / "d.csv", *arguments)
+    status, output, errors = run("train", tmp_path / "d.csv", *arguments)
     assert (status, output, len(errors.splitlines())) == (1, "", 1)
     assert errors.endswith(": give a lower --learning-rate\n")
 
@@ -630,7 +609,7 @@ def test_any_error_is_one_line(error, status, said, monkeypatch):
         raise error
 
     monkeypatch.setattr("xpnet.cli.commands.show", fail)
-    found, output, errors = in_process("info")
+    found, output, errors = run("info")
     assert (found, output, len(errors.splitlines())) == (status, "", 1)
     assert errors.startswith("xpnet: ")
     assert said in errors
@@ -648,7 +627,7 @@ def test_a_backend_that_fails_does_not_hide_the_others(monkeypatch):
         raise ZeroDivisionError("of the plugin")
 
     monkeypatch.setattr("xpnet.backends._torch.make", fail)
-    status, output, errors = in_process("info")
+    status, output, errors = run("info")
     assert (status, errors) == (0, "")
     assert "fails: ZeroDivisionError: of the plugin" in " ".join(output.split())
     assert "numpy" in output
@@ -662,7 +641,7 @@ def test_a_picture_that_cannot_be_drawn_is_refused_before_training(tmp_path, mon
         raise RuntimeError("no LaTeX\nat all")
 
     monkeypatch.setattr(Figure, "savefig", fail)
-    status, output, errors = in_process("train", "digits", "--plot", tmp_path / "c.pgf")
+    status, output, errors = run("train", "digits", "--plot", tmp_path / "c.pgf")
     assert (status, output, len(errors.splitlines())) == (2, "", 1)
     assert "cannot write .pgf files (no LaTeX at all)" in errors
 
@@ -686,7 +665,7 @@ def small_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(xpnet.__file__).parent.parent))
     write_values(Path("d.csv"), 0.0, 1.0)
-    in_process("train", "d.csv", "--target", "value", "--epochs", 1, "--quiet", "--save", "m.xpnet")
+    run("train", "d.csv", "--target", "value", "--epochs", 1, "--quiet", "--save", "m.xpnet")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
@@ -751,7 +730,7 @@ def test_any_arguments_end_in_one_line_at_most(start, more):
         write_column(Path("d.csv"), ["x", "z"] * 10)
         for name, content in _healthy().items():
             Path(name).write_bytes(content)
-        status, _, errors = in_process(*arguments)
+        status, _, errors = run(*arguments)
     check_outcome(status, errors, arguments)
 
 
@@ -794,7 +773,7 @@ def test_any_value_of_any_option_works_or_is_refused_in_one_line(
     start = ["predict", "m.xpnet", "d.csv"]
     if command == "train":
         start = ["train", "d.csv", "--target", "y", "--epochs", "1", "--hidden", "2", "--quiet"]
-    status, output, errors = in_process(*start, f"{option}={value}")
+    status, output, errors = run(*start, f"{option}={value}")
     check_outcome(status, errors, (option, value))
     assert not re.search(r"\b(nan|inf)\b", output)
     if value == "" or (value == "nan" and option not in PATHS):
@@ -812,7 +791,7 @@ def test_any_table_ends_in_one_line_at_most(rows, repeats, task):
         lines = ["a,b,y", *[",".join(row) for row in rows] * repeats]
         Path("d.csv").write_text("\n".join(lines), encoding="utf-8")
         arguments = ["train", "d.csv", "--target", "y", "--task", task, "--epochs", "1"]
-        status, output, errors = in_process(*arguments, "--hidden", "2", "--quiet")
+        status, output, errors = run(*arguments, "--hidden", "2", "--quiet")
     check_outcome(status, errors, lines)
     assert "nan" not in output
     assert "inf" not in output
@@ -831,7 +810,7 @@ def test_any_damage_to_files_ends_in_one_line_at_most(data):
         stop = data.draw(st.integers(start, min(start + 40, len(content))))
         content[start:stop] = data.draw(st.binary(max_size=20))
         damaged.write_bytes(content)
-        status, _, errors = in_process("predict", "m.xpnet", "d.csv")
+        status, _, errors = run("predict", "m.xpnet", "d.csv")
     check_outcome(status, errors, (damaged, start, stop))
 
 
@@ -842,7 +821,7 @@ def _healthy():
     """Return the content of a saved network; it is trained only once."""
     if not _files:
         arguments = ["train", "d.csv", "--target", "y", "--epochs", "1", "--hidden", "2"]
-        in_process(*arguments, "--quiet", "--save", "m.xpnet")
+        run(*arguments, "--quiet", "--save", "m.xpnet")
         _files["m.xpnet"] = Path("m.xpnet").read_bytes()
     return _files
 
@@ -859,6 +838,6 @@ def test_files_are_not_written_over_each_other(options, said, tmp_path):
         write_values(Path("data.csv"), 0.0, 1.0)
         before = Path("data.csv").read_bytes()
         column = before.split(b"\n")[0].strip().split(b",")[-1].decode()
-        status, _, error = in_process("train", "data.csv", "--target", column, *options)
+        status, _, error = run("train", "data.csv", "--target", column, *options)
         assert (status, said in error) == (2, True)
         assert Path("data.csv").read_bytes() == before

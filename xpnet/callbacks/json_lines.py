@@ -10,6 +10,7 @@ from ..common.checks import check_new_path
 from ..common.replacing import replacing
 from ..neuralnet import NeuralNetwork
 from ..training.callback import Callback
+from .logs import rows_of
 
 
 class JSONLogger(Callback):
@@ -71,9 +72,7 @@ class JSONLogger(Callback):
         """Write the file anew, with the epochs of this training that the history has."""
         history = network.history
         with replacing(self.path) as file:
-            for epoch in range(self._first, history.epochs + 1):
-                if epoch not in history.incomplete:
-                    file.write(_line({name: column[epoch - 1] for name, column in history.items()}))
+            file.writelines(map(_line, rows_of(history, range(self._first, history.epochs + 1))))
 
 
 def _line(row: Mapping[str, float]) -> bytes:

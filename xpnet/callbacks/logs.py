@@ -4,13 +4,21 @@ import csv
 import io
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..common.checks import check_flag, check_new_path, check_path
 from ..common.replacing import check_writable, replacing
 from ..neuralnet import NeuralNetwork
 from ..training.callback import Callback
+from ..training.history import History
+
+
+def rows_of(history: History, epochs: Iterable[int]) -> Iterator[dict[str, float]]:
+    """Yield the history's rows of the complete epochs among ``epochs``."""
+    for epoch in epochs:
+        if epoch not in history.incomplete:
+            yield {name: column[epoch - 1] for name, column in history.items()}
 
 
 class CSVLogger(Callback):
@@ -140,12 +148,7 @@ class CSVLogger(Callback):
 
     def _rows(self, network: NeuralNetwork, epochs: Iterable[int]) -> list[bytes]:
         """Return the history's rows of the complete epochs among ``epochs``, as lines."""
-        history = network.history
-        return [
-            self._line({name: column[epoch - 1] for name, column in history.items()})
-            for epoch in epochs
-            if epoch not in history.incomplete
-        ]
+        return [self._line(row) for row in rows_of(network.history, epochs)]
 
     def _line(self, row: dict[str, float]) -> bytes:
         values = [row.get(name, math.nan) for name in self._columns]

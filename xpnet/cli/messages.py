@@ -36,13 +36,12 @@ _OPTIONS = {
     "label": "--target",
     "n_units": "--hidden",
     "rate": "--dropout",
-    "patience": "--patience",
     **{
         name: f"--{name.replace('_', '-')}"
         for name in (
             "batch_size", "decimal", "delimiter", "device", "dropout", "dtype", "encoding",
-            "epochs", "exclude", "id", "learning_rate", "memory_limit", "optimizer", "resume",
-            "seed", "test_size",
+            "epochs", "exclude", "id", "learning_rate", "memory_limit", "optimizer", "patience",
+            "resume", "seed", "test_size",
         )
     },
 }  # fmt: skip

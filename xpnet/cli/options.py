@@ -62,34 +62,33 @@ def _names(text: str) -> list[str] | None:
     return names if names and all(names) else None
 
 
-_UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-
-
-def _bytes(text: str) -> int | None:
-    number = text.upper().removesuffix("B").rstrip("KMGT")
-    size = int(float(number) * _UNITS[text.upper().removesuffix("B")[len(number) :]])
-    return size if 0 < size < 2**62 else None
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def _size(text: str) -> int | None:
-    try:
-        return _bytes(text)
-    except (KeyError, OverflowError):
+    whole = text.upper().removesuffix("B")
+    number = whole.rstrip("KMGT")
+    if (unit := _UNITS.get(whole[len(number) :])) is None:
         return None
+    return int(float(number) * unit) if 1 <= float(number) * unit < 2**62 else None
 
 
 _RANGE = f"or more (up to {LARGEST_INTEGER})"
-TEXT = Checked("TEXT", lambda text: text or None, "a name")
-FILE = Checked("FILE", lambda text: text or None, "the name of a file")
-FOLDER = Checked("FOLDER", lambda text: text or None, "the name of a folder")
-COLUMN = Checked("COLUMN", lambda text: text or None, "the name of a column")
+TEXT, FILE, FOLDER, COLUMN = (
+    Checked(name, lambda text: text or None, expected)
+    for name, expected in {
+        "TEXT": "a name",
+        "FILE": "the name of a file",
+        "FOLDER": "the name of a folder",
+        "COLUMN": "the name of a column",
+    }.items()
+)
 COLUMNS = Checked("COLUMNS", _names, "names of columns with commas between them, e.g. age,height")
 COUNT = Checked("N", lambda text: _integer(text, 1), f"a whole number, 1 {_RANGE}")
 SEED = Checked("N", lambda text: _integer(text, 0), f"a whole number, 0 {_RANGE}")
 POSITIVE = Checked(
     "NUMBER", lambda text: _between(text, 0.0, float("inf")), "a finite number above 0"
 )
-SHARE = Checked("SHARE", lambda text: _between(text, 0.0, 1.0), "a number between 0 and 1")
 SHARE_OR_0 = Checked("SHARE", _fraction, "a number in [0, 1)")
 SIZES = Checked("128,64", _integers, "numbers of units, e.g. 128,64")
 BYTES = Checked("SIZE", _size, "a number of bytes, e.g. 500M or 4G")

@@ -119,10 +119,14 @@ def _regular_file(source: str) -> Iterator[Path]:
         yield path
 
 
+def _name_of(source: str) -> str:
+    return "standard input" if source == STANDARD_INPUT else source
+
+
 @contextmanager
 def _named(source: str, path: Path) -> Iterator[None]:
     """Name the source, not a temporary file, in messages and warnings."""
-    shown = "standard input" if source == STANDARD_INPUT else source
+    shown = _name_of(source)
     try:
         with warnings.catch_warnings(record=True) as found:
             yield
@@ -154,8 +158,7 @@ def in_table(error: ValueError, source: str, rows: Sequence[int] | None) -> Valu
     def place(found: re.Match[str]) -> str:
         return "" if rows is None else f"{found[1]}{rows[int(found[2])]}"
 
-    shown = "standard input" if source == STANDARD_INPUT else source
-    return ValueError(f"{shown}: {_ROW.sub(place, str(error), count=1)}")
+    return ValueError(f"{_name_of(source)}: {_ROW.sub(place, str(error), count=1)}")
 
 
 def refuse_text(data: Dataset, source: str, categories: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from ..training.target_unit import suggested_unit
 from .messages import print_message
 from .tables import ENDINGS, check_finite, is_table, read_table, refuse_infinite, refuse_text
 
-VALIDATION_SHARE = 0.1
+_VALIDATION_SHARE = 0.1
 """The share of the training rows that is held out for early stopping without --validation."""
 
 _TEST_SHARE = 0.25
@@ -296,8 +296,7 @@ def _hold_out(
     """Hold out validation rows for early stopping, which the test rows must not decide."""
     if not options.early_stopping:
         return rest, None
-    share = VALIDATION_SHARE
-    return _split(rest, share, options, is_classification, "--early-stopping")
+    return _split(rest, _VALIDATION_SHARE, options, is_classification, "--early-stopping")
 
 
 def _split(

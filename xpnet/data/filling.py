@@ -392,7 +392,7 @@ def _columns_of(features: DenseRows | StoredRows) -> Iterator[np.ndarray]:
 
 
 def _median(column: np.ndarray, dtype: np.dtype, key: Any) -> float | None:
-    """Return the median of the numbers that are not NaN; None if there is none.
+    """Return the median of the numbers that are not NaN; None if all of them are NaN.
 
     It is rounded to the features' type if that is one of floats.
     """
@@ -412,7 +412,7 @@ def _median(column: np.ndarray, dtype: np.dtype, key: Any) -> float | None:
 
 
 def _most_frequent(codes: np.ndarray, names: Sequence[str | None]) -> str | None:
-    """Return the category that most rows have, the first of several; None if there is none."""
+    """Return the category that most rows have, the first of several; None if no row has one."""
     named = _named(names)
     counts = np.bincount(codes, minlength=len(names))[: len(named)]
     return named[int(np.argmax(counts))] if counts.any() else None
