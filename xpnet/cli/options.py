@@ -10,8 +10,8 @@ LARGEST_INTEGER = 2**31 - 1
 """The largest integer that an option takes."""
 
 
-class Checked(click.ParamType):
-    """The type of an option whose text a function checks and converts.
+def checked(name: str, check: Callable[[str], Any], expected: str) -> Callable[[Any], Any]:
+    """Return the type of an option whose text a function checks and converts.
 
     Parameters
     ----------
@@ -23,20 +23,19 @@ class Checked(click.ParamType):
         What the message says that was expected.
     """
 
-    def __init__(self, name: str, check: Callable[[str], Any], expected: str) -> None:
-        self.name, self._check, self._expected = name, check, expected
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the checked value; a default that is no text is valid."""
-        if not isinstance(value, str):
-            return value
+    def convert(text: Any) -> Any:
+        if not isinstance(text, str):
+            return text  # A default that is no text is valid.
         try:
-            checked = self._check(value)
+            value = check(text)
         except (ValueError, csv.Error):
-            checked = None
-        if checked is None:
-            self.fail(f"{value!r}: expected {self._expected}", param, ctx)
-        return checked
+            value = None
+        if value is None:
+            raise click.BadParameter(f"{text!r}: expected {expected}")
+        return value
+
+    convert.__name__ = name  # Click shows it in the help.
+    return convert
 
 
 def _integer(text: str, least: int) -> int | None:
@@ -75,7 +74,7 @@ def _size(text: str) -> int | None:
 
 _RANGE = f"or more (up to {LARGEST_INTEGER})"
 TEXT, FILE, FOLDER, COLUMN = (
-    Checked(name, lambda text: text or None, expected)
+    checked(name, lambda text: text or None, expected)
     for name, expected in {
         "TEXT": "a name",
         "FILE": "the name of a file",
@@ -83,16 +82,16 @@ TEXT, FILE, FOLDER, COLUMN = (
         "COLUMN": "the name of a column",
     }.items()
 )
-COLUMNS = Checked("COLUMNS", _names, "names of columns with commas between them, e.g. age,height")
-COUNT = Checked("N", lambda text: _integer(text, 1), f"a whole number, 1 {_RANGE}")
-SEED = Checked("N", lambda text: _integer(text, 0), f"a whole number, 0 {_RANGE}")
-POSITIVE = Checked(
+COLUMNS = checked("COLUMNS", _names, "names of columns with commas between them, e.g. age,height")
+COUNT = checked("N", lambda text: _integer(text, 1), f"a whole number, 1 {_RANGE}")
+SEED = checked("N", lambda text: _integer(text, 0), f"a whole number, 0 {_RANGE}")
+POSITIVE = checked(
     "NUMBER", lambda text: _between(text, 0.0, float("inf")), "a finite number above 0"
 )
-SHARE_OR_0 = Checked("SHARE", _fraction, "a number in [0, 1)")
-SIZES = Checked("128,64", _integers, "numbers of units, e.g. 128,64")
-BYTES = Checked("SIZE", _size, "a number of bytes, e.g. 500M or 4G")
-DELIMITER = Checked(
+SHARE_OR_0 = checked("SHARE", _fraction, "a number in [0, 1)")
+SIZES = checked("128,64", _integers, "numbers of units, e.g. 128,64")
+BYTES = checked("SIZE", _size, "a number of bytes, e.g. 500M or 4G")
+DELIMITER = checked(
     "CHARACTER",
     lambda text: {"tab": "\t", "\\t": "\t"}.get(text, text if len(text) == 1 else None),
     "one character, or tab",
