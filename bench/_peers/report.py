@@ -258,7 +258,7 @@ def _footer(result: Row) -> str:
     return "\n".join(
         [
             f"float32, {result['device']}, {result['threads']} threads. Each library runs in its "
-            "own process; those of a cell take turns, and are paused while another computes. "
+            "own process. The processes take turns: while one computes, the others are paused. "
             f"{sentence(result['machine'])}",
             f"Repeat it with `{result['command']}`.",
         ]
