@@ -253,13 +253,16 @@ def _measured(
     placed, on_not_finite = _placed(model, data.X, backend, None)
     with computing(), backend.active():
         move_model(model, backend)
-        of_loss = None
-        if with_loss:
-            own = y
+
+        def of_loss(part: slice) -> tuple[Any, Any]:  # not for all rows at once
+            own = y[part, ...]
             if unit is not None and not of_heads:
-                own = prepare_targets(data.y, model.loss, n_outputs, unit=unit)
-            of_loss = place_targets(own, weight, backend)
-        y = in_float64(y, backend)
-        weight = None if weight is None else in_float64(weight, backend)
-        targets = evaluation.Targets(y, weight, of_loss)
+                own = prepare_targets(data.y[part, ...], model.loss, n_outputs, unit=unit)
+            return place_targets(own, None if weight is None else weight[part], backend)
+
+        targets = evaluation.Targets(
+            in_float64(y, backend),
+            None if weight is None else in_float64(weight, backend),
+            of_loss if with_loss else None,
+        )
         return evaluation.measure(model, placed, targets, metrics, unit, on_not_finite, loss)
