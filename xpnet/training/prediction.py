@@ -237,7 +237,7 @@ def _measured(
         raise ValueError("the data set has no targets: give Dataset(X, y)")
     n_outputs, unit = model.layers[-1].output_shape()[0], model.target_unit
     of_heads = isinstance(model.loss, Heads)
-    y = prepare_targets(
+    y: Any = prepare_targets(
         data.y, model.loss, n_outputs, metrics, unit if of_heads else None, is_batch=True
     )
     backend, weight = model.backend_for(data.X), data.sample_weight

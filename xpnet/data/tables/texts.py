@@ -39,8 +39,8 @@ class StoredTexts(RowsOnDemand):
             return np.arange(*rows.indices(n))
         places = np.asarray(rows)
         if places.dtype.kind == "b":
-            return np.arange(n)[places]
-        places = np.where(places < 0, places + n, places).astype(np.int64)
+            places = np.arange(n)[places]
+        places = np.asarray(np.where(places < 0, places + n, places), np.int64)
         if ((places < 0) | (places >= n)).any():
             raise IndexError(f"texts[{rows}]: there are {n} texts")
         return places
