@@ -257,7 +257,8 @@ def _measured(
         def of_loss(part: slice) -> tuple[Any, Any]:  # not for all rows at once
             own = y[part, ...]
             if unit is not None and not of_heads:
-                own = prepare_targets(data.y[part, ...], model.loss, n_outputs, unit=unit)
+                given_y: Any = data.y
+                own = prepare_targets(given_y[part, ...], model.loss, n_outputs, unit=unit)
             return place_targets(own, None if weight is None else weight[part], backend)
 
         targets = evaluation.Targets(
