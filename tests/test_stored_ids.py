@@ -97,3 +97,12 @@ def test_ids_of_a_table_beyond_the_limit_are_selected_with_its_rows(kind, ids, t
     with pytest.raises(ValueError, match=r"ids has shape \(5000,\): expected \(1,\)"):
         Dataset(np.zeros((1, 1)), ids=data.ids)
     assert len(files(tmp_path)) > 1
+
+
+def test_rows_that_are_left_after_dropping_stay_stored(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text("\n".join(["name,a", *(f"row {k},{k if k % 3 else ''}" for k in range(900))]))
+    data = Dataset.from_csv(path, id="name", missing="keep", memory_limit=1_000).drop_missing()
+    assert type(data.features).__name__ == "StoredRows"
+    assert data.ids[:2].tolist() == ["row 1", "row 2"]
+    assert len(data) == 600
