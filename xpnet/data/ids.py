@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backends import is_array, to_host
 from ..backends._errors import shown
-from .stored import is_stored, read_rows
+from .stored import read_rows
 from .tables.texts import StoredTexts
 
 
@@ -59,6 +59,6 @@ def _check_objects(ids: np.ndarray) -> np.ndarray:
 
 def take_ids(ids: Any, index: np.ndarray) -> np.ndarray:
     """Return the ids at ``index``, in memory."""
-    is_mapped = isinstance(ids, np.memmap) and is_stored(ids)
+    is_mapped = isinstance(ids, np.memmap) and ids.dtype.kind in "iu"
     found: np.ndarray = read_rows(ids, index) if is_mapped else ids[index]
     return found
