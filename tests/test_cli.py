@@ -384,10 +384,15 @@ def test_values_that_cannot_be_squared_are_refused_before_training(magnitude, tm
     assert "for float64: multiply the column by a power of ten" in errors
 
 
+def replace_scores(monkeypatch, score):
+    found = dict.fromkeys(["accuracy", "rmse", "r2"], score)
+    monkeypatch.setattr(xpnet.NeuralNetwork, "evaluate", lambda *_, **__: found)
+
+
 @pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
 def test_a_score_that_is_not_finite_is_a_failure(score, tmp_path, monkeypatch):
     write_values(tmp_path / "d.csv", 0.0, 1.0)
-    monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_, **__: score)
+    replace_scores(monkeypatch, score)
     arguments = ["train", tmp_path / "d.csv", "--target", "value", "--epochs", 1, "--quiet"]
     status, output, errors = run(*arguments)
     assert (status, output) == (1, "")
@@ -397,7 +402,7 @@ def test_a_score_that_is_not_finite_is_a_failure(score, tmp_path, monkeypatch):
 @pytest.mark.parametrize("cells", [["x", "z"] * 20, [f"{k}.5" for k in range(40)]])
 def test_a_network_whose_score_is_not_finite_is_not_saved(cells, tmp_path, monkeypatch):
     path, model = write_column(tmp_path / "d.csv", cells), tmp_path / "m.xpnet"
-    monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_, **__: np.nan)
+    replace_scores(monkeypatch, np.nan)
     status, output, errors = run(
         "train", path, "--target", "y", "--epochs", 1, "--quiet", "--save", model
     )
@@ -443,7 +448,7 @@ def test_scores_no_better_than_a_constants_give_a_warning(
 ):
     cells = ["x", "x", "x", "z"] * 10 if task == "classification" else [f"{k}" for k in range(40)]
     path = write_column(tmp_path / "d.csv", cells)
-    monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_, **__: score)
+    replace_scores(monkeypatch, score)
     arguments = ["--target", "y", "--epochs", 1, "--quiet", "--test-size", 0.25]
     status, _, errors = run("train", path, *arguments)
     constant = "mean of the targets" if task == "regression" else "most frequent class, 'x'"

@@ -65,7 +65,7 @@ ERRORS = [(KeyboardInterrupt("training ended"), 130), (SystemExit(143), 143)]
 
 
 @pytest.mark.parametrize(("error", "status"), ERRORS)
-@pytest.mark.parametrize("where", ["fit", "score"])
+@pytest.mark.parametrize("where", ["fit", "evaluate"])
 def test_what_was_asked_for_is_saved(error, status, where, tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     model, picture = tmp_path / "m.safetensors", tmp_path / "c.png"
@@ -131,14 +131,14 @@ def test_a_second_ctrl_c_while_saving_keeps_the_old_file(tmp_path, monkeypatch, 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_between_training_and_saving(number, tmp_path, monkeypatch, capsys, ctrl_c):
-    score = xpnet.NeuralNetwork.score
+    evaluate = xpnet.NeuralNetwork.evaluate
 
     def interrupted(*arguments, **options):
         monkeypatch.undo()
         os.kill(os.getpid(), number)
-        return score(*arguments, **options)
+        return evaluate(*arguments, **options)
 
-    monkeypatch.setattr(xpnet.NeuralNetwork, "score", interrupted)
+    monkeypatch.setattr(xpnet.NeuralNetwork, "evaluate", interrupted)
     before = signal.getsignal(signal.SIGTERM)
     assert main([*SHORT, "--save", str(tmp_path / "m")]) == STATUS[number]
     assert signal.getsignal(signal.SIGTERM) is before

@@ -38,6 +38,7 @@ from xpnet.metrics import (
     METRICS,
     ROCAUC,
     Accuracy,
+    AveragePrecision,
     BrierScore,
     ExpectedCalibrationError,
     LogLoss,
@@ -688,3 +689,35 @@ def test_a_metric_of_numbers_refuses_classes_when_it_is_computed():
         net.score(X, y, metric="r2")
     with pytest.raises(ValueError, match="metric 'MeanSquaredError' compares each output"):
         net.evaluate(X, y, metric=["accuracy", MeanSquaredError()])
+
+
+@pytest.mark.parametrize("average", ["macro", "weighted"])
+@pytest.mark.parametrize(("n_outputs", "kind", "n_bytes"), [
+    (1, "log-odds", 9), (2, "logits", 9), (2, "distribution", 9), (4, "logits", 40),
+])  # fmt: skip
+def test_of_outputs_that_are_only_ranked_few_bytes_are_kept(average, n_outputs, kind, n_bytes):
+    from xpnet.training import sums
+
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, max(n_outputs, 2), 300)
+    outputs = rng.integers(1, 9, (300, n_outputs)) / 8.0  # with many equal ones
+    metrics = [ROCAUC(average, kind), AveragePrecision(average, kind)]
+    made, weighted = sums.MetricSums(metrics), sums.MetricSums(metrics)
+    for start in range(0, 300, 100):
+        part = y[start : start + 100], outputs[start : start + 100].astype(np.float32)
+        made.add(*part)
+        weighted.add(*part, np.ones(100))
+    kept = [to_host(each) for batch in made._seen for each in batch]
+    assert sum(each.nbytes for each in kept) == 300 * n_bytes
+    expected = [float(to_host(metric(y, outputs))) for metric in metrics]
+    for found in (made.results(), made.results(), weighted.results()):
+        assert list(found.values()) == pytest.approx(expected, rel=1e-12)
+
+
+def test_few_bytes_are_kept_of_one_class_and_of_nan():
+    from xpnet.training import sums
+
+    for y, outputs in (([1, 1], [0.5, 0.2]), ([0, 0], [0.5, 0.2]), ([0, 1], [np.nan, 0.2])):
+        made = sums.MetricSums([ROCAUC()])
+        made.add(np.array(y), np.array(outputs)[:, None])
+        assert np.isnan(made.results()["roc_auc"])

@@ -208,7 +208,13 @@ LEVELS = {
         "idx",
         "canonical chunks decompressing digits finite mapped",
     ],
-    "xpnet.data.tables": ["csv typed", "strings gathering selection", "cells table", "dates"],
+    "xpnet.data.tables": [
+        "csv typed",
+        "texts",
+        "strings gathering selection",
+        "cells table",
+        "dates",
+    ],
     "xpnet.data.tables.csv": [
         "file",
         "columns",

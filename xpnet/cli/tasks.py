@@ -148,6 +148,7 @@ def _read(source: str, options: SimpleNamespace, **request: Any) -> Dataset:
     """Read a table and leave out rows as --missing says."""
     keeps = options.missing in ("median", "drop")
     data = read_table(source, options, missing="keep" if keeps else "error", **request)
+    data.ids = None  # they are not features, and have no other use here
     if keeps:
         refuse_infinite(data, source)
         return leave_out(data, source, options.missing, options.target)
@@ -175,7 +176,7 @@ def _without_missing_labels(data: Dataset) -> Dataset:
         return data
     if missing.all():
         raise ValueError("the target is missing in all rows: name another column with --target")
-    known = data.rows(np.flatnonzero(~missing))
+    known = data.rows(np.flatnonzero(~missing), keep_stored=True)
     if known.class_names is None:
         return known
     return _with_labels(known, y[~missing].astype(np.int64), known.class_names)

@@ -256,7 +256,8 @@ def _compute_scores(network: NeuralNetwork, task: Task) -> dict[str, float]:
     """
     metrics = ["rmse", "r2"] if task.classes is None else ["accuracy"]
     data = task.training if task.test is None else task.test
-    scores = {name: network.score(data, metric=name) for name in metrics}
+    found = network.evaluate(data, metric=metrics)
+    scores = {name: found[name] for name in metrics}
     for name, score in scores.items():
         if not math.isfinite(score):
             raise DivergedError(

@@ -232,13 +232,20 @@ def _encode(
     )
     with naming_memory_errors(what, shape):
         if isinstance(features, StoredRows):
-            return _encode_stored(features, columns, shape, step), names
+            limit = feature_memory_limit()
+            with (
+                RowCollector(len(names), features.dtype, limit) as gathered,
+                closing(features.blocks(step)) as blocks,
+            ):
+                for start, rows in blocks:
+                    gathered.add(_encode_rows(rows, columns, start))
+                stored = gathered.finish({})
+            return kind_of(stored)(stored), names
         assert isinstance(features, DenseRows)  # sparse rows have no categories
         X, xp = features.X, array_namespace(features.X)
         out = xp.zeros(shape, dtype=X.dtype, device=backend_of(X).device)
-        for start in range(0, shape[0], step):
-            part = slice(start, min(start + step, shape[0]))
-            out[part, ...] = _encode_rows(X[part, ...], columns, start)
+        for start, rows in features.blocks(step):
+            out[start : start + rows.shape[0], ...] = _encode_rows(rows, columns, start)
     return DenseRows(out), names
 
 
@@ -337,21 +344,6 @@ def _runs(columns: list[_Column]) -> Iterator[tuple[int, int]]:
             first = k + 1
     if first < len(columns):
         yield first, len(columns)
-
-
-def _encode_stored(
-    features: StoredRows, columns: list[_Column], shape: tuple[int, int], step: int
-) -> Features:
-    """Encode stored features in pieces, in memory or, if that is too small, a temporary file."""
-    n, buffer = shape[0], np.empty((min(step, shape[0]), features.n_features), features.dtype)
-    limit = feature_memory_limit()
-    with RowCollector(shape[1], features.dtype, limit) as gathered, features.reader() as read:
-        for start in range(0, n, step):
-            rows = buffer[: min(step, n - start)]
-            read(start, start + len(rows), rows)
-            gathered.add(_encode_rows(rows, columns, start))
-        X = gathered.finish({})
-    return kind_of(X)(X)
 
 
 def raw_names(feature_names: Sequence[str] | None, encoded: Categories) -> list[str] | None:

@@ -6,7 +6,7 @@ The kind is chosen once, when a data set is made. All other code calls the metho
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import Any, ClassVar
 
 import numpy as np
@@ -135,6 +135,13 @@ class SlicedRows(Rows):
     """Dense rows, in memory or stored, which are read by slices."""
 
     @abstractmethod
+    def blocks(self, step: int) -> Generator[tuple[int, Array], None, None]:
+        """Yield ``step`` rows at a time, in their type and on their device, after their start.
+
+        Stored rows are read into the same array again and again.
+        """
+
+    @abstractmethod
     def pieces(self) -> Generator[Array, None, None]:
         """Yield the rows in pieces of float64, on the host if their device has no float64."""
 
@@ -184,13 +191,17 @@ class DenseRows(SlicedRows):
         """Refuse NaN and infinity; this waits for the device."""
         check_finite("X", self.X, columns)
 
+    def blocks(self, step: int) -> Generator[tuple[int, Array], None, None]:
+        """Yield ``step`` rows at a time, after the number of the first."""
+        for start in range(0, len(self), step):
+            yield start, self.X[start : min(start + step, len(self)), ...]
+
     def pieces(self) -> Generator[Array, None, None]:
         """Yield the rows in pieces of float64, on the host if their device has no float64."""
-        X, backend = self.X, backend_of(self.X)
+        backend = backend_of(self.X)
         host = backend.name == "numpy"
-        step = max((_HOST_NUMBERS if host else _DEVICE_NUMBERS) // X.shape[1], 1)
-        for start in range(0, X.shape[0], step):
-            rows = X[start : min(start + step, X.shape[0]), ...]
+        step = max((_HOST_NUMBERS if host else _DEVICE_NUMBERS) // self.n_features, 1)
+        for _, rows in self.blocks(step):
             if not host and backend.wide_dtype == "float64":
                 yield backend.asarray(rows, "float64")
             else:
@@ -235,16 +246,22 @@ class StoredRows(SlicedRows):
         index = np.unique(starts[:, None] + np.arange(_BLOCK))
         return DenseRows(stored.read_rows(self.X, index[index < len(self)]))
 
-    def pieces(self) -> Generator[Array, None, None]:
-        """Yield the rows as float64, in pieces that hold whole chunks of the file."""
-        n, n_features = self.shape
-        step = max(_HOST_NUMBERS // n_features, 1)
-        step = -(-step // self.decoded_rows) * self.decoded_rows  # decodes each chunk once
-        buffer = np.empty((min(step, n), n_features), self.X.dtype)
+    def blocks(self, step: int) -> Generator[tuple[int, Array], None, None]:
+        """Yield ``step`` rows at a time, after the number of the first, in one array for all."""
+        n = len(self)
+        buffer = np.empty((min(step, n), self.n_features), self.dtype)
         with self.reader() as read:
             for start in range(0, n, step):
                 rows = buffer[: min(step, n - start)]
                 read(start, start + len(rows), rows)
+                yield start, rows
+
+    def pieces(self) -> Generator[Array, None, None]:
+        """Yield the rows as float64, in pieces that hold whole chunks of the file."""
+        step = max(_HOST_NUMBERS // self.n_features, 1)
+        step = -(-step // self.decoded_rows) * self.decoded_rows  # decodes each chunk once
+        with closing(self.blocks(step)) as blocks:
+            for _, rows in blocks:
                 yield _float64(rows)
 
 

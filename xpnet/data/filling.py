@@ -127,8 +127,8 @@ class WithMissing(WithCategories, Selecting, NoSuchDataMethods):
         Returns
         -------
         Dataset
-            With ``drops_missing``, and without the category None. Stored features are read as by
-            :meth:`rows`; if no row is dropped, ``X`` is the same.
+            With ``drops_missing``, and without the category None. Stored features stay stored; if
+            no row is dropped, ``X`` is the same.
 
         Raises
         ------
@@ -150,7 +150,9 @@ class WithMissing(WithCategories, Selecting, NoSuchDataMethods):
                 f"{counts[most]:,} of them: leave such a column out with exclude=, or fill "
                 "features in with fill_missing()"
             )
-        kept = copy.copy(self) if complete.all() else self.rows(np.flatnonzero(complete))
+        kept = copy.copy(self)
+        if not complete.all():
+            kept = self.rows(np.flatnonzero(complete), keep_stored=True)
         kept.categories = {name: _named(names) for name, names in self.categories.items()}
         kept.drops_missing = True
         return kept

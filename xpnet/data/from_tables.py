@@ -95,8 +95,9 @@ class FromTables(FromFrames):
             The maximum size of the features in memory, in bytes; by default, half of the free
             memory. Larger features are written to a temporary file, in the folder that the
             environment variable ``TMPDIR`` names. ``X`` is then a memory map of that file, from
-            which training, scoring and prediction are streamed. Labels and ids stay in memory.
-            The limit does not apply to the results of :meth:`rows` and :meth:`one_hot`.
+            which training, scoring and prediction are streamed. Ids that would take more go to
+            temporary files, too; labels stay in memory. The limit does not apply to the results of
+            :meth:`rows` and :meth:`one_hot`.
         max_bytes : int, optional
             The maximum decompressed size of a compressed file; by default 1 GiB, or a hundred times
             the size of the file if that is more.

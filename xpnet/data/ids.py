@@ -7,9 +7,11 @@ import numpy as np
 
 from ..backends import is_array, to_host
 from ..backends._errors import shown
+from .stored import read_rows
+from .tables.texts import StoredTexts
 
 
-def check_ids(given: Any, n: int) -> np.ndarray | None:
+def check_ids(given: Any, n: int) -> Any:
     """Return the ids of ``n`` samples as an array of strings or integers; None for None.
 
     Arrays keep their dtype. Python strings stay objects: in a NumPy string array, each would take
@@ -24,7 +26,7 @@ def check_ids(given: Any, n: int) -> np.ndarray | None:
     """
     if given is None:
         return None
-    if isinstance(given, np.ndarray):
+    if isinstance(given, np.ndarray | StoredTexts):
         ids = given
     elif is_array(given):
         ids = to_host(given)
@@ -34,7 +36,7 @@ def check_ids(given: Any, n: int) -> np.ndarray | None:
         ids = np.asarray(given, dtype=object)
     if ids.shape != (n,):
         raise ValueError(f"ids has shape {ids.shape}: expected ({n},), one id for each sample")
-    if ids.dtype.kind in "iuUT":
+    if ids.dtype.kind in "iuUT" or isinstance(ids, StoredTexts):
         return ids
     if ids.dtype.kind != "O":
         raise TypeError(f"ids has the type {ids.dtype}: expected strings or integers")
@@ -53,3 +55,10 @@ def _check_objects(ids: np.ndarray) -> np.ndarray:
             )
     numbers = np.array(cells) if kind is Integral else ids
     return numbers if numbers.dtype.kind in "iu" else ids  # some may exceed 64 bits
+
+
+def take_ids(ids: Any, index: np.ndarray) -> np.ndarray:
+    """Return the ids at ``index``, in memory."""
+    is_mapped = isinstance(ids, np.memmap) and ids.dtype.kind in "iu"
+    found: np.ndarray = read_rows(ids, index) if is_mapped else ids[index]
+    return found

@@ -28,22 +28,9 @@ def codes_of_none(feature_names: Sequence[str] | None, categories: Categories) -
     }
 
 
-def pieces_of(
-    features: DenseRows | StoredRows,
-) -> Generator[tuple[int, Array], None, None]:
-    """Yield the rows in pieces, in their type and on their device, with the number of the first."""
-    n, n_features = features.shape
-    step = max(_NUMBERS // n_features, 1)
-    if isinstance(features, DenseRows):
-        for start in range(0, n, step):
-            yield start, features.X[start : min(start + step, n), ...]
-        return
-    buffer = np.empty((min(step, n), n_features), features.dtype)
-    with features.reader() as read:
-        for start in range(0, n, step):
-            rows = buffer[: min(step, n - start)]
-            read(start, start + len(rows), rows)
-            yield start, rows
+def pieces_of(features: DenseRows | StoredRows) -> Generator[tuple[int, Array], None, None]:
+    """Yield the rows as ``features.blocks`` does, as many at a time as suits this module."""
+    return features.blocks(max(_NUMBERS // features.n_features, 1))
 
 
 def are_missing(rows: Array, nones: Mapping[int, int]) -> Array:

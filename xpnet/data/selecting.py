@@ -11,6 +11,7 @@ from ..backends import is_array, to_host
 from ..backends._errors import shown
 from ..common.checks import as_integer, check_flag
 from .features import Features, SparseRows, StoredRows, kind_of, take_dense
+from .ids import take_ids
 from .reading import check_index
 
 _PIECE = 1024
@@ -23,7 +24,7 @@ class Selecting:
     X: Any
     y: Any
     sample_weight: Any
-    ids: np.ndarray | None
+    ids: Any
     _features: Features
 
     @abstractmethod
@@ -63,7 +64,7 @@ class Selecting:
             None if each is None else take_dense(each, index)
             for each in (self.y, self.sample_weight)
         )
-        part.ids = None if self.ids is None else self.ids[index]
+        part.ids = None if self.ids is None else take_ids(self.ids, index)
         return part
 
     def __getitem__(self, key: Any) -> Any:
@@ -90,7 +91,7 @@ class Selecting:
         """
         n, key = len(self), to_host(key) if is_array(key) else key
         if isinstance(key, slice):
-            return self.rows(np.arange(n)[key])
+            return self.rows(np.arange(*key.indices(n)))
         if (place := as_integer(key)) is not None:
             if not -n <= place < n:
                 raise IndexError(f"there is no sample {place}: the data set has {n} samples")

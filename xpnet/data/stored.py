@@ -120,7 +120,7 @@ class RowsOnDemand:
         if places.ndim > 1:
             raise IndexError(f"index has {places.ndim} dimensions: expected rows, X[rows]")
         if places.ndim == 0:
-            return self._read(places[None])[0][others]
+            return self._read(places[None])[(0, *others)]
         return self._read(places)[(slice(None), *others)]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

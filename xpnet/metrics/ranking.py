@@ -1,11 +1,16 @@
 """Metrics of how outputs rank the samples: area under the ROC curve, average precision."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 from ..backends import Array, array_namespace
 from ..backends._errors import check_name
 from .base import CollectedMetric
+from .batch import are_indices, true_classes
 from .outputs import check_output_kind, scores
+
+_PIECE = 1 << 16
+"""How many outputs are ranked at a time."""
 
 
 class RankingMetric(CollectedMetric):
@@ -41,31 +46,59 @@ class RankingMetric(CollectedMetric):
     def is_defined(self, yes: Array, no: Array) -> Array:
         """Whether the metric is defined for these total weights of positives and negatives."""
 
-    def compute(self, y_true: Array, y_pred: Array, weight: Array) -> Array:
-        """Return the average over the outputs for which the metric is defined; NaN if none is."""
+    def narrowed(self, y_true: Array, y_pred: Array, *weight: Array) -> tuple[Array, ...]:
+        """Return targets and outputs of the same rank, in 9 bytes if there is one score.
+
+        A network keeps them for :meth:`compute`, which takes them in place of the others.
+        """
+        score = scores(y_pred, self.output_kind)
+        if score.shape[1] > 1:
+            return y_true, y_pred, *weight
+        return _answers(y_true, y_pred, 1)(0)[:, None], score, *weight
+
+    def compute(self, y_true: Array, y_pred: Array, weight: Array | None) -> Array:
+        """Return the average over the outputs for which the metric is defined; NaN if none is.
+
+        Targets may also be class indices, and without weights all samples count alike.
+        """
         xp, score = array_namespace(y_pred), scores(y_pred, self.output_kind)
-        first = y_true.shape[1] - score.shape[1]  # of two classes, only class 1 counts
-        found = [
-            self._column_metric(score[:, k], y_true[:, first + k], weight)
-            for k in range(score.shape[1])
-        ]
+        is_yes = _answers(y_true, y_pred, score.shape[1])
+        found = [self._column_metric(score[:, k], is_yes(k), weight) for k in range(score.shape[1])]
         values, shares = (xp.stack(column) for column in zip(*found, strict=True))
         total = xp.sum(shares)
         mean = xp.sum(xp.where(shares > 0, values * shares, 0.0)) / xp.where(total > 0, total, 1.0)
         is_known = xp.logical_not(xp.any(xp.isnan(score))) & (total > 0)
         return xp.where(is_known, mean, float("nan"))
 
-    def _column_metric(self, score: Array, y_true: Array, weight: Array) -> tuple[Array, Array]:
+    def _column_metric(
+        self, score: Array, is_yes: Array, weight: Array | None
+    ) -> tuple[Array, Array]:
         """Return the metric of one output and its share in the average."""
         xp = array_namespace(score)
         order = xp.argsort(score)
-        weight = xp.take(weight, order, axis=0)
-        is_yes = xp.take(y_true, order, axis=0) > 0.5
+        weight = xp.take(xp.ones_like(score) if weight is None else weight, order, axis=0)
+        is_yes = xp.take(is_yes, order, axis=0)
         yes, no = xp.where(is_yes, weight, 0.0), xp.where(is_yes, 0.0, weight)
-        all_yes, all_no = xp.sum(yes), xp.sum(no)
-        share = all_yes if self.average == "weighted" else xp.ones_like(all_yes)
         value = self.output_metric(xp.take(score, order, axis=0), yes, no)
-        return value, xp.where(self.is_defined(all_yes, all_no), share, 0.0)
+        return value, self._share(xp.sum(yes), xp.sum(no))
+
+    def _share(self, all_yes: Array, all_no: Array) -> Array:
+        """Return the share of an output in the average, by its weights of positives, negatives."""
+        share = (
+            all_yes if self.average == "weighted" else array_namespace(all_yes).ones_like(all_yes)
+        )
+        return array_namespace(share).where(self.is_defined(all_yes, all_no), share, 0.0)
+
+
+def _answers(y_true: Array, y_pred: Array, n_scores: int) -> Callable[[int], Array]:
+    """Return a function that returns which samples are positive for a score."""
+    xp = array_namespace(y_true)
+    if are_indices(y_true, y_pred):  # of two classes, only class 1 counts
+        classes, first = true_classes(y_true, y_pred), y_pred.shape[1] - n_scores
+        return lambda k: classes == first + k
+    rows = xp.reshape(y_true, (y_true.shape[0], -1))
+    first, is_bool = rows.shape[1] - n_scores, xp.isdtype(rows.dtype, "bool")
+    return lambda k: rows[:, first + k] if is_bool else rows[:, first + k] > 0.5
 
 
 class ROCAUC(RankingMetric):
@@ -108,6 +141,23 @@ class ROCAUC(RankingMetric):
         up_to = xp.take(before, xp.searchsorted(score, score, side="right"), axis=0)
         pairs = xp.where(all_yes * all_no > 0, all_yes * all_no, 1.0)
         return xp.sum(yes * (below + up_to)) / (2.0 * pairs)
+
+    def _column_metric(
+        self, score: Array, is_yes: Array, weight: Array | None
+    ) -> tuple[Array, Array]:
+        """Return the metric of one output and its share; without weights, in little memory."""
+        if weight is not None:
+            return super()._column_metric(score, is_yes, weight)
+        xp = array_namespace(score)
+        positives, negatives = score[is_yes], xp.sort(score[xp.logical_not(is_yes)])
+        n_yes, n_no = positives.shape[0], negatives.shape[0]
+        below = xp.zeros_like(xp.sum(score))
+        for start in range(0, n_yes if n_no else 0, _PIECE):
+            piece = positives[start : start + _PIECE]
+            for side in ("left", "right"):
+                below = below + xp.sum(xp.searchsorted(negatives, piece, side=side))
+        all_yes, all_no = xp.full_like(below, n_yes), xp.full_like(below, n_no)
+        return below / max(2.0 * n_yes * n_no, 1.0), self._share(all_yes, all_no)
 
     def is_defined(self, yes: Array, no: Array) -> Array:
         """Whether there are positives and negatives."""

@@ -38,13 +38,14 @@ class Targets(NamedTuple):
         The targets for metrics, from :func:`in_float64`; standardised only for ``Heads``.
     weight : array of shape (n,) or None
         Sample weights, from :func:`in_float64`.
-    of_loss : tuple of two arrays or None
-        Targets and weights (or None) as in training, if the loss is wanted.
+    of_loss : function or None
+        Returns the targets and weights (or None) of a slice of rows as in training, if the loss is
+        wanted.
     """
 
     y: Array
     weight: Array | None
-    of_loss: tuple[Array, Array | None] | None = None
+    of_loss: Callable[[slice], tuple[Array, Array | None]] | None = None
 
 
 def evaluate(
@@ -104,7 +105,7 @@ def measure(
         part = slice(start, start + output.shape[0])
         start = part.stop
         if targets.of_loss is not None:
-            batch = Batch(None, *(None if a is None else a[part, ...] for a in targets.of_loss))
+            batch = Batch(None, *targets.of_loss(part))
             losses.add(batch, output, loss.loss(*loss_arguments(batch, output)))
         # A loss that is given as a metric takes the outputs, which predictions may differ from.
         of_outputs = any(isinstance(each, LossFunction) for each in metrics) and target_unit is None

@@ -237,7 +237,7 @@ def _measured(
         raise ValueError("the data set has no targets: give Dataset(X, y)")
     n_outputs, unit = model.layers[-1].output_shape()[0], model.target_unit
     of_heads = isinstance(model.loss, Heads)
-    y = prepare_targets(
+    y: Any = prepare_targets(
         data.y, model.loss, n_outputs, metrics, unit if of_heads else None, is_batch=True
     )
     backend, weight = model.backend_for(data.X), data.sample_weight
@@ -253,13 +253,17 @@ def _measured(
     placed, on_not_finite = _placed(model, data.X, backend, None)
     with computing(), backend.active():
         move_model(model, backend)
-        of_loss = None
-        if with_loss:
-            own = y
+
+        def of_loss(part: slice) -> tuple[Any, Any]:  # not for all rows at once
+            own = y[part, ...]
             if unit is not None and not of_heads:
-                own = prepare_targets(data.y, model.loss, n_outputs, unit=unit)
-            of_loss = place_targets(own, weight, backend)
-        y = in_float64(y, backend)
-        weight = None if weight is None else in_float64(weight, backend)
-        targets = evaluation.Targets(y, weight, of_loss)
+                given_y: Any = data.y
+                own = prepare_targets(given_y[part, ...], model.loss, n_outputs, unit=unit)
+            return place_targets(own, None if weight is None else weight[part], backend)
+
+        targets = evaluation.Targets(
+            in_float64(y, backend),
+            None if weight is None else in_float64(weight, backend),
+            of_loss if with_loss else None,
+        )
         return evaluation.measure(model, placed, targets, metrics, unit, on_not_finite, loss)

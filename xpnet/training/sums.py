@@ -12,6 +12,7 @@ from ..backends._errors import shown
 from ..losses import LossFunction
 from ..losses.head_metrics import HeadMetric
 from ..metrics import Metric
+from ..metrics.ranking import RankingMetric
 from ..model.penalties import inverse
 from .feeding.arrays import Batch
 from .metric_settings import OneMetric, name_of, needs_all_samples
@@ -214,7 +215,13 @@ class MetricSums:
             for m, column in zip(metrics, self._columns, strict=True)
             if not needs_all_samples(m)
         ]
-        self._collects = len(self._summed) < len(metrics)
+        collected: list[Any] = [each for each in metrics if needs_all_samples(each)]
+        self._collects, self._narrowed = bool(collected), None
+        if unit is None and all(
+            isinstance(each, RankingMetric) and each.output_kind == collected[0].output_kind
+            for each in collected
+        ):
+            self._narrowed = next((each.narrowed for each in collected), None)
         self._seen: list[tuple[Array, ...]] = []
 
     def __bool__(self) -> bool:
@@ -235,6 +242,8 @@ class MetricSums:
             in_unit = self._in_unit(*arguments)
             for each in self._summed:
                 each.add(*in_unit)
+        if self._narrowed is not None:
+            arguments = self._narrowed(*map(in_float64, arguments))
         if self._collects:  # copies, since the next step may overwrite the output
             copies = (array_namespace(a).asarray(a, copy=True) for a in arguments)
             self._seen.append(tuple(copies))
@@ -254,8 +263,9 @@ class MetricSums:
     def _joined(self) -> tuple[Array, ...]:
         """Return the targets, outputs and weights of all samples, in their own unit."""
         xp = array_namespace(self._seen[0][1])
-        arguments = (xp.concat(column, axis=0) for column in zip(*self._seen, strict=True))
-        return self._in_unit(*arguments)
+        joined = (xp.concat(column, axis=0) for column in zip(*self._seen, strict=True))
+        self._seen = [tuple(joined)]  # not in memory twice from here on
+        return self._in_unit(*self._seen[0])
 
     def _in_unit(self, *arguments: Array) -> tuple[Array, ...]:
         """Return targets, outputs and weights in the unit that metrics expect."""
@@ -295,6 +305,9 @@ class _Statistics:
 
 def _of_all(metric: OneMetric, arguments: tuple[Array, ...]) -> float:
     """Return a metric of all samples; metrics other than users' functions get float64."""
+    if isinstance(metric, RankingMetric):
+        y_true, y_pred, *weight = map(in_float64, arguments)
+        return _number(metric.compute(y_true, y_pred, weight[0] if weight else None))
     if isinstance(metric, Metric):
         wide = map(in_float64, arguments)
         return _number(metric.result(metric.statistics(*wide)))

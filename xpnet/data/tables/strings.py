@@ -21,7 +21,7 @@ from .cells import (
 )
 from .dates import advice_for_time, doubtful_times, times_among
 
-_TEXT_BYTES = 64
+TEXT_BYTES = 64
 """About how many bytes a Python string takes in addition to its characters."""
 
 
@@ -49,13 +49,16 @@ class CellError(Exception):
         self.text, self.reason = text, reason
 
 
-def string_array(texts: list[str]) -> np.ndarray:
+def string_array(texts: Sequence[str]) -> np.ndarray:
     """Return a NumPy array of strings, or of objects if a long string would make it very large.
 
     Strings that end in NUL characters need objects, too, because NumPy's string type drops them.
     """
     lengths = list(map(len, texts))
-    fixed, objects = 4 * max(lengths) * len(texts), sum(lengths) + _TEXT_BYTES * len(texts)
+    fixed, objects = (
+        4 * max(lengths, default=0) * len(texts),
+        sum(lengths) + TEXT_BYTES * len(texts),
+    )
     as_objects = fixed > 2 * objects or any(text.endswith("\0") for text in texts)
     return np.array(texts, object if as_objects else np.str_)
 

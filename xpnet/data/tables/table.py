@@ -23,7 +23,7 @@ class Table:
     label_name : str or None
     class_names : list of str or None
         The names of the classes 0, 1, ... in ``y``, if the label is text.
-    ids : array of shape (n,) or None
+    ids : array or `StoredTexts` of shape (n,), or None
         An identifier of each row, a string or an integer.
     """
 
@@ -33,4 +33,4 @@ class Table:
     y: np.ndarray | None = None
     label_name: str | None = None
     class_names: list[str] | None = None
-    ids: np.ndarray | None = None
+    ids: Any = None

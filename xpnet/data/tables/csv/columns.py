@@ -1,5 +1,7 @@
 """Collecting the columns of a CSV file, and making a table from them."""
 
+import math
+
 import numpy as np
 
 from ..gathering import RowCollector
@@ -10,9 +12,9 @@ from ..strings import (
     StringCodes,
     feature_meaning,
     label_meaning,
-    string_array,
 )
 from ..table import Table
+from ..texts import TextCollector
 from .engines.base import Content, Layout
 
 
@@ -24,7 +26,7 @@ class Columns:
     selection : Selection
     layout : Layout
     limit : float
-        The maximum number of bytes of features in memory; see :class:`RowCollector`.
+        The maximum number of bytes of features in memory, and of ids; see :class:`RowCollector`.
 
     Attributes
     ----------
@@ -35,8 +37,9 @@ class Columns:
     def __init__(self, selection: Selection, layout: Layout, limit: float) -> None:
         self._selection, self._layout = selection, layout
         self._rows = RowCollector(len(selection.places), np.float64, limit)
-        self._label: list[np.ndarray] = []
-        self._ids: list[str] = []
+        kind = np.float64 if selection.label in layout.numbers else np.int64
+        self._label = RowCollector(1, kind, math.inf)  # codes, or numbers
+        self._ids = TextCollector(limit)
         texts = [place for place in layout.texts if place != selection.id]
         self._texts = {place: StringCodes(of_file=True) for place in texts}
         self.doubts: list[tuple[int, str, str]] = []
@@ -49,11 +52,11 @@ class Columns:
         self._target = target
 
     def __enter__(self) -> "Columns":
-        self._rows.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._rows.__exit__(*exception)
+        self._ids.__exit__(*exception)
 
     @property
     def n_rows(self) -> int:
@@ -68,14 +71,14 @@ class Columns:
             rows = np.empty((len(numbers), len(self._target)))
             rows[:, self._to] = numbers[:, self._from]
         if label in self._layout.numbers:
-            self._label.append(numbers[:, self._layout.numbers.index(label)].copy())
+            self._label.add(numbers[:, [self._layout.numbers.index(label)]], share)
         for place, cells in zip(self._layout.texts, content.texts, strict=True):
             if place == self._selection.id:
-                self._ids += cells
+                self._ids.add(cells)
                 continue
             codes = self._texts[place].codes(cells)
             if place == label:
-                self._label.append(codes)
+                self._label.add(codes[:, None], share)
             else:
                 rows[:, self._target[place]] = codes
         self._rows.add(rows, share)
@@ -102,7 +105,7 @@ class Columns:
         if selection.label is not None:
             table.y, table.class_names = self._finished_label(meanings.get(selection.label))
         if selection.id is not None:
-            table.ids = string_array(self._ids)
+            table.ids = self._ids.finish()
         mappings = {}
         for name, place in zip(selection.names, selection.places, strict=True):
             if (meaning := meanings.get(place)) is not None:
@@ -113,13 +116,19 @@ class Columns:
         return table
 
     def _finished_label(self, meaning: Meaning | None) -> tuple[np.ndarray, list[str] | None]:
-        y = np.concatenate(self._label)
-        names = None
+        y, names = self._label.finish({})[:, 0], None
         if meaning is not None:
             y, names = meaning.label(y)
-        with np.errstate(invalid="ignore"):
-            whole = y.astype(np.int64)
-        # From 2**53 on, float64 has gaps.
-        if y.dtype.kind == "f" and np.array_equal(whole, y) and np.all(np.abs(y) < 2.0**53):
-            y = whole
-        return y, names
+        pieces = np.array_split(y, len(y) // _PIECE + 1)
+        return (y.astype(np.int64, copy=False) if all(map(_are_whole, pieces)) else y), names
+
+
+_PIECE = 1 << 16
+"""About how many labels are compared at a time."""
+
+
+def _are_whole(numbers: np.ndarray) -> bool:
+    """Whether numbers are all whole, and below 2**53, from where on float64 has gaps."""
+    if numbers.dtype.kind != "f":
+        return True
+    return bool((np.abs(numbers) < 2.0**53).all() and (numbers == np.floor(numbers)).all())

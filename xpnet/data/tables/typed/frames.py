@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -167,11 +168,14 @@ def _read(
     numbers = _all_at_once(schema, selection.places) if rules.is_whole else None
     features = [column(place) for place in selection.places] if numbers is None else []
     label = None if selection.label is None else column(selection.label)
-    ids = None if selection.id is None else IdColumn(str(own[selection.id]), rules)
+    ids = None
+    if selection.id is not None:
+        ids = IdColumn(str(own[selection.id]), rules, math.inf if rules.is_whole else limit)
     dtype = _common_type(rules.where, features) if numbers is None else numbers.dtype
     labels: list[np.ndarray] = []
     start, block = 0, np.empty((0, len(selection.places)), dtype)
-    with RowCollector(len(selection.places), dtype, limit) as gathered:
+    collector = RowCollector(len(selection.places), dtype, limit)
+    with collector as gathered, ids or nullcontext():
         for frame in frames:
             if not len(frame):
                 continue
@@ -194,7 +198,8 @@ def _read(
         if rules.is_whole:  # not copied, since it may take most of the memory
             replace_codes(block, values)
         X = block if rules.is_whole else gathered.finish(values)
-    table = Table(selection.names, X)
+        found_ids = None if ids is None else ids.finish()
+    table = Table(selection.names, X, ids=found_ids)
     for name, meaning in zip(selection.names, meanings, strict=False):
         if meaning is not None and meaning.names is not None:
             table.categories[name] = meaning.names
@@ -202,7 +207,6 @@ def _read(
         all_labels = np.concatenate(labels) if labels else np.zeros(0, label.dtype)
         table.y, table.class_names = label.label(all_labels)
         table.label_name = str(own[selection.label])
-    table.ids = None if ids is None else ids.ids()
     return table
 
 

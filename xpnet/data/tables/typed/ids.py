@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..strings import string_array
+from ..gathering import RowCollector
+from ..texts import TextCollector
 from .base import Rules
 from .categories import categories_of, is_categorical
 from .objects import are_strings, missing_cells
@@ -16,17 +17,28 @@ _LARGEST = int(np.iinfo(np.int64).max)
 
 
 class IdColumn:
-    """Reads ids, which are strings or integers, block by block.
+    """Reads ids, which are strings or integers, block by block; a context manager.
 
     Parameters
     ----------
     name : str
     rules : Rules
+    limit : float
+        The maximum number of bytes of ids in memory; see :class:`RowCollector`.
     """
 
-    def __init__(self, name: str, rules: Rules) -> None:
+    def __init__(self, name: str, rules: Rules, limit: float) -> None:
         self._what = f"{rules.where}, id={name!r}"
-        self._blocks: list[np.ndarray] = []
+        self._texts, self._numbers = TextCollector(limit), RowCollector(1, np.int64, limit)
+        self._least = self._largest = 0
+        self._has_texts = False
+
+    def __enter__(self) -> "IdColumn":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._texts.__exit__(*exception)
+        self._numbers.__exit__(*exception)
 
     def read(self, series: "nw.Series[Any]", start: int) -> None:
         """Read the ids of a block whose first row has the number ``start``."""
@@ -40,11 +52,18 @@ class IdColumn:
                 f"{self._what} is missing in row {start + int(np.argmax(missing))}: expected a "
                 "string or an integer for each row"
             )
-        is_text = are_strings(self._what, cells, start)
-        self._blocks.append(string_array(cells) if is_text else self._integers(cells, start))
+        if are_strings(self._what, cells, start):
+            self._texts.add(cells)
+            self._has_texts = True
+        else:
+            self._add_integers(cells, start)
+        if self._has_texts and self._numbers.n_rows:  # of Python objects
+            raise TypeError(
+                f"{self._what} has strings and integers: give the column only one of them"
+            )
 
-    def _integers(self, cells: list[Any], start: int) -> np.ndarray:
-        """Return integers as int64, or as uint64 if some are too large."""
+    def _add_integers(self, cells: list[Any], start: int) -> None:
+        """Add integers as int64, or in the bytes of uint64 if some are too large."""
         for row, cell in enumerate(cells, start):
             whole = isinstance(cell, (int, np.integer)) and not isinstance(cell, bool)
             if not whole or not -_LARGEST - 1 <= cell <= 2 * _LARGEST + 1:
@@ -52,33 +71,18 @@ class IdColumn:
                     f"{self._what} has {cell!s} ({type(cell).__name__}) in row {row}: expected "
                     "strings, or integers of at most 64 bits"
                 )
-        kind = np.uint64 if max(cells) > _LARGEST else np.int64
-        if kind is np.uint64 and min(cells) < 0:
-            raise self._mixed()
-        return np.array(cells, kind)
-
-    def _mixed(self) -> TypeError:
-        return TypeError(
-            f"{self._what} has negative integers, and others above {_LARGEST}, which no type can "
-            "hold together: give the ids as strings"
-        )
-
-    def ids(self) -> np.ndarray:
-        """Return the ids of all rows."""
-        blocks = self._blocks or [np.zeros(0, np.int64)]
-        kinds = {block.dtype.kind for block in blocks}
-        if len(kinds) > 1 and kinds not in ({"i", "u"}, {"O", "U"}):  # of Python objects
+        self._least, self._largest = min(self._least, *cells), max(self._largest, *cells)
+        if self._least < 0 and self._largest > _LARGEST:
             raise TypeError(
-                f"{self._what} has strings and integers: give the column only one of them"
+                f"{self._what} has negative integers, and others above {_LARGEST}, which no type "
+                "can hold together: give the ids as strings"
             )
-        if kinds == {"i", "u"}:
-            if any(block.min() < 0 for block in blocks):
-                raise self._mixed()
-            blocks = [block.astype(np.uint64) for block in blocks]
-        if kinds == {"U"}:
-            lengths = [len(block) for block in blocks]
-            widest = max(block.dtype.itemsize for block in blocks)
-            if widest * sum(lengths) > 2 * sum(block.nbytes for block in blocks):
-                blocks[0] = blocks[0].astype(object)  # so that all become objects
-        found: np.ndarray = np.concatenate(blocks)
-        return found
+        kind = np.uint64 if self._largest > _LARGEST else np.int64
+        self._numbers.add(np.array(cells, kind).view(np.int64)[:, None])
+
+    def finish(self) -> Any:
+        """Return the ids of all rows: an array, a memory map, or `StoredTexts`."""
+        if self._has_texts:
+            return self._texts.finish()
+        kind = np.uint64 if self._largest > _LARGEST else np.int64
+        return self._numbers.finish({})[:, 0].view(kind)
