@@ -227,7 +227,7 @@ LEVELS = {
     ],
     "xpnet.common": [
         "checks traceable versioned",
-        "allocation direction naming overrides readable replacing version",
+        "allocation direction folder_lock naming overrides readable replacing version",
         "checked_settings temporary",
         "keywords",
     ],

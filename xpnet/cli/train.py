@@ -1,6 +1,7 @@
 """``xpnet train``: train a network, save it, and print and plot its results."""
 
 import math
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from .. import (
 )
 from ..backends import resolve, to_host
 from ..callbacks import Callback
+from ..common.folder_lock import FolderLock
 from ..model_files.checkpoints import OtherTrainingError, checkpoints_in
 from ..optimizers import OPTIMIZERS
 from ..training.errors import DivergedError
@@ -102,6 +104,10 @@ def _check_checkpoints(options: SimpleNamespace) -> None:
         )
     if folder := options.checkpoint or options.resume:
         _check_folder("--checkpoint" if options.checkpoint else "--resume", Path(folder))
+        if os.path.isdir(folder):
+            lock = FolderLock(Path(folder))
+            lock.acquire(warns=False)  # fit warns, and holds the lock
+            lock.release()
     if options.checkpoint and not options.resume and checkpoints_in(Path(options.checkpoint)):
         raise ValueError(
             f"--checkpoint {options.checkpoint}: the folder has checkpoints of another run: give "
