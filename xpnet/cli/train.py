@@ -92,6 +92,9 @@ def _describe(network: NeuralNetwork, task: Task, device: str) -> None:
 
 # ---- training
 
+_WATCHED = "val_loss"
+"""The column of the history by which early stopping keeps an epoch."""
+
 
 def _check_checkpoints(options: SimpleNamespace) -> None:
     """Refuse --every without a folder, and two different folders."""
@@ -132,7 +135,7 @@ def _callbacks(task: Task, options: SimpleNamespace) -> list[Callback]:
     # First: a training that is not resumed leaves the files of the others alone.
     callbacks: list[Callback] = [SameData(folder, task.training, task.watched)] if folder else []
     if options.early_stopping:
-        callbacks.append(EarlyStopping(patience=options.patience or 10))
+        callbacks.append(EarlyStopping(_WATCHED, patience=options.patience or 10))
     if options.log:
         is_csv = options.log.lower().endswith(".csv")
         callbacks.append(CSVLogger(options.log) if is_csv else JSONLogger(options.log))
@@ -305,4 +308,4 @@ def _report(
     }
     settings = {name: value for name, value in vars(options).items() if value is not None}
     command = "xpnet train" + (f", {note}" if note else "")
-    write_report(path, make_report(network, data, settings, files, command))
+    write_report(path, make_report(network, data, settings, files, command, _WATCHED))
