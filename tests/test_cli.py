@@ -358,9 +358,88 @@ def test_predictions_are_read_again_as_they_were(tmp_path):
     model, table = tmp_path / "m.xpnet", xpnet.Dataset.from_csv(tmp_path / "d.csv", "value")
     run("train", tmp_path / "d.csv", "--target", "value", "--quiet", "--save", model)
     _, output, _ = run("predict", model, tmp_path / "d.csv")
-    answers = xpnet.load(model).predict(table)[:, 0]
-    np.testing.assert_array_equal(np.array(output.split()[1:], float), answers)
+    network = xpnet.load(model)
+    mean, scale = network.target_unit
+    answers, written = network.predict(table)[:, 0], output.split()[1:]
+    step = scale * np.spacing(np.maximum(np.abs((answers - mean) / scale), 1).astype(np.float32))
+    assert (np.abs(np.array(written, float) - answers) < step / 2).all()
+    assert max(map(len, written)) <= len("1700000000.") + 6
     assert np.sqrt(np.mean((answers - y) ** 2)) < 200.0
+
+
+@pytest.mark.parametrize("unit", [None, (0.0, 80.0), (200.0, 80.0), (-3e-9, 1e-9)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_have_the_digits_that_identify_the_output(dtype, unit, tmp_path):
+    X = np.random.default_rng(0).normal(size=(400, 1))
+    mean, scale = unit or (0.0, 1.0)
+    net = xpnet.NeuralNetwork(60, 400, "adam", 0.1, dtype=dtype, target_unit=unit, seed=0)
+    net.add(xpnet.DenseLayer(1, (1,))).fit(xpnet.Dataset(X, mean + scale * X[:, 0], ["x"], "y"))
+    net.save(tmp_path / "m.xpnet")
+    (tmp_path / "x.csv").write_text("\n".join(["x", *map(repr, X[:, 0].tolist())]))
+    _, output, _ = run("predict", tmp_path / "m.xpnet", tmp_path / "x.csv")
+    written, answers = output.split()[1:], net.predict(X)[:, 0]
+    read = np.array(written, float)
+    if dtype == "float64":
+        np.testing.assert_array_equal(read, answers)
+        return
+    digits = [len(each.partition("e")[0].replace("-", "").replace(".", "").lstrip("0"))
+              for each in written]  # fmt: skip
+    assert max(digits) <= 9
+    outputs, again = ((each.astype(float) - mean) / scale for each in (answers, read))
+    far = np.abs(outputs) >= (1.0 if mean else 0.0)
+    assert far.sum() > 20
+    np.testing.assert_array_equal(outputs[far].astype(dtype), again[far].astype(dtype))
+
+
+def test_probabilities_have_the_digits_of_their_type(tmp_path):
+    X, y = np.linspace(-3, 3, 50)[:, None], np.arange(50) // 25
+    net = xpnet.NeuralNetwork(50, 10, "adam", 0.1, loss="softmax_cross_entropy", seed=0)
+    net.add(xpnet.DenseLayer(2, (1,))).fit(xpnet.Dataset(X, y, ["x"], "y"))
+    net.save(tmp_path / "m.xpnet")
+    (tmp_path / "x.csv").write_text("\n".join(["x", *map(repr, X[:, 0].tolist())]))
+    _, output, _ = run("predict", tmp_path / "m.xpnet", tmp_path / "x.csv", "--proba")
+    rows = list(csv.reader(output.splitlines()))[1:]
+    read = np.array([row[1:] for row in rows]).astype(np.float32)
+    np.testing.assert_array_equal(read, net.predict_proba(X))
+    assert max(len(row[1].partition("e")[0].partition(".")[2].lstrip("0")) for row in rows) <= 9
+
+
+GAUSSIAN = xpnet.GaussianNLL()
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "label", "columns"),
+    [
+        (GAUSSIAN, 1, "price", ["price_mean", "price_standard_deviation"]),
+        (
+            GAUSSIAN, 2, ["a", "b"],
+            ["a_mean", "b_mean", "a_standard_deviation", "b_standard_deviation"],
+        ),
+        (
+            GAUSSIAN, 2, None,
+            [f"prediction_{k}_{what}" for what in ("mean", "standard_deviation") for k in (0, 1)],
+        ),
+        (xpnet.QuantileLoss([0.1, 0.5]), 1, "price", ["price_quantile_0.1", "price_quantile_0.5"]),
+        (xpnet.QuantileLoss(0.9), 1, "price", ["price"]),
+        ({"size": (GAUSSIAN, 2)}, 1, "size", ["size_mean", "size_standard_deviation"]),
+    ],
+)  # fmt: skip
+def test_outputs_are_named_by_what_they_are(loss, y, label, columns, tmp_path):
+    X = np.random.default_rng(0).normal(size=(60, 1))
+    heads = isinstance(loss, dict)
+    targets = 50.0 + 20.0 * np.hstack([X, -X])[:, :y]
+    targets = {label: targets[:, 0]} if heads else targets[:, 0] if y == 1 else targets
+    unit = {"size": (50.0, 20.0)} if heads else (50.0, 20.0)
+    net = xpnet.NeuralNetwork(30, 20, "adam", 0.05, loss=loss, seed=0, target_unit=unit)
+    net.add(xpnet.DenseLayer(len(columns), (1,)))
+    data = xpnet.Dataset(X, targets, ["x"], **({} if heads else {"label_name": label}))
+    net.fit(data).save(tmp_path / "m.xpnet")
+    (tmp_path / "x.csv").write_text("\n".join(["x", *map(repr, X[:, 0].tolist())]))
+    _, output, _ = run("predict", tmp_path / "m.xpnet", tmp_path / "x.csv")
+    header, *rows = csv.reader(output.splitlines())
+    assert header == columns
+    np.testing.assert_allclose(np.array(rows, float), net.predict(X), rtol=2e-7)
+    assert max(len(each) for row in rows for each in row) <= 12
 
 
 def test_several_outputs_have_a_column_each(tmp_path):

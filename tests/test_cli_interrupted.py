@@ -1,5 +1,6 @@
 """The command line under Ctrl-C and SIGTERM: what was asked for is saved, in one line."""
 
+import ctypes
 import json
 import os
 import random
@@ -17,7 +18,8 @@ import pytest
 
 import xpnet
 from xpnet import _starting
-from xpnet.cli import main
+from xpnet.cli import main, train
+from xpnet.training.trainer import Trainer
 
 pytest.importorskip("sklearn", reason="scikit-learn, which brings the digits, is not installed")
 
@@ -221,6 +223,48 @@ def test_ctrl_c_while_the_command_starts_is_no_traceback(after, tmp_path):
     else:
         assert process.returncode in (-signal.SIGINT, 130)
         assert re.fullmatch(r"(xpnet: interrupted.*\n)?", errors)
+
+
+def lose_ctrl_c():
+    """Press Ctrl-C in a function that C code calls, whose exceptions Python ignores."""
+    ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))()
+
+
+def test_ctrl_c_that_c_code_loses_ends_training_before_its_first_step(monkeypatch, ctrl_c):
+    losing, steps = Trainer._make_steps, []
+
+    def make_steps(trainer):
+        lose_ctrl_c()
+        losing(trainer)
+
+    monkeypatch.setattr(Trainer, "_make_steps", make_steps)
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: steps.append("ignored"))
+    network = xpnet.NeuralNetwork().add(xpnet.DenseLayer(1, input_shape=(1,)))
+    with pytest.raises(KeyboardInterrupt, match="before its first step"):
+        network.fit([[0.0], [1.0]], [0.0, 1.0], callbacks=xpnet.LambdaCallback(
+            on_epoch_begin=lambda *_: steps.append("begun")
+        ))  # fmt: skip
+    assert steps == ["ignored"]
+    assert network.history.epochs == 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("where", ["load_task", "_finish"])
+def test_ctrl_c_that_c_code_loses_ends_the_command(where, tmp_path, monkeypatch, capsys, ctrl_c):
+    found, hook = getattr(train, where), sys.unraisablehook
+
+    def losing(*arguments):
+        lose_ctrl_c()
+        return found(*arguments)
+
+    monkeypatch.setattr(train, where, losing)
+    assert main([*SHORT, "--save", str(tmp_path / "m")]) == 130
+    said = "interrupted"
+    if where == "load_task":
+        said += " before the first step: nothing was written"
+    assert capsys.readouterr().err == f"xpnet: {said}\n"
+    assert (tmp_path / "m").exists() == (where == "_finish")
+    assert sys.unraisablehook is hook
 
 
 @pytest.mark.parametrize(

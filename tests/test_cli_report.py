@@ -100,7 +100,7 @@ def test_weights_count_in_the_matrix_and_as_support():
     expected = confusion_matrix(data.y, outputs, data.sample_weight)
     np.testing.assert_allclose(found["confusion"]["test"], expected)
     np.testing.assert_allclose(found["by_class"]["test"]["support"], expected.sum(axis=1))
-    assert found["data"]["test"]["weighted"] is True
+    assert found["data"]["test"]["has_sample_weights"] is True
 
 
 def test_classes_in_another_order_are_matched_by_name():
@@ -224,12 +224,73 @@ def test_epochs_without_validation_are_null(tmp_path):
     data = flowers()
     network = trained(data, epochs=1)
     network.fit(data, validation=data, epochs=4, eval_every=2, callbacks=EarlyStopping("val_loss"))
-    history = json.loads(written(tmp_path, make_report(network, {}, {}, {}, "x"), "json"))
-    column = history["history"]["columns"]["val_loss"]
-    assert len(column) == 5
-    assert column[2] is None
-    assert history["history"]["kept_epoch"] == network.history.kept_epoch
-    assert history["history"]["incomplete"] == []
+    made = make_report(network, {}, {}, {}, "x", kept_by="val_loss")
+    history = json.loads(written(tmp_path, made, "json"))["history"]
+    assert len(history["columns"]["val_loss"]) == 5
+    assert history["columns"]["val_loss"][2] is None
+    kept = network.history.kept_epoch
+    assert (history["kept_epoch"], history["kept_by"]) == (kept, "val_loss")
+    text = written(tmp_path, made, "md")
+    assert f"Early stopping kept the weights of epoch {kept}, the best by val_loss." in text
+
+
+def test_epochs_that_were_cut_short_are_named(tmp_path):
+    network = trained(flowers())
+    assert "incomplete_epochs" not in content_of(network, flowers())["history"]
+    network.history.incomplete = (3,)
+    made = make_report(network, {}, {}, {}, "x")
+    assert made.content["history"]["incomplete_epochs"] == [3]
+    assert "Interrupted and incomplete: epoch 3." in written(tmp_path, made, "md")
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_a_report_of_an_evaluation_has_no_curves(ending, tmp_path):
+    made = make_report(trained(flowers()), {"data": flowers()}, {}, {}, "x", has_curves=False)
+    text = written(tmp_path, made, ending)
+    for curves in ("Curves", "<svg", '"history"', "learning_rate"):
+        assert curves not in text
+
+
+def test_all_parts_count_the_columns_of_the_table(tmp_path):
+    rng = np.random.default_rng(0)
+    size, hue, y = rng.normal(size=30), np.tile(["red", "blue", "green"], 10), np.arange(30) % 2
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    raw = Dataset(pd.DataFrame({"size": size, "hue": hue}), y, class_names=["no", "yes"])
+    encoded = raw.one_hot()
+    network = trained(encoded)
+    made = make_report(network, {"training": encoded, "test": raw}, {}, {}, "x")
+    for each in made.content["data"].values():
+        assert each["features"] == 2
+        assert each["feature_names"] == ["size", "hue"]
+    assert made.content["network"]["inputs"] == 4
+    text = written(tmp_path, made, "md")
+    assert "4 inputs, 10 parameters" in text
+    assert "weight" not in text
+
+
+def test_weights_are_said_in_words(tmp_path):
+    weighted = flowers(sample_weight=np.ones(90))
+    made = make_report(trained(flowers()), {"a": flowers(), "b": weighted}, {}, {}, "x")
+    assert "The samples have weights, which metrics use: b." in written(tmp_path, made, "md")
+
+
+@pytest.mark.parametrize("unit", [None, (-5.0, 20.0)])
+def test_the_units_of_errors_and_of_the_loss_are_said(unit, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2))
+    data = Dataset(X, 20 * X[:, 0] - 5)
+    network = trained(data, "mse", 1, metric="r2", target_unit=unit)
+    made = make_report(network, {"test": data}, {}, {}, "x")
+    scores = made.content["metrics"]["test"]
+    scale = 1.0 if unit is None else 20.0
+    assert scores["loss"] == pytest.approx((scores["rmse"] / scale) ** 2, rel=1e-4)
+    of = "the target" if unit is None else (
+        "(target - mean) / scale, with the mean -5 and the scale 20"
+    )  # fmt: skip
+    assert (
+        f"rmse, mae and max_error are in the unit of the target; loss is MeanSquaredError of {of}."
+        in written(tmp_path, made, "md").replace("\\", "")
+    )
 
 
 def test_the_curves_are_a_picture_or_without_matplotlib_a_table(tmp_path, monkeypatch):

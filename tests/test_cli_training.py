@@ -185,7 +185,19 @@ def test_a_report_has_the_printed_score(path):
     for part in ("accuracy", "t.csv", "numpy", "epochs"):
         assert part in report
     assert run("evaluate", "m.st", "t.csv", "--report", path)[0] == 0
-    assert "t.csv" in Path(path).read_text()
+    report = Path(path).read_text()
+    for part in ("m.st", "t.csv"):
+        assert part in report
+    for part in ("val_accuracy", "Curves", "history"):
+        assert part not in report
+
+
+def test_a_report_says_by_what_early_stopping_kept_an_epoch():
+    train("--epochs", "5", "--early-stopping", "--report", "r.json")
+    history = json.loads(Path("r.json").read_text())["history"]
+    assert history["kept_by"] == "val_loss"
+    losses = history["columns"]["val_loss"]
+    assert losses[history["kept_epoch"] - 1] == min(losses)
 
 
 # ---- progress

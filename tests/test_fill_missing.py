@@ -240,6 +240,23 @@ def test_rows_with_missing_cells_are_dropped_with_all_that_belongs_to_them():
     assert read.categories == {"hue": ["blue", "green", "red", None]}
 
 
+def test_training_further_on_complete_rows_remembers_that_rows_were_dropped(tmp_path):
+    frame = FRAME[["size", "age"]]
+    dropped = Dataset(frame, PRICE, missing="keep").drop_missing()
+    complete, filled_in = Dataset(frame.fillna(3.0), PRICE), Dataset(frame, PRICE, missing="keep")
+
+    def trained(*, restart=False, further=complete):
+        network = NeuralNetwork(epochs=1, seed=0).add(DenseLayer(1, input_shape=(2,)))
+        return network.fit(dropped).fit(further, restart=restart)
+
+    network = trained()
+    assert network.drops_missing
+    network.save(tmp_path / "net")
+    assert xpnet.load(tmp_path / "net").fit(complete).drops_missing
+    assert not trained(restart=True).drops_missing
+    assert not trained(further=filled_in.fill_missing()).drops_missing
+
+
 def test_sparse_rows_are_dropped_but_not_filled():
     X = sp.csr_array(np.array([[0.0, 1.0], [NAN, 0.0], [2.0, 0.0], [NAN, NAN]]))
     assert Dataset(X).is_complete().tolist() == [True, False, True, False]

@@ -586,7 +586,7 @@ def test_where_there_are_no_locks_age_tells(why, age, stays, old, monkeypatch):
     if why == "Windows":
         monkeypatch.setattr(temporary, "fcntl", None)
     else:
-        monkeypatch.setattr(temporary, "_lock", lambda _: None)
+        monkeypatch.setattr(temporary, "lock", lambda _: None)
     path = left_over(old, age=age)
     write(old)
     assert path.exists() is stays
@@ -613,7 +613,7 @@ def test_what_others_have_planted_is_neither_followed_nor_waited_for(old, monkey
 @posix
 def test_a_file_that_another_process_removes_before_it_is_locked(old, monkeypatch):
     """Another process may take a new file for one left over, until it is locked."""
-    lock, removed = temporary._lock, []
+    lock, removed = temporary.lock, []
 
     def late(handle):
         if not removed:
@@ -621,7 +621,7 @@ def test_a_file_that_another_process_removes_before_it_is_locked(old, monkeypatc
             removed[0].unlink()
         return lock(handle)
 
-    monkeypatch.setattr(temporary, "_lock", late)
+    monkeypatch.setattr(temporary, "lock", late)
     write(old)
     assert len(removed) == 1
     assert old.read_bytes() == b"new"

@@ -63,7 +63,7 @@ LEVELS = {
         "files tasks predict",
         "tables",
         "report",
-        "info interruption messages options progress same_data",
+        "info interruption messages number_texts options progress same_data",
     ],
     "xpnet.estimators": [
         "_classifier _regressor",
@@ -233,7 +233,7 @@ LEVELS = {
     ],
     "xpnet.common": [
         "checks traceable versioned",
-        "allocation direction naming overrides readable replacing version",
+        "allocation direction folder_lock naming overrides readable replacing version",
         "checked_settings temporary",
         "keywords",
     ],

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 
 from ..common.checks import check_count, check_flag, check_new_path, check_non_negative, check_path
+from ..common.folder_lock import FolderLock
 from ..common.replacing import check_writable
 from ..common.temporary import remove_leftovers
 from ..layers.composite import all_layers
@@ -152,8 +153,9 @@ class Checkpoint(Recorder):
     Parameters
     ----------
     folder : str or path-like
-        Created if it does not exist. Each training run needs its own folder. A run may have two of
-        these callbacks, with different folders, and can be resumed from either.
+        Created if it does not exist. Each training run needs its own folder, which is locked while
+        ``fit`` runs. A run may have two of these callbacks, with different folders, and can be
+        resumed from either.
     every : int, default 1
         The number of epochs between checkpoints. A checkpoint is also written before the first
         epoch, and when training ends (after all epochs, or by a callback, Ctrl-C or SIGTERM), with
@@ -167,7 +169,8 @@ class Checkpoint(Recorder):
     Raises
     ------
     FileExistsError
-        From ``fit``: the folder has checkpoints of another training run, or ``folder`` is a file.
+        From ``fit``: the folder has checkpoints of another training run, another ``fit`` is writing
+        there, or ``folder`` is a file.
     NotADirectoryError
         From ``fit``: a folder above ``folder`` is a file.
 
@@ -200,6 +203,7 @@ class Checkpoint(Recorder):
         if every_seconds is not None:
             self.every_seconds = check_non_negative("every_seconds", every_seconds)
         self.keep = check_count("keep", keep)
+        self._lock = FolderLock(self.folder)
         self._written = 0
         self._time = 0.0
         self._is_source = self._is_resumed = False
@@ -209,6 +213,7 @@ class Checkpoint(Recorder):
         """Refuse a folder that cannot be written or is in use, before training begins."""
         make_folder(self.folder)
         check_writable(path_of(self.folder, network.history.epochs))
+        self._lock.acquire()
         remove_leftovers(self.folder)  # of interrupted writes; not every epoch is written again
         there = checkpoints_in(self.folder)
         self._is_source = run.source is not None and run.source.resolve() == self.folder.resolve()
@@ -249,6 +254,10 @@ class Checkpoint(Recorder):
         """Write a checkpoint of the last complete epoch, unless one is written."""
         if self._written != network.history.epochs:
             self._write(network, run, self._content)
+
+    def on_train_end(self, network: NeuralNetwork) -> None:
+        """Unlock the folder."""
+        self._lock.release()
 
     def _write(
         self, network: NeuralNetwork, run: Run, content: CheckpointContent | None = None

@@ -30,9 +30,9 @@ def run_evaluate(options: SimpleNamespace) -> None:
             "training"
         )
     rows = range(n_rows) if len(data) == n_rows else None
-    files = {"data": options.source}
+    files = {"network": options.model, "data": options.source}
     try:
-        report = make_report(network, {"data": data}, {}, files, "xpnet evaluate")
+        report = make_report(network, {"data": data}, {}, files, "xpnet evaluate", has_curves=False)
     except ValueError as error:  # such as a class that training did not have
         raise in_table(error, options.source, rows) from error
     for name, value in report.content["metrics"]["data"].items():

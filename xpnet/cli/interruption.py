@@ -1,12 +1,13 @@
 """Ctrl-C and SIGTERM outside of training, and the exit statuses after them."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from ..training.interruption import TERMINATED
+from ..training.interruption import TERMINATED, NotedInterrupt
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as in shells: 128 + 2."""
@@ -24,6 +25,26 @@ class StoppedError(Exception):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+@contextmanager
+def no_lost_interrupt() -> Iterator[None]:
+    """Let Ctrl-C end the command even if Python ignores the exception, as in callbacks of C code.
+
+    Python shows no traceback of it then.
+    """
+    before = sys.unraisablehook
+
+    def show(unraisable: "sys.UnraisableHookArgs") -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            before(unraisable)
+
+    sys.unraisablehook = show
+    try:
+        with NotedInterrupt():
+            yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager

@@ -18,8 +18,10 @@ from ..backends import UnknownNameError, to_host
 from ..common.replacing import replacing
 from ..training.classes import check_is_of_classes, classes_of, probabilities_of
 from ..training.known import Known
+from ..training.target_unit import units_of_heads
 from .files import check_output_file
 from .messages import print_message
+from .number_texts import number_texts
 from .tables import STANDARD_INPUT, check_finite, in_table, read_table, refuse_text
 
 _ROWS = 1 << 15
@@ -166,24 +168,36 @@ def _predictions(
 
 def _columns(network: NeuralNetwork, output: np.ndarray, proba: bool) -> dict[str, list[Any]]:
     """Return the columns of predictions by their names, for a network's outputs."""
-    loss, names = network.loss, network.class_names
+    loss, names, dtype = network.loss, network.class_names, network.backend.dtype
     kind = network.layers[-1].output_kind
     if not isinstance(loss, Heads):
         label = network.label_name
         # A column is called "probability" already.
         name = label if isinstance(label, str) and label != "probability" else "prediction"
+        several = label if isinstance(label, list) else None
         classes, chances = _classes(output, loss, kind, names)
-        labels = label if isinstance(label, list) else None
-        return _one_target(name, output, classes, chances, names, proba, labels)
+        if classes is not None:
+            own = several or names if classes.ndim == 2 else names
+            return _classes_and_chances(name, classes, chances, own, proba, dtype)
+        if proba:
+            raise ValueError(f"--proba: {name!r} is a number, and has no probabilities")
+        return _numbers(several or [name], output, loss, network.target_unit, dtype)
     by_head = loss.split(output)
     classes = classes_of(output, loss, names)
+    if proba and not classes:
+        first = next(iter(loss.heads))
+        raise ValueError(f"--proba: {first!r} is a number, and has no probabilities")
     chances = probabilities_of(output, loss, kind, names)
+    units = units_of_heads(network.target_unit, loss)
     columns: dict[str, list[Any]] = {}
-    for head in loss.heads:
-        own = (names or {}).get(head)
-        values, found = by_head[head], classes.get(head)
-        shows = proba and (found is not None or not classes)  # numbers have none
-        columns |= _one_target(head, values, found, chances.get(head), own, shows, None, f"{head}_")
+    for head, (own_loss, *_) in loss.heads.items():
+        if head in classes:
+            own, found = (names or {}).get(head), classes[head]
+            columns |= _classes_and_chances(
+                head, found, chances.get(head), own, proba, dtype, f"{head}_"
+            )
+        else:
+            columns |= _numbers([head], by_head[head], own_loss, units.get(head), dtype)
     return columns
 
 
@@ -200,49 +214,45 @@ def _classes(output: np.ndarray, loss: Any, kind: str | None, names: Any) -> tup
         return classes, None
 
 
-def _one_target(
-    name: str,
-    output: np.ndarray,
-    classes: Any,
-    chances: Any,
-    class_names: list[str] | None,
-    proba: bool,
-    labels: list[str] | None = None,
-    prefix: str = "",
+def _numbers(
+    targets: list[str], output: np.ndarray, loss: Any, unit: Any, dtype: str
 ) -> dict[str, list[Any]]:
-    """Return the columns of one target: numbers, or a class and probabilities."""
-    if classes is None:
-        if proba:
-            raise ValueError(f"--proba: {name!r} is a number, and has no probabilities")
-        n = output.shape[1]
-        several = labels if labels and len(labels) == n else [f"{name}_{k}" for k in range(n)]
-        # As few digits as possible that still give the same number when read back.
-        return {
-            each: [str(value) for value in output[:, k]]
-            for k, each in enumerate(several if n > 1 else [name])
-        }
-    classes = to_host(classes)
-    if classes.ndim == 2:  # a sample can have several classes
-        several = labels or class_names or [f"{name}_{k}" for k in range(classes.shape[1])]
-        columns = {each: classes[:, k].tolist() for k, each in enumerate(several)}
-        if proba:
-            columns |= {
-                f"probability_{each}": _texts(chances[:, k]) for k, each in enumerate(several)
-            }
-        return columns
-    columns = {name: classes.tolist()}
-    if chances is None:
-        if proba:
-            raise ValueError("--proba: the network's loss gives no probabilities")
-        return columns
-    chances = to_host(chances)
-    if not proba:
-        return columns | {f"{prefix}probability": _texts(chances.max(axis=1))}
-    shown = class_names or range(chances.shape[1])
-    return columns | {
-        f"{prefix}probability_{each}": _texts(chances[:, k]) for k, each in enumerate(shown)
+    """Return a column for each prediction of numbers."""
+    n = output.shape[1]
+    mean, scale = (np.resize(np.asarray(each, float), n) for each in unit or (0.0, 1.0))
+    mean[loss.n_targets(n) :] = 0.0  # such as standard deviations
+    return {
+        name: number_texts(output[:, k], dtype, float(mean[k]), float(scale[k]))
+        for k, name in enumerate(loss.prediction_names(targets, n))
     }
 
 
-def _texts(chances: np.ndarray) -> list[str]:
-    return [f"{p:.4f}" for p in to_host(chances)]
+def _classes_and_chances(
+    name: str,
+    classes: Any,
+    chances: Any,
+    class_names: Sequence[Any] | None,
+    proba: bool,
+    dtype: str,
+    prefix: str = "",
+) -> dict[str, list[Any]]:
+    """Return the columns of a class, or of several classes of a sample, and of probabilities."""
+    if proba and chances is None:
+        raise ValueError("--proba: the network's loss gives no probabilities")
+    classes = to_host(classes)
+    columns: dict[str, list[Any]] = {name: classes.tolist()}
+    if classes.ndim == 2:  # a sample can have several classes
+        class_names = class_names or [f"{name}_{k}" for k in range(classes.shape[1])]
+        columns = {each: classes[:, k].tolist() for k, each in enumerate(class_names)}
+        prefix = ""
+    if chances is None:
+        return columns
+    chances = to_host(chances)
+    if proba:
+        columns |= {
+            f"{prefix}probability_{each}": number_texts(chances[:, k], dtype)
+            for k, each in enumerate(class_names or range(chances.shape[1]))
+        }
+    elif classes.ndim == 1:
+        columns[f"{prefix}probability"] = number_texts(chances.max(axis=1), dtype)
+    return columns

@@ -15,7 +15,7 @@ from ..backends import DeviceUnavailableError
 from ..training.errors import DivergedError
 from ..training.memory import MemoryPlanError
 from .commands import cli
-from .interruption import INTERRUPTED, StoppedError
+from .interruption import INTERRUPTED, StoppedError, no_lost_interrupt
 from .messages import give_up_output, print_message, show_warning
 
 _COMPLETION = "_XPNET_COMPLETE"
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = show_warning
         try:
             _starting.started()
-            with cli.make_context("xpnet", given) as context:
+            with no_lost_interrupt(), cli.make_context("xpnet", given) as context:
                 cli.invoke(context)
             if sys.stdout is not None:
                 sys.stdout.flush()

@@ -23,6 +23,7 @@ from ..common.replacing import replacing
 from ..model.summary import layer_rows
 from ..plots import pyplot
 from ..plots.history import quantities_of
+from ..training.known import Known
 from .info import versions
 
 FORMATS = {".json": "json", ".md": "md", ".html": "html", ".htm": "html"}
@@ -49,12 +50,12 @@ class Report:
     ----------
     content : dict
         Everything, as JSON has it.
-    history : History
+    history : History or None
         The curves to draw.
     """
 
     content: dict[str, Any]
-    history: History
+    history: History | None
 
 
 class Section(NamedTuple):
@@ -104,6 +105,8 @@ def make_report(
     settings: Mapping[str, Any],
     files: Mapping[str, str],
     command: str,
+    kept_by: str | None = None,
+    has_curves: bool = True,
 ) -> Report:
     """Describe a network and evaluate it on data sets, each read once.
 
@@ -119,6 +122,10 @@ def make_report(
         The paths of files by what they hold.
     command : str
         What was run.
+    kept_by : str, optional
+        The column of the history by which early stopping kept the weights of an epoch.
+    has_curves : bool, default True
+        Whether the report is of a training, and has its curves.
     """
     names = network.class_names
     if names is None and _has_classes(network):
@@ -130,13 +137,13 @@ def make_report(
         "data": {what: _described(each, network.loss.targets) for what, each in data.items()},
         "classes": names,
         **{part: {what: each[part] for what, each in scores.items()} for part in _PARTS},
-        "history": _history(network.history) if network.history.epochs else None,
+        **({"history": _history(network.history, kept_by)} if has_curves else {}),
         "network": _network(network),
         "settings": dict(settings),
         "device": f"{network.backend.name} on {network.backend.device_name}",
         "versions": versions(LIBRARIES),
     }
-    return Report(_plain(content), network.history)
+    return Report(_plain(content), network.history if has_curves else None)
 
 
 _NUMBERS = ("values", "counts", "positive")
@@ -259,13 +266,17 @@ def _by_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _described(data: Dataset, targets: str | None) -> dict[str, Any]:
-    """Return the size and the names of a data set, and the range of its targets."""
+    """Return the size and the names of a data set, and the range of its targets.
+
+    The features are the columns before text was encoded, which all parts of the data share.
+    """
+    names = Known.of(data).raw_names
     found = {
         "rows": len(data),
-        "features": data.n_features,
-        "weighted": data.sample_weight is not None,
+        "features": data.n_features if names is None else len(names),
+        "has_sample_weights": data.sample_weight is not None,
         "target": data.label_name,
-        "feature_names": data.feature_names,
+        "feature_names": names,
     }
     if targets in _NUMBERS and data.y is not None:
         y = to_host(data.y)
@@ -273,8 +284,10 @@ def _described(data: Dataset, targets: str | None) -> dict[str, Any]:
     return found
 
 
-def _history(history: History) -> dict[str, Any]:
+def _history(history: History, kept_by: str | None) -> dict[str, Any] | None:
     """Return the columns of a history, without times, and which epochs stand out."""
+    if not history.epochs:
+        return None
     columns = {name: column for name, column in history.items() if name != "seconds"}
     modes = {each.name: each.mode for each in quantities_of(history)}
     names = [*history.metrics, "loss"]
@@ -285,16 +298,22 @@ def _history(history: History) -> dict[str, Any]:
         if place is not None:
             best = {"best_epoch": place + 1, "best_by": column}
             break
-    noted = {"kept_epoch": history.kept_epoch, "incomplete": history.incomplete}
+    noted: dict[str, Any] = {}
+    if history.kept_epoch is not None:
+        noted |= {"kept_epoch": history.kept_epoch, "kept_by": kept_by}
+    if history.incomplete:
+        noted["incomplete_epochs"] = history.incomplete
     return {"epochs": history.epochs, **best, **noted, "columns": columns}
 
 
 def _network(network: NeuralNetwork) -> dict[str, Any]:
     headers = ("layer", "output_shape", "parameters", "frozen")
     return {
+        "inputs": math.prod(network.layers[0].input_shape()),
         "layers": [dict(zip(headers, row, strict=True)) for row in layer_rows(network.layers)],
         "parameters": sum(layer.parameters() for layer in network.layers),
         "loss": type(network.loss).__name__,
+        "target_unit": network.target_unit,
         "optimizer": type(network.optimizer).__name__,
         "dtype": network.backend.dtype,
     }
@@ -311,18 +330,20 @@ def _sections(content: Mapping[str, Any]) -> Iterator[Section]:
     remarks = [f"{what}, {each}" for what, all_ in content["left_out"].items() for each in all_]
     if found:
         rows = [[name, *(each.get(name) for each in found.values())] for name in names]
-        remark = f"Left out: {'; '.join(remarks)}." if remarks else ""
-        yield Section("Metrics", remark, "", ["", *found], rows, of_numbers=True)
+        remark = _units(names, content["network"])
+        remark += f"Left out: {'; '.join(remarks)}." if remarks else ""
+        yield Section("Metrics", remark.strip(), "", ["", *found], rows, of_numbers=True)
     for what in found:
         yield from _class_sections(what, content)
-    yield _curves(content["history"])
+    if "history" in content:
+        yield _curves(content["history"])
     network = content["network"]
     n_columns = 4 if any(layer["frozen"] for layer in network["layers"]) else 3
     rows = [list(layer.values())[:n_columns] for layer in network["layers"]]
-    about = f"{network['parameters']:,} parameters in {network['dtype']}, {network['loss']}, "
     yield Section(
         "Network",
-        about + f"{network['optimizer']}; {content['device']}.",
+        f"{network['inputs']:,} inputs, {network['parameters']:,} parameters in "
+        f"{network['dtype']}, {network['loss']}, {network['optimizer']}; {content['device']}.",
         "",
         ["layer", "output shape", "parameters", "frozen"][:n_columns],
         rows,
@@ -331,6 +352,22 @@ def _sections(content: Mapping[str, Any]) -> Iterator[Section]:
     if content["settings"]:
         yield Section("Settings", "", "", ["setting", "value"], list(content["settings"].items()))
     yield Section("Versions", "", "", ["library", "version"], list(content["versions"].items()))
+
+
+def _units(names: Sequence[str], network: Mapping[str, Any]) -> str:
+    """Return a sentence about the units of errors and of the loss; "" if there are no errors."""
+    errors = [name for name in ("rmse", "mae", "max_error") if name in names]
+    if not errors:
+        return ""
+    of = "of the target"
+    if network["target_unit"] is not None:
+        mean, scale = map(_text, network["target_unit"])
+        of = f"of (target - mean) / scale, with the mean {mean} and the scale {scale}"
+    *others, last = errors
+    return (
+        f"{', '.join(others)} and {last} are in the unit of the target; loss is "
+        f"{network['loss']} {of}. "
+    )
 
 
 def _data_sections(content: Mapping[str, Any]) -> Iterator[Section]:
@@ -342,7 +379,10 @@ def _data_sections(content: Mapping[str, Any]) -> Iterator[Section]:
         remarks.append(f"{len(classes)} classes: {_first_of(classes)}.")
     if one.get("feature_names"):
         remarks.append(f"Features: {_first_of(one['feature_names'])}.")
-    hidden = ("target", "feature_names")
+    weighted = [what for what, each in data.items() if each["has_sample_weights"]]
+    if weighted:
+        remarks.append(f"The samples have weights, which metrics use: {', '.join(weighted)}.")
+    hidden = ("target", "feature_names", "has_sample_weights")
     headers = [name for name in one if name not in hidden]
     rows = [[what, *(each[name] for name in headers)] for what, each in data.items()]
     if data:
@@ -392,10 +432,11 @@ def _curves(history: Mapping[str, Any] | None) -> Section:
     remarks = []
     if best is not None:
         remarks.append(f"Best {history['best_by']}: epoch {best}.")
-    if history["kept_epoch"] is not None:
-        remarks.append(f"The network has the weights of epoch {history['kept_epoch']}.")
-    if history["incomplete"]:
-        remarks.append(f"Interrupted: epoch {_text(history['incomplete'])}.")
+    if "kept_epoch" in history:
+        by = "" if history["kept_by"] is None else f", the best by {history['kept_by']}"
+        remarks.append(f"Early stopping kept the weights of epoch {history['kept_epoch']}{by}.")
+    if "incomplete_epochs" in history:
+        remarks.append(f"Interrupted and incomplete: epoch {_text(history['incomplete_epochs'])}.")
     rows = [[column[k] for column in columns.values()] for k in sorted(places)]
     return Section("Curves", " ".join(remarks), note, list(columns), rows, of_numbers=True)
 
@@ -466,7 +507,9 @@ def _as_html(report: Report) -> str:
     for section in _sections(report.content):
         title, remark, note = (html.escape(_text(each)) for each in section[:3])
         parts.append(f"<h{section.level}>{title}</h{section.level}>")
-        picture = _picture(report.history) if section.title == "Curves" else None
+        picture = None
+        if section.title == "Curves" and report.history:
+            picture = _picture(report.history)
         parts += [f"<p>{text}</p>" for text in (remark, "" if picture else note) if text]
         if picture is not None:
             parts.append(f"<figure>{picture}</figure>")
@@ -476,9 +519,7 @@ def _as_html(report: Report) -> str:
 
 
 def _picture(history: History) -> str | None:
-    """Return the curves as an SVG element; None without matplotlib, or without epochs."""
-    if not history.epochs:
-        return None
+    """Return the curves as an SVG element; None without matplotlib."""
     try:
         plt = pyplot()
     except ImportError:

@@ -15,7 +15,10 @@ _ROWS = 1 << 12
 
 
 class SameData(Callback):
-    """Refuse to resume a training with other rows; ``fit`` compares only some of them.
+    """Refuse to resume a training with other rows.
+
+    ``fit`` compares only some rows, because its data may be in compressed files, and reading all
+    of their rows may take longer than an epoch.
 
     Parameters
     ----------

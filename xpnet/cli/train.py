@@ -1,6 +1,7 @@
 """``xpnet train``: train a network, save it, and print and plot its results."""
 
 import math
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from .. import (
 )
 from ..backends import resolve, to_host
 from ..callbacks import Callback
+from ..common.folder_lock import FolderLock
 from ..model_files.checkpoints import OtherTrainingError, checkpoints_in
 from ..optimizers import OPTIMIZERS
 from ..training.errors import DivergedError
@@ -90,6 +92,9 @@ def _describe(network: NeuralNetwork, task: Task, device: str) -> None:
 
 # ---- training
 
+_WATCHED = "val_loss"
+"""The column of the history by which early stopping keeps an epoch."""
+
 
 def _check_checkpoints(options: SimpleNamespace) -> None:
     """Refuse --every without a folder, and two different folders."""
@@ -102,6 +107,10 @@ def _check_checkpoints(options: SimpleNamespace) -> None:
         )
     if folder := options.checkpoint or options.resume:
         _check_folder("--checkpoint" if options.checkpoint else "--resume", Path(folder))
+        if os.path.isdir(folder):
+            lock = FolderLock(Path(folder))
+            lock.acquire(warns=False)  # fit warns, and holds the lock
+            lock.release()
     if options.checkpoint and not options.resume and checkpoints_in(Path(options.checkpoint)):
         raise ValueError(
             f"--checkpoint {options.checkpoint}: the folder has checkpoints of another run: give "
@@ -126,7 +135,7 @@ def _callbacks(task: Task, options: SimpleNamespace) -> list[Callback]:
     # First: a training that is not resumed leaves the files of the others alone.
     callbacks: list[Callback] = [SameData(folder, task.training, task.watched)] if folder else []
     if options.early_stopping:
-        callbacks.append(EarlyStopping(patience=options.patience or 10))
+        callbacks.append(EarlyStopping(_WATCHED, patience=options.patience or 10))
     if options.log:
         is_csv = options.log.lower().endswith(".csv")
         callbacks.append(CSVLogger(options.log) if is_csv else JSONLogger(options.log))
@@ -300,4 +309,4 @@ def _report(
     }
     settings = {name: value for name, value in vars(options).items() if value is not None}
     command = "xpnet train" + (f", {note}" if note else "")
-    write_report(path, make_report(network, data, settings, files, command))
+    write_report(path, make_report(network, data, settings, files, command, _WATCHED))

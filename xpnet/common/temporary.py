@@ -162,7 +162,7 @@ def _opened(folder: Path, prefix: str, mode: int) -> tuple[int, Path]:
         except FileExistsError:
             continue
         # Before it was locked, another process may have removed it as a leftover.
-        if _lock(handle) is not False and os.fstat(handle).st_nlink:
+        if lock(handle) is not False and os.fstat(handle).st_nlink:
             return handle, path
         with suppress(OSError):
             os.unlink(path)
@@ -170,7 +170,7 @@ def _opened(folder: Path, prefix: str, mode: int) -> tuple[int, Path]:
     raise FileExistsError(errno.EEXIST, f"{_TRIES} temporary files could not be made")
 
 
-def _lock(handle: int) -> bool | None:
+def lock(handle: int) -> bool | None:
     """Lock an open file; return False if another process has the lock, None without locks."""
     if fcntl is None:
         return None
@@ -229,7 +229,7 @@ def _remove_if_left(path: Path, machine: str, now: float) -> None:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             return
-        locked = _lock(handle)
+        locked = lock(handle)
         if locked is False:
             return
         if (locked and machine == _machine()) or now - status.st_mtime > OLD:

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ..backends import Array, array_namespace, ops
@@ -174,6 +175,15 @@ class LossFunction(Readable, ABC):
         mean, scale : float or array of shape (n_targets,)
         """
         return y_pred * scale + mean
+
+    def prediction_names(self, targets: Sequence[str], n_outputs: int) -> list[str]:
+        """Return a name for each column of :meth:`predictions`; by default those of the targets.
+
+        If a single name stands for several targets, their numbers from 0 are added to it.
+        """
+        if len(targets) == n_outputs:
+            return list(targets)
+        return [f"{targets[0]}_{k}" for k in range(n_outputs)]
 
     def predictions_derivative(self, y_pred: Array, scale: Any = 1.0) -> Array:
         """Return the derivative of each prediction with respect to its own output, in its shape."""

@@ -1,6 +1,7 @@
 """The loss of networks that predict a normal distribution: a mean and a variance per target."""
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any, ClassVar
 
@@ -121,6 +122,11 @@ class GaussianNLL(MeanLoss):
     def compared_outputs(self, y_pred: Array) -> Array:
         """Return the means."""
         return y_pred[..., : y_pred.shape[-1] // 2]
+
+    def prediction_names(self, targets: Sequence[str], n_outputs: int) -> list[str]:
+        """Return the names of the means, and then those of the standard deviations."""
+        names = super().prediction_names(targets, self.n_targets(n_outputs))
+        return [f"{name}_{what}" for what in ("mean", "standard_deviation") for name in names]
 
     def predictions(self, y_pred: Array, mean: Any = 0.0, scale: Any = 1.0) -> Array:
         """Return the means and the standard deviations, in the unit of the targets."""

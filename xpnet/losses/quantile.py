@@ -82,6 +82,12 @@ class QuantileLoss(ElementwiseLoss):
             f"QuantileError({self.quantiles[0]:g})"
         )
 
+    def prediction_names(self, targets: Sequence[str], n_outputs: int) -> list[str]:
+        """Return a name with each quantile, if there are several; else those of the targets."""
+        if not isinstance(self.quantiles, list):
+            return super().prediction_names(targets, n_outputs)
+        return [f"{targets[0]}_quantile_{each}" for each in self.quantiles]
+
     def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:
         """Return the two quantiles between which a target lies with this probability."""
         self.check_outputs(y_pred.shape[-1])

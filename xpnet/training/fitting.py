@@ -35,6 +35,7 @@ from .feeding.training_data import TrainingData, place_training
 from .full_batch import check_full_batch, check_not_resumed
 from .heads import check_finite, read_dataset
 from .held_out import HeldOut
+from .interruption import NotedInterrupt
 from .known import Known
 from .last_activation import warn_of_last_activation
 from .lookups import check_categories
@@ -101,7 +102,7 @@ def fit(
     if averaging is not None:
         check_average(model, dataset)
     ended = closing(dataset) if isinstance(dataset, Passes) else nullcontext()
-    with trained_once(model), computing(), ended:
+    with trained_once(model), NotedInterrupt(), computing(), ended:
         model.check_layers()
         before = {name: getattr(model, name) for name in _SET_FROM_DATA}
         split = None

@@ -1,4 +1,4 @@
-"""Defer Ctrl-C and SIGTERM to the end of the current training step."""
+"""Ctrl-C and SIGTERM: none is lost, and training ends after a whole step."""
 
 import signal
 import threading
@@ -9,6 +9,40 @@ TERMINATED = 143
 """The exit status after SIGTERM, as in shells: 128 + 15."""
 
 
+class NotedInterrupt(AbstractContextManager["NotedInterrupt"]):
+    """A context in which Ctrl-C raises KeyboardInterrupt, even if the exception gets lost.
+
+    Python ignores exceptions in functions that C code calls, such as those of llvmlite while code
+    is compiled. A KeyboardInterrupt that is lost there is raised when training begins, or else at
+    the end of the block. Other handlers, and other threads, are left alone.
+
+    Attributes
+    ----------
+    asked : bool
+        Whether Ctrl-C was pressed.
+    """
+
+    def __init__(self) -> None:
+        self.asked = self._is_installed = False
+
+    def __enter__(self) -> "NotedInterrupt":
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._note)
+            self._is_installed = True
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._is_installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self.asked and exception[0] is None:
+            raise KeyboardInterrupt
+
+    def _note(self, number: int, frame: object) -> None:
+        self.asked = True
+        raise KeyboardInterrupt
+
+
 class Interruption(AbstractContextManager["Interruption"]):
     """A context in which the first signal sets a flag, and the second ends training at once.
 
@@ -16,7 +50,8 @@ class Interruption(AbstractContextManager["Interruption"]):
     leads to SystemExit. Training checks the flag between steps, so that no step is interrupted
     halfway. If the flag is set after the last check, the end of the block raises. A signal with
     another handler is left alone, and so are all signals outside the main thread, which alone
-    handles them.
+    handles them. An interrupt that :class:`NotedInterrupt` has noted is raised when the block
+    begins.
 
     Attributes
     ----------
@@ -32,8 +67,13 @@ class Interruption(AbstractContextManager["Interruption"]):
     def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():
             usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+            noted = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
+            if isinstance(noted, NotedInterrupt):
+                if noted.asked:
+                    raise self.error("training ended before its first step")
+                usual[signal.SIGINT] = signal.getsignal(signal.SIGINT)
             for number, handler in usual.items():
-                if signal.getsignal(number) is handler:
+                if signal.getsignal(number) == handler:
                     self._handlers[number] = signal.signal(number, self._note)
         return self
 

@@ -79,6 +79,8 @@ class Known:
     def merged_with(self, earlier: "Known | None") -> Self:
         """Return these names, completed by those of an earlier training where some are missing.
 
+        A network whose training dropped rows with missing cells goes on doing so after it is
+        trained on complete rows, but not after training on rows that were filled in.
         If the earlier training had names of classes, it also says whether labels were text.
         """
         known = self
@@ -86,7 +88,8 @@ class Known:
             own = earlier.feature_names
             known = replace(known, feature_names=own, categories=earlier.categories)
         if earlier is not None and not self.fill_values:
-            known = replace(known, fill_values=earlier.fill_values)
+            drops = self.drops_missing or earlier.drops_missing
+            known = replace(known, fill_values=earlier.fill_values, drops_missing=drops)
         if earlier is not None and self.label_name is None:
             known = replace(known, label_name=earlier.label_name)
         if earlier is not None and earlier.class_names is not None:

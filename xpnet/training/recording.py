@@ -14,7 +14,10 @@ class Recorder(Callback):
     """Base of callbacks that record a whole run; each is called after all other callbacks."""
 
     def check(self, network: Any, run: Run) -> None:
-        """Refuse a run that could not be recorded, before any callback begins or writes."""
+        """Refuse a run that could not be recorded, before any callback begins or writes.
+
+        ``on_train_end`` is called also if this fails.
+        """
 
     def on_run_begin(self, network: Any, run: Run) -> None:
         """Run after ``on_train_begin`` or ``on_resume`` of all callbacks."""
@@ -55,10 +58,12 @@ class Recording:
         """
         net, run = self._network, self._run
         for recorder in self._recorders:
+            ends.callback(recorder.on_train_end, net)  # which undoes what check has done
             recorder.check(net, run)
         states = iter(run.states)
         for callback in self._callbacks:
-            ends.callback(callback.on_train_end, net)
+            if not isinstance(callback, Recorder):
+                ends.callback(callback.on_train_end, net)
             if run.source is None:
                 callback.on_train_begin(net, columns)
             else:

@@ -145,9 +145,9 @@ _OF_LOSS = frozenset([
     "_checks", "accepts", "advice", "check_outputs", "check_state", "compared_column",
     "compared_outputs", "constant_outputs", "decision_threshold", "element_derivative",
     "element_loss", "explains_little", "factor", "greater_is_better", "interval",
-    "makes_weights", "metric_weight", "max_reported", "numbers", "output_kind", "predictions",
-    "predictions_derivative", "predicts_outputs", "repeats_targets", "sample_weight",
-    "state_names", "sums_outputs", "targets",
+    "makes_weights", "metric_weight", "max_reported", "numbers", "output_kind",
+    "prediction_names", "predictions", "predictions_derivative", "predicts_outputs",
+    "repeats_targets", "sample_weight", "state_names", "sums_outputs", "targets",
 ])  # fmt: skip
 """The attributes that a user's elementwise loss may define."""
 

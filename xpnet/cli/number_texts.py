@@ -1,0 +1,45 @@
+"""How predictions and probabilities are written: with the digits that the network computes."""
+
+import numpy as np
+
+_MOST_DECIMALS = 400
+"""More decimals than float64 has."""
+
+
+def number_texts(
+    values: np.ndarray, dtype: str, mean: float = 0.0, scale: float = 1.0
+) -> list[str]:
+    """Return numbers with the fewest digits that identify a network's output.
+
+    float64 numbers are read back exactly. Those of a float32 network have at most 9 digits, and
+    more only if the target's mean is much larger than its differences.
+
+    Parameters
+    ----------
+    values : array of shape (n,)
+        Finite.
+    dtype : {"float32", "float64"}
+        The type in which the network computes.
+    mean, scale : float
+        The target unit: the values are ``mean + scale * output``.
+
+    Examples
+    --------
+    >>> third = np.array([1 / 3])
+    >>> number_texts(third, "float64"), number_texts(third, "float32")
+    (['0.3333333333333333'], ['0.33333334'])
+    >>> number_texts(1e6 + 50 * third, "float32", mean=1e6, scale=50.0)
+    ['1000016.666667']
+    """
+    if dtype == "float64":
+        return [str(value) for value in values.tolist()]
+    if (mean, scale) == (0.0, 1.0):
+        return [str(value) for value in values.astype(dtype)]
+    output = np.abs(values - mean) / scale
+    if mean:  # near 0, an output is a difference of larger numbers, and has no more decimals
+        output = np.maximum(output, 1.0)
+    below = np.nextafter(output.astype(dtype), np.float32(0.0))
+    steps = scale * np.spacing(below).astype(np.float64)  # to the next smaller output
+    with np.errstate(divide="ignore"):
+        decimals = np.minimum(np.floor(-np.log10(steps)) + 1.0, _MOST_DECIMALS).astype(int)
+    return [str(round(*each)) for each in zip(values.tolist(), decimals.tolist(), strict=True)]
