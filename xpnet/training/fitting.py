@@ -431,23 +431,19 @@ def check_data(
     targets : bool, default True
         Whether the targets are used.
     """
-    # First, because later messages would be less helpful: Dataset would refuse an extra column
-    # of text, and the layers columns in another order.
-    if isinstance(data, Dataset) and known is not None:
-        known.check_columns(data.feature_names, of_dataset=True)
-    elif isinstance(data, tuple) and data and known is not None:
-        known.check_columns(column_names(data[0]))
+    if known is not None:
+        if isinstance(data, Dataset):
+            data = known.matched(data)
+        elif isinstance(data, tuple) and data:
+            data = (known.matched(data[0]), *data[1:])
     dataset = read_dataset(data, model.loss, known) if targets else as_dataset(data)
     if known is not None:
         dataset = known.encoded(dataset)
-    # Before the names are checked, which differ from those of one_hot().
     check_categories(dataset, model.layers, None if known is None else known.categories)
     if least:
         check_size(dataset, least)
     elif len(dataset) == 0 and dataset.y is not None:
         raise ValueError("the data set is empty: expected at least 1 sample")
-    if known is not None:
-        known.check_columns(dataset.feature_names, isinstance(data, Dataset))
     check_features(dataset, model.layers)
     if finite:
         check_finite(dataset, model.loss)

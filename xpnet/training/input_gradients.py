@@ -13,7 +13,6 @@ from ..backends.cpu.blas_threads import computing
 from ..common.checks import as_integer
 from ..common.overrides import first_override
 from ..data import Dataset
-from ..data.tables.typed.frame_types import column_names
 from ..losses import LossFunction
 from ..model import Model
 from .checks import check_fit, check_weights
@@ -81,8 +80,7 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
         features = copy.copy(X)
         features.y = features.sample_weight = None
     else:
-        known.check_columns(column_names(X))
-        features = Dataset(X, missing=known.missing)
+        features = Dataset(known.matched(X), missing=known.missing)
     if y is not None:
         target = read_dataset((features.X, y, sample_weight), model.loss, known)
         features = copy.copy(features)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from ..backends._errors import shown
+from ..common.checks import check_distinct
 from ..data import Dataset
 from ..data.categories import refuse_numbers
+from ..data.choosing import choose_columns, names_of
 from ..data.classes import recoded_targets
 from ..data.encoding import raw_names, with_empty_columns_categorical
 from ..data.filling import FillValues, by_name, filled, refuse_other_values
@@ -95,8 +97,8 @@ class Known:
         return known
 
     @property
-    def raw_names(self) -> list[str] | None:
-        """The names of the features before their categories became columns."""
+    def column_names(self) -> list[str] | None:
+        """The names of the features before their categories became columns of 0 and 1."""
         return raw_names(self.feature_names, dict(self.categories))
 
     @property
@@ -116,28 +118,40 @@ class Known:
         """The names of the classes; None if there are none, or several heads."""
         return self.class_names if isinstance(self.class_names, list) else None
 
-    def check_columns(self, names: list[str] | None, of_dataset: bool = False) -> None:
-        """Refuse data whose columns are not those of the training data, encoded or not.
+    def matched(self, X: Any) -> Any:
+        """Return a data frame or Dataset with the columns of the training data, matched by name.
 
-        ``of_dataset`` is whether the names come from a Dataset, rather than from a data frame.
+        They are in the order of training, without further columns. Features without names are
+        returned unchanged, and so are all features if the training data had no names.
+
+        Raises
+        ------
+        ValueError
+            Columns are missing, or two have the same name. Or there is a column of 0 and 1 for a
+            category that the training data did not have.
         """
-        raw, expected = self.raw_names, self.feature_names
-        if not set(self.categories).isdisjoint(names or []):
-            expected = raw
-        if expected is None or names in (None, expected):
-            return
+        names, raw, encoded = names_of(X), self.column_names, self.feature_names
+        if names is None or raw is None or encoded is None:
+            return X
+        # Categories may be columns of 0 and 1 already.
+        is_encoded = not {*raw} <= {*names} and not ({*encoded} - {*raw}).isdisjoint(names)
+        wanted = encoded if is_encoded else raw
+        if names == wanted:
+            return X
+        check_distinct("X has columns", names)
         hint = f"; {self.advice}" if self.advice else ""
-        if {*expected} <= {*names}:
-            wanted = raw if of_dataset else expected  # one_hot() follows after a table is read
-            order = "net.feature_names" if wanted == self.feature_names else shown(wanted)
-            way = f"To select them from a data frame, write df[{order}]"
-            if of_dataset:
-                way = f"Read them with Dataset.from_csv(..., columns={order}), or from_frame"
-            hint = f". {way}{hint}"
-        raise ValueError(
-            f"X has the columns {shown(names)}: expected {shown(expected)}, in this order, as in "
-            f"training{hint}"
-        )
+        if missing := [name for name in wanted if name not in names]:
+            raise ValueError(
+                f"X lacks {len(missing)} of the {len(wanted)} columns of the training data: "
+                f"{', '.join(map(repr, missing))}. It has the columns {shown(names)}{hint}"
+            )
+        starts = tuple(f"{name}=" for name in self.categories) if is_encoded else ()
+        if new := [name for name in names if name.startswith(starts) and name not in wanted]:
+            raise ValueError(
+                f"X has the columns {shown(new)} for categories that the training data did not "
+                f"have: expected {shown(wanted)}{hint}"
+            )
+        return choose_columns(X, wanted)
 
     def check_targets(self, dataset: Dataset) -> None:
         """Refuse several targets that have the names of the training targets in another order."""
@@ -167,10 +181,10 @@ class Known:
         for name in names if len(dataset) else ():
             if name in self.categories and name not in dataset.categories:
                 refuse_numbers(name, self.categories[name], "in training it had")
-        if self.raw_names == self.feature_names:
+        if self.column_names == self.feature_names:
             same = not dataset.categories or dataset.categories == self.categories
             return dataset if same else dataset.with_codes_of(self.categories)
-        if dataset.categories or names == self.raw_names:
+        if dataset.categories or names == self.column_names:
             return dataset.one_hot(self.categories)
         if names == self.feature_names and not dataset.encoded:  # columns of 0 and 1 already
             dataset = copy.copy(dataset)

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from ..backends import Array
-from ..data.tables.typed.frame_types import column_names
 from .feeding.placing import place
 from .heads import read_dataset
 from .known import Known
@@ -23,7 +22,7 @@ def mini_batches(
     trained = Known.before(model)
     known = trained or replace(Known.of(model), are_classes_known=model.class_names is not None)
     if trained is not None:
-        trained.check_columns(column_names(X))
+        X = trained.matched(X)
     data = read_dataset((X, y), model.loss, known)
     if trained is not None:
         data = trained.encoded(data)

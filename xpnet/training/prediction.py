@@ -13,7 +13,6 @@ from ..common.checks import as_float, check_count
 from ..common.overrides import first_override, has_methods_of
 from ..data import Dataset
 from ..data.features import DenseRows, kind_of
-from ..data.tables.typed.frame_types import column_names
 from ..layers import Layer
 from ..layers.composite import all_layers
 from ..losses import Heads, LossFunction
@@ -40,8 +39,8 @@ def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> 
         samples = check_count("samples", samples)
         _check_random(model)
     known = Known.of(model)
-    known.check_columns(column_names(dataset))
-    data = dataset if isinstance(dataset, Dataset) else Dataset(dataset, missing=known.missing)
+    data = known.matched(dataset)
+    data = data if isinstance(data, Dataset) else Dataset(data, missing=known.missing)
     data = check_data(model, data, known, finite=False, targets=False)
     if data.y is not None:  # checked like other targets, though not used
         check_finite(data, model.loss)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 from ..backends import Backend, backend_of, is_array
 from ..common.overrides import register_builtin
 from ..data.categories import Categories
+from ..data.encoding import raw_names
 from ..data.filling import FillValues
 from ..layers import Layer
 from ..losses import Heads, LossFunction
@@ -171,6 +172,25 @@ class TrainableModel(Model):
         part._ends_as_trained = self._ends_as_trained and ends_alike
         part._is_fitted = self._is_fitted and bool(kept)  # last: a new target_unit resets it
         return part
+
+    @property
+    def column_names(self) -> list[str] | None:
+        """The columns of the table that the network was trained on, in its order.
+
+        They differ from ``feature_names`` if :meth:`~xpnet.Dataset.one_hot` has turned columns of
+        text into several. None if the training data had no names.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from xpnet import Dataset, DenseLayer, NeuralNetwork
+        >>> frame = pd.DataFrame({"size": [1.0, 3.0], "hue": ["red", "blue"]})
+        >>> data = Dataset(frame, [-1.0, 1.0]).one_hot()
+        >>> net = NeuralNetwork(epochs=1).add(DenseLayer(1, input_shape=(3,))).fit(data)
+        >>> net.column_names, net.feature_names
+        (['size', 'hue'], ['size', 'hue=blue', 'hue=red'])
+        """
+        return raw_names(self.feature_names, self.categories)
 
     @property
     def metrics(self) -> tuple[OneMetric, ...]:
