@@ -391,7 +391,7 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         to keep their arguments, including ``*args`` and ``**kwargs``, as attributes of the same
         names. Other changed attributes are saved as well, except those that a training pass sets.
         """
-        self.check_layers()
+        self._check_layers()
         save(self, check_new_path("path", path), NeuralNetwork)
 
 

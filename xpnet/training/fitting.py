@@ -43,7 +43,7 @@ from .recording import Recorder
 from .run import Run, conditions_of
 from .steps.choice import Explanation, choose
 from .target_unit import units_of_heads, warn_of_size
-from .trainable import TrainableModel
+from .trainable import TrainableModel, backend_for
 from .trainer import Trainer, trained_once
 from .updates import rate_after_end
 from .weighing import check_total_weight, refuse_balanced
@@ -102,7 +102,7 @@ def fit(
         check_average(model, dataset)
     ended = closing(dataset) if isinstance(dataset, Passes) else nullcontext()
     with trained_once(model), computing(), ended:
-        model.check_layers()
+        model._check_layers()
         before = {name: getattr(model, name) for name in _SET_FROM_DATA}
         split = None
         if held_out is not None:
@@ -285,7 +285,7 @@ def prepare(
 ) -> TrainingData:
     """Check everything that ``fit`` was given; then move data and model to their device."""
     check_built(model)
-    model.check_layers()
+    model._check_layers()
     model.parameters.check_names()
     model.parameters.values.check()
     check_fit(model.layers, model.loss, model.metrics)
@@ -317,7 +317,7 @@ def prepare(
     )
     if warns_of_targets:
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
-    backend = model.backend_for(training.X)
+    backend = backend_for(model, training.X)
     with backend.active():
         purpose = purpose_of(model, backend)
         names = Known.of(training).merged_with(own).class_names
@@ -470,9 +470,9 @@ def check_fitted(model: TrainableModel, what: str, reads_outputs: bool = False) 
     """
     check_built(model)
     model.parameters.values.check(types=True)
-    if model.is_fitted and (model.outputs_match_loss or not reads_outputs):
+    if model.is_fitted and (model._outputs_match_loss or not reads_outputs):
         return
-    if model.has_trained_parameters:
+    if model._is_fitted:
         if model.is_fitted:
             advice = "Only predict works with them. Set net.loss to a loss that fits them, or"
         elif model.target_unit is None:

@@ -71,10 +71,10 @@ class Known:
         If layers were added to it, or its last ones were removed, its first layers have learned
         their columns, but its classes are not known.
         """
-        if not (model.is_first_layer_fitted or model.is_fitted):
+        if not (model._begins_trained or model.is_fitted):
             return None
         known = replace(cls.of(model), advice=_OTHER_COLUMNS)
-        if model.is_fitted and model.outputs_match_loss:
+        if model.is_fitted and model._outputs_match_loss:
             return known
         return replace(known, class_names=None, label_name=None, are_classes_known=False)
 
@@ -130,28 +130,11 @@ class Known:
             Columns are missing, or two have the same name. Or there is a column of 0 and 1 for a
             category that the training data did not have.
         """
-        names, raw, encoded = names_of(X), self.column_names, self.feature_names
-        if names is None or raw is None or encoded is None:
+        names = names_of(X)
+        if names is None or self.feature_names is None:
             return X
-        # Categories may be columns of 0 and 1 already.
-        is_encoded = not {*raw} <= {*names} and not ({*encoded} - {*raw}).isdisjoint(names)
-        wanted = encoded if is_encoded else raw
-        if names == wanted:
-            return X
-        check_distinct("X has columns", names)
-        hint = f"; {self.advice}" if self.advice else ""
-        if missing := [name for name in wanted if name not in names]:
-            raise ValueError(
-                f"X lacks {len(missing)} of the {len(wanted)} columns of the training data: "
-                f"{', '.join(map(repr, missing))}. It has the columns {shown(names)}{hint}"
-            )
-        starts = tuple(f"{name}=" for name in self.categories) if is_encoded else ()
-        if new := [name for name in names if name.startswith(starts) and name not in wanted]:
-            raise ValueError(
-                f"X has the columns {shown(new)} for categories that the training data did not "
-                f"have: expected {shown(wanted)}{hint}"
-            )
-        return choose_columns(X, wanted)
+        wanted = _wanted_columns(self, names)
+        return X if names == wanted else choose_columns(X, wanted)
 
     def check_targets(self, dataset: Dataset) -> None:
         """Refuse several targets that have the names of the training targets in another order."""
@@ -232,6 +215,28 @@ class Known:
         matched.y = move_to_device_of("y", y, dataset.features, (1, 2))
         matched.class_names = names
         return matched
+
+
+def _wanted_columns(known: Known, names: list[str]) -> list[str]:
+    """Return the columns to choose from those with ``names``, which must have all of them."""
+    raw, encoded = known.column_names or [], known.feature_names or []
+    # Categories may be columns of 0 and 1 already.
+    is_encoded = not {*raw} <= {*names} and not ({*encoded} - {*raw}).isdisjoint(names)
+    wanted = encoded if is_encoded else raw
+    check_distinct("X has columns", names)
+    hint = f"; {known.advice}" if known.advice else ""
+    if missing := [name for name in wanted if name not in names]:
+        raise ValueError(
+            f"X lacks {len(missing)} of the {len(wanted)} columns of the training data: "
+            f"{', '.join(map(repr, missing))}. It has the columns {shown(names)}{hint}"
+        )
+    starts = tuple(f"{name}=" for name in known.categories) if is_encoded else ()
+    if new := [name for name in names if name.startswith(starts) and name not in wanted]:
+        raise ValueError(
+            f"X has the columns {shown(new)} for categories that the training data did not "
+            f"have: expected {shown(wanted)}{hint}"
+        )
+    return wanted
 
 
 def _filled(dataset: Dataset, known: Known) -> Dataset:

@@ -12,7 +12,7 @@ from .lookups import check_categories
 from .memory import largest_batch_size
 from .purpose import intake_of
 from .target_unit import standardised
-from .trainable import TrainableModel
+from .trainable import TrainableModel, backend_for
 
 
 def mini_batches(
@@ -31,7 +31,7 @@ def mini_batches(
     data = known.with_known_classes(data)
     if data.y is not None and model.target_unit is not None:
         data.y = standardised(data.y, model.target_unit)
-    backend = model.backend_for(data.X)
+    backend = backend_for(model, data.X)
     randomness, epoch = model.randomness, model.history.epochs
     order = randomness.of_order(epoch).permutation(len(data)) if shuffle else None
     size = largest_batch_size(model.batch_size)
