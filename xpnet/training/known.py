@@ -131,7 +131,7 @@ class Known:
             category that the training data did not have.
         """
         names = names_of(X)
-        if names is None or self.feature_names is None:
+        if names is None or self.feature_names in (None, names):
             return X
         wanted = _wanted_columns(self, names)
         return X if names == wanted else choose_columns(X, wanted)
@@ -219,21 +219,21 @@ class Known:
 
 def _wanted_columns(known: Known, names: list[str]) -> list[str]:
     """Return the columns to choose from those with ``names``, which must have all of them."""
-    raw, encoded = known.column_names or [], known.feature_names or []
+    raw, encoded, given = known.column_names or [], known.feature_names or [], {*names}
     # Categories may be columns of 0 and 1 already.
-    is_encoded = not {*raw} <= {*names} and not ({*encoded} - {*raw}).isdisjoint(names)
+    is_encoded = not {*raw} <= given and not ({*encoded} - {*raw}).isdisjoint(given)
     wanted = encoded if is_encoded else raw
     check_distinct("X has columns", names)
     hint = f"; {known.advice}" if known.advice else ""
-    if missing := [name for name in wanted if name not in names]:
+    if missing := [name for name in wanted if name not in given]:
         raise ValueError(
             f"X lacks {len(missing)} of the {len(wanted)} columns of the training data: "
             f"{', '.join(map(repr, missing))}. It has the columns {shown(names)}{hint}"
         )
     starts = tuple(f"{name}=" for name in known.categories) if is_encoded else ()
-    if new := [name for name in names if name.startswith(starts) and name not in wanted]:
+    if new := [name for name in given.difference(wanted) if name.startswith(starts)]:
         raise ValueError(
-            f"X has the columns {shown(new)} for categories that the training data did not "
+            f"X has the columns {shown(sorted(new))} for categories that the training data did not "
             f"have: expected {shown(wanted)}{hint}"
         )
     return wanted
