@@ -379,7 +379,7 @@ def test_messages_name_standard_input(folder):
         check=False,
     )
     assert done.returncode == 2
-    assert b"unknown column 'colour'" in done.stderr
+    assert b"unknown columns 'colour', 'size', 'weight, kg'" in done.stderr
     done = subprocess.run(
         [sys.executable, "-m", "xpnet", "train", "-", "--target", "b", *QUICK],
         input=b"a,b\n?,1.5\n" + b"x,2.5\n" * 20,
@@ -463,7 +463,7 @@ def test_a_second_file_must_have_the_columns_of_the_first(option, folder):
         "train", "prices.csv", "--target", "price", "--id", "name", option, "other.csv", *QUICK
     )
     assert (status, len(errors.splitlines())) == (2, 1)
-    assert "unknown column 'colour'" in errors
+    assert "unknown columns 'colour', 'weight, kg'" in errors
 
 
 def test_numbers_as_classes_are_matched_by_their_names(folder):

@@ -256,6 +256,8 @@ def test_files_columns_and_arguments_that_are_wrong_are_named(tmp_path, table):
     for arguments in (["prise"], [None, ["prise"]]):
         with pytest.raises(UnknownNameError, match="did you mean 'price'"):
             table(text, *arguments)
+    with pytest.raises(UnknownNameError, match=r"unknown columns 'b', 'c'\. Known: a, price$"):
+        table(text, None, ["b", "a", "c"])
     for name in ("exclude", "id"):
         with pytest.raises(UnknownNameError, match="did you mean 'price'"):
             table(text, **{name: "prise" if name == "id" else ["prise"]})

@@ -167,6 +167,8 @@ def test_the_python_of_a_page_is_a_script(page, tmp_path, monkeypatch):
     assert all(np.isfinite(each.history["loss"]).all() for each in networks if each.history.epochs)
     if page == "README.md":
         assert names["net"].score(names["test"]) >= 0.95
+    if page == "docs/own-parts.md":
+        assert all(names[name].score(names["X"], names["y"]) > 0.99 for name in ("net", "plain"))
 
 
 def test_the_readmes_commands_run(tmp_path, monkeypatch, capsys):

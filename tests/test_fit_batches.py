@@ -303,8 +303,11 @@ def test_frames_give_their_names():
     items = [(frame[s : s + SIZE], label[s : s + SIZE]) for s in range(0, N, SIZE)]
     net = network().fit(batches=items)
     assert (net.feature_names, net.label_name) == (names, "is")
-    items[3] = (items[3][0][names[::-1]], items[3][1])
-    with pytest.raises(ValueError, match=r"^batches\[3\]: X has the columns"):
+    before = items[3]
+    items[3] = (before[0][names[::-1]], before[1])
+    assert_same(network().fit(batches=items), net)
+    items[3] = (before[0][names[1:]], before[1])
+    with pytest.raises(ValueError, match=r"^batches\[3\]: X lacks 1 of the .*: 'x0'"):
         net.fit(batches=items)
 
 

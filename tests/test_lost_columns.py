@@ -101,8 +101,8 @@ def test_frames_without_rows_give_no_predictions(kind, made, tmp_path):
         module = pytest.importorskip(kind)
         frame = module.from_pandas(frame) if kind == "polars" else module.table(frame)
     assert net.predict(frame).shape == (0, 1)
-    with pytest.raises(ValueError, match="in this order"):
-        net.predict(frame[["a", "c"]] if kind != "pyarrow" else frame.select(["a", "c"]))
+    with pytest.raises(ValueError, match=r"lacks 1 of the .* columns"):
+        net.predict(frame[["a"]] if kind != "pyarrow" else frame.select(["a"]))
 
 
 def test_data_sets_are_coded_by_hand_too(backend):

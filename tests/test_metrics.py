@@ -1,9 +1,14 @@
 """Metrics: values, batches taken together and weights, on every backend."""
 
+import copy
+import pickle
+import pydoc
+
 import numpy as np
 import pytest
 
-from xpnet import metrics
+import xpnet
+from xpnet import DenseLayer, NeuralNetwork, metrics
 from xpnet.backends import to_host
 from xpnet.metrics import (
     F1,
@@ -496,3 +501,24 @@ def test_wrong_settings_are_refused(make, message):
 @pytest.mark.parametrize("metric", [TopKAccuracy(3), QuantileError(0.9), F1("macro").named("m")])
 def test_names_of_metrics_are_identifiers(metric):
     assert metric.name.isidentifier()  # for paths such as "{val_top_3_accuracy:.3f}"
+
+
+@pytest.mark.parametrize(
+    "name", ["accuracy", "f1", "mae", "mse", "precision", "r2", "recall", "rmse"]
+)
+def test_help_of_a_metric_that_is_called_describes_the_call(name):
+    metric = getattr(xpnet.metrics, name)
+    text = pydoc.render_doc(metric, renderer=pydoc.plaintext)
+    summary = type(metric).__doc__.partition("\n")[0]
+    for part in (f"{name}(y_true, y_pred, sample_weight=None)", summary, "Returns", "Raises"):
+        assert part in text
+    assert "Methods" not in text
+    assert "Methods" in pydoc.render_doc(type(metric), renderer=pydoc.plaintext)
+    for again in (copy.copy(metric), pickle.loads(pickle.dumps(metric)), metric.named("other")):
+        assert again.__doc__ == type(metric).__doc__
+
+
+def test_a_metric_with_help_of_its_own_is_saved_with_a_network(tmp_path):
+    net = NeuralNetwork(epochs=1, metric=xpnet.metrics.mae, seed=0).add(DenseLayer(1, (2,)))
+    net.fit(np.eye(2), [0.0, 1.0]).save(tmp_path / "net")
+    assert repr(xpnet.load(tmp_path / "net").metric) == "MAE()"

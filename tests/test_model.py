@@ -194,10 +194,10 @@ def test_layers_put_in_by_hand_are_refused():
     made = model()
     made.layers.append(DenseLayer(2, (3,)))
     with pytest.raises(ValueError, match="not added with"):
-        made.check_layers()
+        made._check_layers()
     made.layers.pop()
     made.layers.pop()
-    made.check_layers()
+    made._check_layers()
     assert made.parameters.gather().shape == (K * 4 + 4,)
 
 

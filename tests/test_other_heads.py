@@ -357,7 +357,7 @@ def popped(net):
 
 
 def popped_and_looked_at(net):
-    popped(net).check_layers()
+    popped(net)._check_layers()
     return net
 
 
@@ -406,7 +406,7 @@ def test_a_fit_that_fails_does_not_say_what_hidden_outputs_are():
         net.fit(X[:, :2], CODES)
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, CODES, callbacks=LambdaCallback(on_batch_end=interrupt))
-    assert not net.outputs_match_loss
+    assert not net._outputs_match_loss
 
 
 def interrupt(*given):

@@ -354,3 +354,28 @@ def test_results_are_shown(backend):
     )
     assert repr(backend).endswith(f"dtype={backend.dtype!r})")
     assert len(repr(backend)) < 110
+
+
+ESTIMATORS = ["MLPClassifier", "MLPRegressor"]
+CALLS = "explain_steps fit from_sklearn partial_fit predict predict_log_proba predict_proba score"
+
+
+@pytest.mark.parametrize(
+    "name", ["confusion_matrix", "predicted_classes", "probabilities", "true_classes"]
+)
+def test_functions_of_metrics_say_what_they_raise(name):
+    assert_says_what_it_raises(getattr(xpnet.metrics, name))
+
+
+@pytest.mark.parametrize("method", CALLS.split())
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_methods_of_estimators_say_what_they_raise(name, method):
+    estimators = pytest.importorskip("xpnet.estimators", reason="scikit-learn is missing")
+    kind = getattr(estimators, name)
+    if hasattr(kind, method):  # only a classifier has probabilities
+        assert_says_what_it_raises(inspect.getattr_static(kind, method))
+
+
+def assert_says_what_it_raises(function):
+    text = inspect.cleandoc(function.__doc__)
+    assert re.search(r"^Raises\n------\n\w+(, \w+)*\n    \S", text, re.MULTILINE), text

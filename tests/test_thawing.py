@@ -297,7 +297,7 @@ def test_counts_begin_anew_with_the_optimizer(data):
     assert longer.optimizer.missed_updates == ()
     shorter = net.copy()
     shorter.layers.pop()
-    shorter.check_layers()
+    shorter._check_layers()
     assert shorter.optimizer.missed_updates == ()
     freeze(net, "111")
     net.fit(data, epochs=1, restart=True)
@@ -307,14 +307,14 @@ def test_counts_begin_anew_with_the_optimizer(data):
 def test_factors_and_missed_updates_divide_the_parameters_into_runs(data):
     net = by_fits(network(Adam(0.01)), data, ["011", "001"])
     freeze(net, "111")
-    net.check_layers()
+    net._check_layers()
     assert net.parameters.parts_of(net.optimizer) == [
         (slice(0, 16), 1.0, 6),
         (slice(16, 31), 1.0, 3),
         (slice(31, 35), 1.0, 0),
     ]
     dense(net)[1].learning_rate_factor = 0.5
-    net.check_layers()
+    net._check_layers()
     assert [each[1:] for each in net.parameters.parts_of(net.optimizer)] == [
         (1.0, 6), (0.5, 3), (1.0, 0),
     ]  # fmt: skip

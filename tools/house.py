@@ -195,7 +195,7 @@ LEVELS = {
     "xpnet.datasets": ["digits imdb mnist", "layouts text", "files reviews"],
     "xpnet.data": [
         "train_test",
-        "codes",
+        "choosing codes",
         "dataset",
         "filling",
         "classes encoding from_frames from_tables labels selecting splitting",

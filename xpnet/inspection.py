@@ -22,7 +22,7 @@ from .training.known import Known
 from .training.lookups import check_categories
 from .training.memory import EVALUATION_ROWS
 from .training.purpose import intake_of, objective_of
-from .training.trainable import TrainableModel
+from .training.trainable import TrainableModel, backend_for
 from .training.weighing import balanced_loss, check_total_weight
 
 __all__ = ["Inspection", "LayerReport", "inspect"]
@@ -147,7 +147,7 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
     check_categories(data, model.layers)  # stored data are in memory only now
     y = y[: len(data), ...]
     check_total_weight("data set", loss, y, data.sample_weight, n_outputs, model.backend.dtype)
-    backend = model.backend_for(data.X)
+    backend = backend_for(model, data.X)
     model.to(backend)
     with backend.active():
         placed = place(data, intake_of(model, backend), y, read=True)

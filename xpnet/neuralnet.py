@@ -141,11 +141,11 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         The metrics, after the loss of each head if ``loss`` is a dict; empty if there are none.
     last_plan : MemoryPlan or None
         The memory that the last ``fit`` needed; see :meth:`memory_plan`.
-    feature_names, class_names, label_name
-        The names in the training data, or None. They are kept if ``fit`` continues with data
-        without names. With several heads, ``class_names`` is a dict with the names for each head
-        whose labels are text. If the first labels were text, later labels must be text too: numbers
-        are refused, since they may be in another order.
+    feature_names, column_names, class_names, label_name
+        The names in the training data, or None; ``column_names`` are those of the table before
+        :meth:`~xpnet.Dataset.one_hot`. They are kept if ``fit`` continues with data without names.
+        With several heads, ``class_names`` is a dict with the names for each head whose labels are
+        text. If the first labels were text, later ones must be: numbers may be in another order.
     categories : dict of str to list
         The categories in the training data, by feature, including those that
         :meth:`~xpnet.Dataset.one_hot` has turned into columns; {} if there are none. Data that have
@@ -246,9 +246,8 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         y : array-like of shape (n,) or (n, n_outputs), or dict of str to array-like, optional
             The targets. If ``loss`` is a dict, a dict or data frame with the targets of each head.
             Class names become the classes 0, 1, ... in sorted order; see :class:`~xpnet.Dataset`.
-            When training continues, class names are matched with ``net.class_names``; named columns
-            and categories of ``X`` must match ``feature_names`` and ``categories``, as in
-            :meth:`predict`.
+            When training continues, class names are matched with ``net.class_names``, and columns
+            and categories of ``X`` with ``column_names`` and ``categories``, as in :meth:`predict`.
         sample_weight : array-like of shape (n,), optional
             The weight of each sample.
         validation : Dataset, (X, y) or (X, y, sample_weight), optional
@@ -392,7 +391,7 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         to keep their arguments, including ``*args`` and ``**kwargs``, as attributes of the same
         names. Other changed attributes are saved as well, except those that a training pass sets.
         """
-        self.check_layers()
+        self._check_layers()
         save(self, check_new_path("path", path), NeuralNetwork)
 
 

@@ -17,7 +17,6 @@ from .. import Dataset, Heads, NeuralNetwork, load
 from ..backends import UnknownNameError, to_host
 from ..common.replacing import replacing
 from ..training.classes import check_is_of_classes, classes_of, probabilities_of
-from ..training.known import Known
 from ..training.target_unit import units_of_heads
 from .files import check_output_file
 from .messages import print_message
@@ -66,7 +65,7 @@ def read_rows(
     with warnings.catch_warnings():
         # Such a category is one of training, where there was a warning, or refused later.
         warnings.filterwarnings("ignore", ".* often stands for a missing value")
-        columns, missing = Known.of(network).raw_names, "keep" if takes_missing else "error"
+        columns, missing = network.column_names, "keep" if takes_missing else "error"
         try:
             data = read_table(
                 options.source,

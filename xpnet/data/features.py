@@ -24,7 +24,9 @@ from ..backends import (
     to_host,
 )
 from . import moments, stored
+from .canonical import canonical
 from .finite import check_finite, named, not_finite
+from .flattened import ChosenColumns
 from .mapped import Read
 from .selected import Selected, fits_in_memory
 
@@ -90,6 +92,10 @@ class Rows(ABC):
     @abstractmethod
     def rows(self, index: np.ndarray) -> "Rows":
         """Return the rows at ``index``, an integer array of shape (k,)."""
+
+    @abstractmethod
+    def columns(self, index: Sequence[int]) -> "Rows":
+        """Return the columns at ``index``, in that order."""
 
     @abstractmethod
     def check_finite(self, columns: Sequence[str] | None = None) -> None:
@@ -187,6 +193,11 @@ class DenseRows(SlicedRows):
         """Return some of the rows, on the same device."""
         return DenseRows(take_dense(self.X, index))
 
+    def columns(self, index: Sequence[int]) -> "DenseRows":
+        """Return a copy of some of the columns, on the same device."""
+        parts = [self.X[:, k : k + 1] for k in index]
+        return DenseRows(array_namespace(self.X).concat(parts, axis=1))
+
     def check_finite(self, columns: Sequence[str] | None = None) -> None:
         """Refuse NaN and infinity; this waits for the device."""
         check_finite("X", self.X, columns)
@@ -232,6 +243,10 @@ class StoredRows(SlicedRows):
     def selected(self, index: np.ndarray) -> "StoredRows":
         """Return some of the rows without reading them."""
         return StoredRows(Selected(self.X, index))
+
+    def columns(self, index: Sequence[int]) -> "StoredRows":
+        """Return some of the columns without reading them."""
+        return StoredRows(ChosenColumns(self.X, index))
 
     def read(self) -> DenseRows:
         """Read all rows into memory, in the order of the file."""
@@ -289,6 +304,10 @@ class SparseRows(Rows):
         """Return some of the rows, as a CSR matrix."""
         check_rows(self.X, index)
         return SparseRows(self.X[index])
+
+    def columns(self, index: Sequence[int]) -> "SparseRows":
+        """Return some of the columns, as a CSR matrix."""
+        return SparseRows(canonical(self.X[:, list(index)]))
 
     def check_finite(self, columns: Sequence[str] | None = None) -> None:
         """Refuse NaN and infinity, and a structure damaged after the data set was made."""

@@ -1,6 +1,7 @@
-"""Stored samples with more than one dimension, as rows."""
+"""Stored samples with more than one dimension as rows, and some of the columns of stored rows."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -70,3 +71,56 @@ class Flattened(RowsOnDemand):
 
     def __repr__(self) -> str:
         return f"Flattened({self.stored!r})"
+
+
+class ChosenColumns(Flattened):
+    """Some of the columns of stored rows, which are read only when they are sliced.
+
+    Parameters
+    ----------
+    stored : memory map, HDF5 or Zarr data set, or other stored data of shape (n, n_stored)
+    index : sequence of int
+        The positions of the columns, in any order.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (n, len(index)).
+    dtype : NumPy dtype
+        In native byte order.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     np.save(Path(folder, "x.npy"), np.arange(6).reshape(2, 3))
+    ...     columns = ChosenColumns(np.load(Path(folder, "x.npy"), mmap_mode="r"), [2, 0])
+    ...     columns.shape, columns[:].tolist()
+    ((2, 2), [[2, 0], [5, 3]])
+    """
+
+    def __init__(self, stored: Any, index: Sequence[int]) -> None:
+        super().__init__(stored)
+        self.index = list(index)
+        self.shape = len(self), len(self.index)
+
+    def read_direct(self, out: np.ndarray, rows: slice) -> None:
+        """Read a slice of rows into an array, as h5py does; it needs a start and a stop."""
+        unit = self.chunks[0]
+        step = max(_NUMBERS // self.stored.shape[1] // unit, 1) * unit
+        with stored_rows(self.stored) as read:
+            first = rows.start
+            while first < rows.stop:  # in pieces that decode each chunk of the file once
+                last = min((first // step + 1) * step, rows.stop)
+                whole = np.empty((last - first, self.stored.shape[1]), self.dtype)
+                read(first, last, whole)
+                out[first - rows.start : last - rows.start] = whole[:, self.index]
+                first = last
+
+    def __repr__(self) -> str:
+        return f"ChosenColumns({self.index} of {self.stored!r})"
+
+
+_NUMBERS = 1 << 17
+"""About how many numbers :class:`ChosenColumns` reads at a time: 1 MiB of float64."""

@@ -114,6 +114,11 @@ class BaseMLP(BaseEstimator, ABC):
 
         The arguments are those of :meth:`fit`. A copy of the estimator prepares training, and takes
         no step. See :meth:`xpnet.NeuralNetwork.explain_steps`.
+
+        Raises
+        ------
+        ValueError, TypeError, DeviceUnavailableError
+            As for :meth:`fit`.
         """
         self._validate_params()
         with warnings.catch_warnings():

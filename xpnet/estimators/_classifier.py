@@ -261,6 +261,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         array of shape (n_samples,) or (n_samples, n_classes)
             In the library and on the device of X if the classes are numbers; in NumPy if they are
             text, or if X is a list, a table or a sparse matrix.
+
+        Raises
+        ------
+        NotFittedError
+            The estimator has not been fitted.
+        ValueError
+            A feature is missing, NaN or infinite, or the features are not those of :meth:`fit`:
+            scikit-learn expects the same columns in the same order.
+        TypeError
+            The features are dates or durations.
         """
         z, home = self._outputs(X)
         if self.out_activation_ == "softmax":
@@ -281,11 +291,31 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         array of shape (n_samples, n_classes)
             In the library and on the device of X.
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As for :meth:`predict`.
         """
         return answer(*self._probabilities(X))
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Return the logarithms of :meth:`predict_proba`."""
+        """Return the logarithms of :meth:`predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+            -inf for a probability of 0.
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As for :meth:`predict`.
+        """
         probabilities, home = self._probabilities(X)
         with np.errstate(divide="ignore"):
             return answer(np.log(probabilities), home)
@@ -304,6 +334,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ----------
         X, y, sample_weight
             As for :meth:`fit`.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As for :meth:`predict`; or ``y`` or ``sample_weight`` has another length.
         """
         return float(
             accuracy_score(
@@ -333,7 +372,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ------
         ValueError
             As for :meth:`fit`; also with ``early_stopping``, and with ``class_weight="balanced"``,
-            which needs all samples at once.
+            which needs all samples at once. Or the first call lacks ``classes``, or ``y`` has
+            other labels.
+        TypeError, DeviceUnavailableError
+            As for :meth:`fit`.
+        AttributeError
+            The ``solver`` is "lbfgs", which needs all samples at once.
         """
         classes = on_host(classes)
         if _check_partial_fit_first_call(self, classes):

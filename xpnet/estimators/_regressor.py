@@ -148,6 +148,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         array of shape (n_samples,) or (n_samples, n_outputs)
             In the library and on the device of X; in NumPy if X is a list, a table or a sparse
             matrix.
+
+        Raises
+        ------
+        NotFittedError
+            The estimator has not been fitted.
+        ValueError
+            A feature is missing, NaN or infinite, or the features are not those of :meth:`fit`:
+            scikit-learn expects the same columns in the same order.
+        TypeError
+            The features are dates or durations.
         """
         z, home = self._outputs(X)
         return answer(self._decode(apply_output_activation(self.out_activation_, z)), home)
@@ -159,6 +169,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ----------
         X, y, sample_weight
             As for :meth:`fit`.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As for :meth:`predict`; or ``y`` or ``sample_weight`` has another length.
         """
         return float(
             r2_score(on_host(y), on_host(self.predict(X)), sample_weight=on_host(sample_weight))
@@ -179,5 +198,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         MLPRegressor
             The estimator itself.
+
+        Raises
+        ------
+        ValueError, TypeError, DeviceUnavailableError
+            As for :meth:`fit`; a ValueError also with ``early_stopping``.
+        AttributeError
+            The ``solver`` is "lbfgs", which needs all samples at once.
         """
         return self._fit(X, y, sample_weight, None, incremental=True)

@@ -12,7 +12,7 @@ read its attribute ``greater_is_better`` to find the best network. If a function
 """
 
 from .accuracies import Accuracy, BinaryAccuracy, TopKAccuracy
-from .base import CollectedMetric, Metric
+from .base import CollectedMetric, Metric, with_help_of_call
 from .batch import predicted_classes, true_classes
 from .confusion import (
     F1,
@@ -103,8 +103,8 @@ METRICS: dict[str, type[Metric]] = {
     "top_k_accuracy": TopKAccuracy,
 }
 
-accuracy, mse, mae, rmse, r2 = Accuracy(), MSE(), MAE(), RMSE(), R2()
-precision, recall, f1 = Precision(), Recall(), F1()
+accuracy, mse, mae, rmse, r2 = map(with_help_of_call, (Accuracy(), MSE(), MAE(), RMSE(), R2()))
+precision, recall, f1 = map(with_help_of_call, (Precision(), Recall(), F1()))
 
 
 def __dir__() -> list[str]:

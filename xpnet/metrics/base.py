@@ -2,7 +2,8 @@
 
 import copy
 from abc import ABC, abstractmethod
-from typing import ClassVar, Self
+from inspect import cleandoc
+from typing import Any, ClassVar, Self
 
 from ..backends import Array, array_namespace
 from ..common.checks import check_string
@@ -99,12 +100,30 @@ class Metric(Readable, ABC):
         renamed.name = check_string("name", name)
         return renamed
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes for copies and files, without :func:`with_help_of_call`'s text."""
+        return {name: value for name, value in vars(self).items() if name != "__doc__"}
+
     def _further_call(self) -> str:
         name = vars(self).get("name")
         return "" if name in (None, _default_name(self)) else f".named({name!r})"
 
     def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the metric of one batch.
+
+        Parameters
+        ----------
+        y_true : array of shape (n,) or (n, n_outputs)
+            Values, class indices or one-hot rows.
+        y_pred : array of shape (n, n_outputs)
+            A network's outputs: floating-point numbers, e.g. probabilities or values.
+        sample_weight : array of shape (n,), optional
+            The weight of each sample; by default 1.
+
+        Returns
+        -------
+        array of shape ()
+            In the library and on the device of ``y_pred``; NaN if the total weight is 0.
 
         Raises
         ------
@@ -174,6 +193,30 @@ class CollectedMetric(Metric):
         y_true, y_pred = statistics[:, :n_outputs], statistics[:, n_outputs : 2 * n_outputs]
         found = self.compute(y_true, y_pred, weight)
         return if_counted(found, array_namespace(weight).sum(weight))
+
+
+def with_help_of_call(metric: Metric) -> Metric:
+    """Return a metric for which ``help`` describes the call, like that of a function.
+
+    Examples
+    --------
+    >>> from xpnet.metrics import MAE
+    >>> from xpnet.metrics.base import with_help_of_call
+    >>> print(with_help_of_call(MAE()).__doc__.partition("Parameters")[0].strip())
+    mae(y_true, y_pred, sample_weight=None)
+    <BLANKLINE>
+    Mean absolute error, over samples and outputs.
+    <BLANKLINE>
+    This is ``MAE()``; ``help(xpnet.metrics.MAE)`` has its settings and an example.
+    """
+    cls = type(metric)
+    what = cleandoc(cls.__doc__ or "").partition("\n\n")[0]  # python -OO removes docstrings
+    how = cleandoc(Metric.__call__.__doc__ or "").partition("\n\n")[2]
+    vars(metric)["__doc__"] = (
+        f"{metric.name}(y_true, y_pred, sample_weight=None)\n\n{what}\n\nThis is ``{metric!r}``; "
+        f"``help(xpnet.metrics.{cls.__name__})`` has its settings and an example.\n\n{how}"
+    )
+    return metric
 
 
 def _default_name(metric: Metric) -> str | None:

@@ -90,6 +90,13 @@ def predicted_classes(y_pred: Array, threshold: float | None = None) -> Array:
     -------
     integer array of shape (n,)
 
+    Raises
+    ------
+    TypeError
+        ``y_pred`` is not an array.
+    IndexError
+        ``y_pred`` has one dimension only.
+
     Examples
     --------
     >>> import numpy as np
@@ -113,6 +120,13 @@ def true_classes(y_true: Array, y_pred: Array) -> Array:
     y_true : array of shape (n,), (n, 1) or (n, n_classes)
         Class indices, of any type, or one-hot rows.
     y_pred : array of shape (n, n_outputs)
+
+    Raises
+    ------
+    TypeError
+        ``y_true`` is not an array.
+    IndexError
+        ``y_pred`` has one dimension only.
 
     Examples
     --------

@@ -29,6 +29,13 @@ def probabilities(y_pred: Array, kind: str | None) -> Array:
     kind : str or None
         The ``output_kind`` of :class:`ProbabilityMetric`. With None, the outputs are probabilities.
 
+    Raises
+    ------
+    TypeError
+        ``y_pred`` is not an array.
+    IndexError
+        ``y_pred`` has one dimension only.
+
     Examples
     --------
     >>> import numpy as np

@@ -67,7 +67,7 @@ class Layered(Versioned):
         restore(learned, self.backend)
         layer._ready = True
         if self.parameters.layers[-1:] != self.layers[-1:]:  # a quick check; fit checks all layers
-            self.check_layers()
+            self._check_layers()
         # A derivative with respect to the input is of use only to earlier layers with parameters.
         layer.needs_input_error = bool(self.parameters)
         # Before the layer is added, because this refuses a layer that lacks a parameter.
@@ -102,7 +102,7 @@ class Layered(Versioned):
         self.optimizer = self._new_optimizer
         return self
 
-    def check_layers(self) -> None:
+    def _check_layers(self) -> None:
         """Refuse layers that were not added with ``add``, since they would not be trained.
 
         Also update ``parameters`` after ``layers.pop()`` and after changes of ``trainable`` or

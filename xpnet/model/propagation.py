@@ -123,7 +123,7 @@ class Propagating(Layered):
         """
         if not self.layers:
             raise ValueError("the model has no layers: add(DenseLayer(10, input_shape=(784,)))")
-        self.check_layers()
+        self._check_layers()
         self.parameters.check_names()
         self.parameters.values.check()
         return self.propagate_loss(self.forward_propagation(X, training=True), y, sample_weight)
@@ -159,7 +159,7 @@ class Propagating(Layered):
             The loss has returned a derivative that does not have the output's shape, or there was
             no forward pass.
         """
-        self.check_layers()
+        self._check_layers()
         loss = self.loss if loss is None else loss
         arguments = (y, output) if sample_weight is None else (y, output, sample_weight)
         place = {} if out is None else {"out": out}
@@ -182,7 +182,7 @@ class Propagating(Layered):
         weight : float or 0-d array, default 1.0
             The total weight of the batch's samples, by which ``per_sample`` penalties are divided.
         """
-        self.check_layers()
+        self._check_layers()
         if self.parameters:
             self.parameters.update(self.optimizer, weight)
 

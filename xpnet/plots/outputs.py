@@ -9,7 +9,6 @@ import numpy as np
 from ..backends import Array, to_host
 from ..common.checks import check_count, check_strings
 from ..data import Dataset
-from ..data.tables.typed.frame_types import column_names
 from ..training.feeding.placing import place
 from ..training.known import Known
 from ..training.lookups import check_categories
@@ -75,13 +74,11 @@ def plot_layer_outputs(
     """
     network, bins = network_of(network), check_count("bins", bins)
     known = Known.before(network)
-    missing = "error"
-    if known is not None:
-        known.check_columns(column_names(X))
-        missing = known.missing
-    data = X if isinstance(X, Dataset) else Dataset(X, missing=missing)
-    if known is not None:
-        data = known.encoded(data)
+    if known is None:
+        data = X if isinstance(X, Dataset) else Dataset(X)
+    else:
+        X = known.matched(X)
+        data = known.encoded(X if isinstance(X, Dataset) else Dataset(X, missing=known.missing))
     check_categories(data, network.layers, None if known is None else known.categories)
     X = data.X
     n_features = math.prod(network.layers[0].input_shape())

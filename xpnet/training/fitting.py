@@ -44,7 +44,7 @@ from .recording import Recorder
 from .run import Run, conditions_of
 from .steps.choice import Explanation, choose
 from .target_unit import units_of_heads, warn_of_size
-from .trainable import TrainableModel
+from .trainable import TrainableModel, backend_for
 from .trainer import Trainer, trained_once
 from .updates import rate_after_end
 from .weighing import check_total_weight, refuse_balanced
@@ -103,7 +103,7 @@ def fit(
         check_average(model, dataset)
     ended = closing(dataset) if isinstance(dataset, Passes) else nullcontext()
     with trained_once(model), NotedInterrupt(), computing(), ended:
-        model.check_layers()
+        model._check_layers()
         before = {name: getattr(model, name) for name in _SET_FROM_DATA}
         split = None
         if held_out is not None:
@@ -286,7 +286,7 @@ def prepare(
 ) -> TrainingData:
     """Check everything that ``fit`` was given; then move data and model to their device."""
     check_built(model)
-    model.check_layers()
+    model._check_layers()
     model.parameters.check_names()
     model.parameters.values.check()
     check_fit(model.layers, model.loss, model.metrics)
@@ -318,7 +318,7 @@ def prepare(
     )
     if warns_of_targets:
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
-    backend = model.backend_for(training.X)
+    backend = backend_for(model, training.X)
     with backend.active():
         purpose = purpose_of(model, backend)
         names = Known.of(training).merged_with(own).class_names
@@ -432,23 +432,19 @@ def check_data(
     targets : bool, default True
         Whether the targets are used.
     """
-    # First, because later messages would be less helpful: Dataset would refuse an extra column
-    # of text, and the layers columns in another order.
-    if isinstance(data, Dataset) and known is not None:
-        known.check_columns(data.feature_names, of_dataset=True)
-    elif isinstance(data, tuple) and data and known is not None:
-        known.check_columns(column_names(data[0]))
+    if known is not None:
+        if isinstance(data, Dataset):
+            data = known.matched(data)
+        elif isinstance(data, tuple) and data:
+            data = (known.matched(data[0]), *data[1:])
     dataset = read_dataset(data, model.loss, known) if targets else as_dataset(data)
     if known is not None:
         dataset = known.encoded(dataset)
-    # Before the names are checked, which differ from those of one_hot().
     check_categories(dataset, model.layers, None if known is None else known.categories)
     if least:
         check_size(dataset, least)
     elif len(dataset) == 0 and dataset.y is not None:
         raise ValueError("the data set is empty: expected at least 1 sample")
-    if known is not None:
-        known.check_columns(dataset.feature_names, isinstance(data, Dataset))
     check_features(dataset, model.layers)
     if finite:
         check_finite(dataset, model.loss)
@@ -475,9 +471,9 @@ def check_fitted(model: TrainableModel, what: str, reads_outputs: bool = False) 
     """
     check_built(model)
     model.parameters.values.check(types=True)
-    if model.is_fitted and (model.outputs_match_loss or not reads_outputs):
+    if model.is_fitted and (model._outputs_match_loss or not reads_outputs):
         return
-    if model.has_trained_parameters:
+    if model._is_fitted:
         if model.is_fitted:
             advice = "Only predict works with them. Set net.loss to a loss that fits them, or"
         elif model.target_unit is None:

@@ -13,7 +13,6 @@ from ..backends.cpu.blas_threads import computing
 from ..common.checks import as_integer
 from ..common.overrides import first_override
 from ..data import Dataset
-from ..data.tables.typed.frame_types import column_names
 from ..losses import LossFunction
 from ..model import Model
 from .checks import check_fit, check_weights
@@ -28,7 +27,7 @@ from .prediction import move_model
 from .purpose import intake_of, objective_of
 from .sums import loss_arguments
 from .target_unit import in_float64
-from .trainable import TrainableModel
+from .trainable import TrainableModel, backend_for
 from .weighing import check_total_weight, ordered_loss
 
 _PASSES = ("__getattribute__", "forward_propagation", "backward_propagation")
@@ -39,7 +38,7 @@ def input_gradient(
 ) -> Array:
     """Return derivatives with respect to features; see :meth:`NeuralNetwork.input_gradient`."""
     check_fitted(model, "input_gradient", reads_outputs=y is not None)
-    model.check_layers()
+    model._check_layers()
     if (name := first_override(model, _PASSES)) is not None:
         raise ValueError(
             f"{type(model).__name__} overrides {name}, so the derivatives of its layers are not "
@@ -55,7 +54,7 @@ def input_gradient(
             "loss, or output for the derivative of that output"
         )
     targets, loss = _targets(model, data) if of_loss else (None, model.loss)
-    backend = model.backend_for(data.X)
+    backend = backend_for(model, data.X)
     home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
     with computing(), backend.active():
         placed = place(data, intake_of(model, backend), targets)
@@ -81,8 +80,7 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
         features = copy.copy(X)
         features.y = features.sample_weight = None
     else:
-        known.check_columns(column_names(X))
-        features = Dataset(X, missing=known.missing)
+        features = Dataset(known.matched(X), missing=known.missing)
     if y is not None:
         target = read_dataset((features.X, y, sample_weight), model.loss, known)
         features = copy.copy(features)
@@ -132,7 +130,7 @@ def _of_output(model: TrainableModel, read: Model, data: Data, k: int) -> Iterat
             xp, scale, slopes = array_namespace(output), 1.0, None
             if model.target_unit is not None:
                 scale = xp.asarray(model.target_unit[1], dtype=output.dtype, device=device(output))
-            if model.predicts_outputs:
+            if model._predicts_outputs:
                 slopes = xp.ones_like(output)
             else:
                 slopes = model.loss.predictions_derivative(output, scale)

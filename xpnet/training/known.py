@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from ..backends._errors import shown
+from ..common.checks import check_distinct
 from ..data import Dataset
 from ..data.categories import refuse_numbers
+from ..data.choosing import choose_columns, names_of
 from ..data.classes import recoded_targets
 from ..data.encoding import raw_names, with_empty_columns_categorical
 from ..data.filling import FillValues, by_name, filled, refuse_other_values
@@ -69,10 +71,10 @@ class Known:
         If layers were added to it, or its last ones were removed, its first layers have learned
         their columns, but its classes are not known.
         """
-        if not (model.is_first_layer_fitted or model.is_fitted):
+        if not (model._begins_trained or model.is_fitted):
             return None
         known = replace(cls.of(model), advice=_OTHER_COLUMNS)
-        if model.is_fitted and model.outputs_match_loss:
+        if model.is_fitted and model._outputs_match_loss:
             return known
         return replace(known, class_names=None, label_name=None, are_classes_known=False)
 
@@ -98,8 +100,8 @@ class Known:
         return known
 
     @property
-    def raw_names(self) -> list[str] | None:
-        """The names of the features before their categories became columns."""
+    def column_names(self) -> list[str] | None:
+        """The names of the features before their categories became columns of 0 and 1."""
         return raw_names(self.feature_names, dict(self.categories))
 
     @property
@@ -119,28 +121,23 @@ class Known:
         """The names of the classes; None if there are none, or several heads."""
         return self.class_names if isinstance(self.class_names, list) else None
 
-    def check_columns(self, names: list[str] | None, of_dataset: bool = False) -> None:
-        """Refuse data whose columns are not those of the training data, encoded or not.
+    def matched(self, X: Any) -> Any:
+        """Return a data frame or Dataset with the columns of the training data, matched by name.
 
-        ``of_dataset`` is whether the names come from a Dataset, rather than from a data frame.
+        They are in the order of training, without further columns. Features without names are
+        returned unchanged, and so are all features if the training data had no names.
+
+        Raises
+        ------
+        ValueError
+            Columns are missing, or two have the same name. Or there is a column of 0 and 1 for a
+            category that the training data did not have.
         """
-        raw, expected = self.raw_names, self.feature_names
-        if not set(self.categories).isdisjoint(names or []):
-            expected = raw
-        if expected is None or names in (None, expected):
-            return
-        hint = f"; {self.advice}" if self.advice else ""
-        if {*expected} <= {*names}:
-            wanted = raw if of_dataset else expected  # one_hot() follows after a table is read
-            order = "net.feature_names" if wanted == self.feature_names else shown(wanted)
-            way = f"To select them from a data frame, write df[{order}]"
-            if of_dataset:
-                way = f"Read them with Dataset.from_csv(..., columns={order}), or from_frame"
-            hint = f". {way}{hint}"
-        raise ValueError(
-            f"X has the columns {shown(names)}: expected {shown(expected)}, in this order, as in "
-            f"training{hint}"
-        )
+        names = names_of(X)
+        if names is None or self.feature_names in (None, names):
+            return X
+        wanted = _wanted_columns(self, names)
+        return X if names == wanted else choose_columns(X, wanted)
 
     def check_targets(self, dataset: Dataset) -> None:
         """Refuse several targets that have the names of the training targets in another order."""
@@ -170,10 +167,10 @@ class Known:
         for name in names if len(dataset) else ():
             if name in self.categories and name not in dataset.categories:
                 refuse_numbers(name, self.categories[name], "in training it had")
-        if self.raw_names == self.feature_names:
+        if self.column_names == self.feature_names:
             same = not dataset.categories or dataset.categories == self.categories
             return dataset if same else dataset.with_codes_of(self.categories)
-        if dataset.categories or names == self.raw_names:
+        if dataset.categories or names == self.column_names:
             return dataset.one_hot(self.categories)
         if names == self.feature_names and not dataset.encoded:  # columns of 0 and 1 already
             dataset = copy.copy(dataset)
@@ -221,6 +218,28 @@ class Known:
         matched.y = move_to_device_of("y", y, dataset.features, (1, 2))
         matched.class_names = names
         return matched
+
+
+def _wanted_columns(known: Known, names: list[str]) -> list[str]:
+    """Return the columns to choose from those with ``names``, which must have all of them."""
+    raw, encoded, given = known.column_names or [], known.feature_names or [], {*names}
+    # Categories may be columns of 0 and 1 already.
+    is_encoded = not {*raw} <= given and not ({*encoded} - {*raw}).isdisjoint(given)
+    wanted = encoded if is_encoded else raw
+    check_distinct("X has columns", names)
+    hint = f"; {known.advice}" if known.advice else ""
+    if missing := [name for name in wanted if name not in given]:
+        raise ValueError(
+            f"X lacks {len(missing)} of the {len(wanted)} columns of the training data: "
+            f"{', '.join(map(repr, missing))}. It has the columns {shown(names)}{hint}"
+        )
+    starts = tuple(f"{name}=" for name in known.categories) if is_encoded else ()
+    if new := [name for name in given.difference(wanted) if name.startswith(starts)]:
+        raise ValueError(
+            f"X has the columns {shown(sorted(new))} for categories that the training data did not "
+            f"have: expected {shown(wanted)}{hint}"
+        )
+    return wanted
 
 
 def _filled(dataset: Dataset, known: Known) -> Dataset:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from ..backends import Array
-from ..data.tables.typed.frame_types import column_names
 from .feeding.placing import place
 from .heads import read_dataset
 from .known import Known
@@ -13,7 +12,7 @@ from .lookups import check_categories
 from .memory import largest_batch_size
 from .purpose import intake_of
 from .target_unit import standardised
-from .trainable import TrainableModel
+from .trainable import TrainableModel, backend_for
 
 
 def mini_batches(
@@ -23,7 +22,7 @@ def mini_batches(
     trained = Known.before(model)
     known = trained or replace(Known.of(model), are_classes_known=model.class_names is not None)
     if trained is not None:
-        trained.check_columns(column_names(X))
+        X = trained.matched(X)
     data = read_dataset((X, y), model.loss, known)
     if trained is not None:
         data = trained.encoded(data)
@@ -32,7 +31,7 @@ def mini_batches(
     data = known.with_known_classes(data)
     if data.y is not None and model.target_unit is not None:
         data.y = standardised(data.y, model.target_unit)
-    backend = model.backend_for(data.X)
+    backend = backend_for(model, data.X)
     randomness, epoch = model.randomness, model.history.epochs
     order = randomness.of_order(epoch).permutation(len(data)) if shuffle else None
     size = largest_batch_size(model.batch_size)

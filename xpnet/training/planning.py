@@ -21,7 +21,7 @@ def memory_plan(
 ) -> MemoryPlan:
     """Return how much memory training takes; see :meth:`xpnet.NeuralNetwork.memory_plan`."""
     check_built(model)
-    model.check_layers()
+    model._check_layers()
     n_samples = check_count("n_samples", n_samples, 0)
     size = largest_batch_size(model.batch_size)
     if batch_size is not None:

@@ -13,7 +13,6 @@ from ..common.checks import as_float, check_count
 from ..common.overrides import first_override, has_methods_of
 from ..data import Dataset
 from ..data.features import DenseRows, kind_of
-from ..data.tables.typed.frame_types import column_names
 from ..layers import Layer
 from ..layers.composite import all_layers
 from ..losses import Heads, LossFunction
@@ -28,7 +27,7 @@ from .known import Known
 from .metric_settings import OneMetric, make_metric, make_metrics, name_of, scoring_metric, several
 from .purpose import intake_of
 from .target_unit import check_losses_as_metrics, in_float64, in_own_unit
-from .trainable import TrainableModel
+from .trainable import TrainableModel, backend_for
 from .trainer import is_being_trained
 from .weighing import check_total_weight, heads_of, ordered_loss, ordered_metric
 
@@ -40,19 +39,19 @@ def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> 
         samples = check_count("samples", samples)
         _check_random(model)
     known = Known.of(model)
-    known.check_columns(column_names(dataset))
-    data = dataset if isinstance(dataset, Dataset) else Dataset(dataset, missing=known.missing)
+    data = known.matched(dataset)
+    data = data if isinstance(data, Dataset) else Dataset(data, missing=known.missing)
     data = check_data(model, data, known, finite=False, targets=False)
     if data.y is not None:  # checked like other targets, though not used
         check_finite(data, model.loss)
-    backend = model.backend_for(data.X)
+    backend = backend_for(model, data.X)
     if samples is None:
         output = outputs(model, data.X, backend, partial(check_finite, data, model.loss))
     else:
         output = _sampled(model, data, backend, samples)
     home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
     output = move(output, home)
-    if model.predicts_outputs:
+    if model._predicts_outputs:
         return output
     with home.active():
         if model.target_unit is None:
@@ -240,7 +239,7 @@ def _measured(
     y: Any = prepare_targets(
         data.y, model.loss, n_outputs, metrics, unit if of_heads else None, is_batch=True
     )
-    backend, weight = model.backend_for(data.X), data.sample_weight
+    backend, weight = backend_for(model, data.X), data.sample_weight
     given = (y, weight, n_outputs, model.backend.dtype)
     heads = heads_of([loss] if with_loss else metrics, loss)
     for metric in metrics:

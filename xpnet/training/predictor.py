@@ -24,8 +24,9 @@ class Predictor(Classifying):
         Parameters
         ----------
         dataset : Dataset or array-like of shape (n, n_features)
-            The features; targets of a Dataset are not used. Missing cells are filled in with
-            ``fill_values``, if the network has any.
+            The features; targets of a Dataset are not used. Named columns are matched with
+            ``column_names``: they may be in any order, and further columns are ignored. Missing
+            cells are filled in with ``fill_values``, if the network has any.
         samples : int, optional
             The number of random predictions of each sample, with :class:`~xpnet.Dropout` and noise
             as in training and batch normalization as in prediction. Their mean and spread over the
@@ -48,8 +49,9 @@ class Predictor(Classifying):
         NotFittedError
             The network has not been trained.
         ValueError, RuntimeError
-            The features differ from those of the training data, or ``fit`` runs on another device.
-            Or ``samples`` is given and no layer is random in training.
+            Columns of the training data are missing, and the message lists all of them; or the
+            features differ in another way. Or ``fit`` runs on another device. Or ``samples`` is
+            given and no layer is random in training.
 
         Examples
         --------
@@ -142,7 +144,8 @@ class Predictor(Classifying):
         -------
         array of shape (n, n_features)
             In the library and on the device of ``X``, with the type of the predictions, and dense
-            even if ``X`` is sparse. The network does not change.
+            even if ``X`` is sparse. Columns are in the order of ``feature_names``, if the network
+            has any. The network does not change.
 
         Raises
         ------

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 from ..backends import Backend, backend_of, is_array
 from ..common.overrides import register_builtin
 from ..data.categories import Categories
+from ..data.encoding import raw_names
 from ..data.filling import FillValues
 from ..layers import Layer
 from ..losses import Heads, LossFunction
@@ -33,7 +34,7 @@ class _OfOutputs:
     def __get__(self, model: Any, owner: type | None = None) -> Any:
         if model is None:
             return self
-        return self._fallback if model.is_shortened else vars(model)[self._name]
+        return self._fallback if model._is_shortened else vars(model)[self._name]
 
     def __set__(self, model: Any, value: Any) -> None:
         vars(model)[self._name] = value
@@ -80,7 +81,7 @@ class TrainableModel(Model):
     class_names = _OfOutputs(None)
     has_text_labels = _OfOutputs(False)
 
-    _begins_trained, _called = False, ("network", "net")
+    _begins_trained, _called = False, ("network", "net")  # the first layer is trained
     _setting_checks: ClassVar[dict[str, Check]] = CHECKS
 
     def __init__(self, **settings: Any) -> None:
@@ -112,8 +113,8 @@ class TrainableModel(Model):
 
     def _adapt_to_loss(self, loss: LossFunction) -> None:
         """Adapt the metrics, the unit and the class names to another loss."""
-        if self.is_shortened:
-            self.check_layers()  # the outputs are now what the new loss says
+        if self._is_shortened:
+            self._check_layers()  # the outputs are now what the new loss says
         old = self.loss
         metric, unit = metrics_for(self.metric, old, loss), unit_for(self.target_unit, old, loss)
         names, all_kept = names_for(self.class_names, old, loss)
@@ -160,7 +161,7 @@ class TrainableModel(Model):
         part, kept = super()._part(index), self.layers[index]
         part.history, part.last_plan = History(), None
         begins_alike = kept[:1] == self.layers[:1]
-        part._begins_trained = self.is_first_layer_fitted and begins_alike
+        part._begins_trained = self._begins_trained and begins_alike
         if not begins_alike:
             part.feature_names, part.categories, part.fill_values = None, {}, {}
         ends_alike = kept[-1:] == self.parameters.layers[-1:]
@@ -173,6 +174,25 @@ class TrainableModel(Model):
         return part
 
     @property
+    def column_names(self) -> list[str] | None:
+        """The columns of the table that the network was trained on, in its order.
+
+        They differ from ``feature_names`` if :meth:`~xpnet.Dataset.one_hot` has turned columns of
+        text into several. None if the training data had no names.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from xpnet import Dataset, DenseLayer, NeuralNetwork
+        >>> frame = pd.DataFrame({"size": [1.0, 3.0], "hue": ["red", "blue"]})
+        >>> data = Dataset(frame, [-1.0, 1.0]).one_hot()
+        >>> net = NeuralNetwork(epochs=1).add(DenseLayer(1, input_shape=(3,))).fit(data)
+        >>> net.column_names, net.feature_names
+        (['size', 'hue'], ['size', 'hue=blue', 'hue=red'])
+        """
+        return raw_names(self.feature_names, self.categories)
+
+    @property
     def metrics(self) -> tuple[OneMetric, ...]:
         """The loss of each head, if there are heads, and the network's metrics; may be empty.
 
@@ -181,17 +201,17 @@ class TrainableModel(Model):
         return (*self.loss.metrics(), *several(self.metric))
 
     @property
-    def is_shortened(self) -> bool:
-        """Whether last layers were removed since :meth:`check_layers` was called."""
+    def _is_shortened(self) -> bool:
+        """Whether last layers were removed since ``_check_layers`` was called."""
         return len(self.layers) < len(self.parameters.layers)
 
     @property
-    def outputs_match_loss(self) -> bool:
+    def _outputs_match_loss(self) -> bool:
         """Whether the outputs are those that the loss was trained with or set for.
 
         False after the last layers were removed, and in a slice without the last layers.
         """
-        return self._ends_as_trained and not self.is_shortened
+        return self._ends_as_trained and not self._is_shortened
 
     @property
     def is_fitted(self) -> bool:
@@ -200,46 +220,34 @@ class TrainableModel(Model):
         A network from which last layers were removed predicts the outputs of those that are left,
         unless its target unit or its loss would transform them.
         """
-        return self._is_fitted and (self.predicts_outputs or self.outputs_match_loss)
+        return self._is_fitted and (self._predicts_outputs or self._outputs_match_loss)
 
     @property
-    def has_trained_parameters(self) -> bool:
-        """Whether the parameters have been trained, however the loss interprets the outputs."""
-        return self._is_fitted
-
-    @property
-    def predicts_outputs(self) -> bool:
+    def _predicts_outputs(self) -> bool:
         """Whether ``predict`` returns the outputs of the last layer as they are."""
         return self.target_unit is None and self.loss.predicts_outputs
 
-    @property
-    def is_first_layer_fitted(self) -> bool:
-        """Whether the first layer has been trained, on columns that further data must have.
-
-        Layers may have been added after it since.
-        """
-        return self._begins_trained
-
-    def check_layers(self) -> None:
+    def _check_layers(self) -> None:
         """Refuse layers not added by ``add``; forget the labels if the last layers were removed."""
-        if self.is_shortened:
+        if self._is_shortened:
             self._ends_as_trained = False
             self.label_name = self.class_names = None
             self.has_text_labels = False
-        if self.is_shortened and not self.layers:  # new layers have learned nothing
+        if self._is_shortened and not self.layers:  # new layers have learned nothing
             self._begins_trained = False
             self.feature_names, self.categories, self.fill_values = None, {}, {}
-        super().check_layers()
+        super()._check_layers()
 
     def mark_fitted(self) -> None:
         """Record that an epoch of training is complete, which prediction requires."""
         self._is_fitted = self._begins_trained = self._ends_as_trained = True
 
-    def backend_for(self, X: Any) -> Backend:
-        """Return the backend to compute on: that of the data, unless the user gave a device."""
-        if self._follows_data and is_array(X):
-            return backend_of(X).with_dtype(self.backend.dtype)
-        return self.backend
+
+def backend_for(model: TrainableModel, X: Any) -> Backend:
+    """Return the backend to compute on: that of the data, unless the user gave a device."""
+    if model._follows_data and is_array(X):
+        return backend_of(X).with_dtype(model.backend.dtype)
+    return model.backend
 
 
 register_builtin(TrainableModel)

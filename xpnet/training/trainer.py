@@ -194,7 +194,7 @@ class Trainer:
         net = self.network
         sums = Sums(net.loss, net.metrics, net.backend, net.target_unit)
         if self._callbacks:  # which may have replaced a part
-            net.check_layers()
+            net._check_layers()
             net.parameters.check_names()
             net.parameters.renew_penalties(net.regularizer)
             if not self.steps.are_current():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ...backends import unknown_name
+from ...backends import UnknownNameError, unknown_name
 from ...backends._errors import shown
 from ...common.checks import check_distinct, check_strings
 
@@ -83,7 +83,7 @@ def select(where: str, header: Sequence[str], request: Request) -> Selection:
     Raises
     ------
     UnknownNameError
-        The table lacks a requested column.
+        The table lacks requested columns; the message lists all of them.
     ValueError
         Names occur twice, a column would have two purposes, or no feature is left.
     """
@@ -99,9 +99,9 @@ def select(where: str, header: Sequence[str], request: Request) -> Selection:
         names = check_strings("columns", request.columns)
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise ValueError(f"columns has {twice[0]!r} more than once: name each column once")
-    for name in (*names, *exclude, *(each for each in (label, id) if each is not None)):
-        if name not in place:
-            raise unknown_name("column", name, header)
+    asked = *names, *exclude, *(each for each in (label, id) if each is not None)
+    if unknown := [name for name in asked if name not in place]:
+        raise _unknown(unknown, header)
     if double := sorted(others.intersection(names), key=str):
         raise ValueError(
             f"columns has {double[0]!r}, which is also the label, the id or excluded: give each "
@@ -123,3 +123,10 @@ def select(where: str, header: Sequence[str], request: Request) -> Selection:
         None if label is None else place[label],
         None if id is None else place[id],
     )
+
+
+def _unknown(names: Sequence[str], header: Sequence[str]) -> UnknownNameError:
+    if len(names) == 1:
+        return unknown_name("column", names[0], header)
+    found = ", ".join(map(repr, names))
+    return UnknownNameError(f"unknown columns {found}. Known: {', '.join(header)}")
