@@ -407,6 +407,35 @@ def test_a_comma_that_may_separate_thousands_needs_an_option(folder):
     assert run(*arguments, "--decimal", ",")[0] == 0
 
 
+@pytest.mark.filterwarnings("always")
+def test_points_that_may_separate_thousands_are_warned_of_in_one_line(folder):
+    rows = ["a;b", *[f"{k % 9 + 1}.0{k};{k % 7},5" for k in range(10, 70)]]
+    Path("t.csv").write_text("\n".join(rows))
+    arguments = ["train", "t.csv", "--target", "b", *QUICK, "--task", "regression"]
+    status, _, errors = run(*arguments)  # the target shows that a comma is the decimal sign
+    assert (status, len(errors.splitlines())) == (2, 1)
+    assert "'2.010' is not a number: write numbers with a decimal comma" in errors
+    Path("t.csv").write_text("\n".join(rows).replace(",5", ""))
+    status, _, errors = run(*arguments)
+    (line,) = [each for each in errors.splitlines() if "the point in" in each]
+    assert status == 0
+    assert line.startswith("xpnet: warning: t.csv, line 2, column 'a': the point in '2.010' is")
+    assert "give --decimal . if" in line
+    assert line.endswith("give --decimal ,")
+    assert "the point in" not in run(*arguments, "--decimal", ".")[2]
+
+
+@pytest.mark.parametrize("options", [[], ["--decimal", ","], ["--delimiter", ","]])
+def test_decimal_commas_in_quotes_between_commas_are_read(options, folder):
+    Path("t.csv").write_text(text(table(), ",", ","))
+    train("--save", "m.st")
+    train("--save", "other.st", *options, source="t.csv")
+    assert Path("m.st").read_bytes() == Path("other.st").read_bytes()
+    both = run("predict", "m.st", "t.csv", "--delimiter", ",", "--decimal", ",")
+    message = "xpnet: --delimiter , is also the decimal sign: leave one of them out\n"
+    assert both == (2, "", message)
+
+
 def test_a_table_without_a_header(folder):
     Path("t.csv").write_text("\n".join(f"{k % 7},{k % 2}" for k in range(60)))
     status, _, errors = run("train", "t.csv", "--target", "1", *QUICK)

@@ -66,6 +66,7 @@ _PHRASES = {
     "missing='keep'": "--missing median",
     "a larger memory_limit": "a larger --memory-limit",
     "header=False": "--no-header",
+    ", and decimal='infer' finds commas in quotes": "",
     " (exclude=[''] leaves it out)": "",
     " (header=True takes the first line as names)": "",
     "fill_missing()": "--missing median",

@@ -94,10 +94,10 @@ def _read(
         rows = [row for _, row in numbered]
         for decimal in signs_of(format.decimal) if format.header is None else ():
             _check_header(path, header, rows, request, decimal)
-        selection, decimal = select(str(path), header.names, request), format.decimal
+        selection, decimal, doubt = select(str(path), header.names, request), format.decimal, ""
         if decimal == "infer":
             judged = [place for place in selection.used if place != selection.id]
-            decimal = infer_decimal(path, header.delimiter, header.names, judged, numbered)
+            decimal, doubt = infer_decimal(path, header.delimiter, header.names, judged, numbered)
         layout, unsure = _layout(rows, header, selection, decimal, request.keeps_missing)
         if unsure_as_text:
             layout = _with_text(layout, unsure)
@@ -113,6 +113,8 @@ def _read(
                         f"{path} has a header but no rows: expected a row for each sample"
                     )
                 table = columns.table(request.label)
+            if doubt:
+                warn(doubt)
             for place, cell, doubt in columns.doubts:
                 line = _line_of(path, format, layout, header, place, cell)
                 where = str(path) if line is None else f"{path}, line {line}"
@@ -217,8 +219,10 @@ def _contents(
 ) -> Iterator[Content]:
     """Yield the rows, read by an engine, or by ``csv`` where the engine refuses a block."""
     max_rows = max(_CELLS // layout.n_columns, 1)
-    # With one column, libraries disagree about blank lines; and they need a one-byte delimiter.
+    # With one column, libraries disagree about blank lines; and they need a one-byte delimiter,
+    # which some refuse as the decimal sign.
     suited = 1 < layout.n_columns <= _MAX_COLUMNS and layout.delimiter.isascii()
+    suited &= layout.delimiter != layout.decimal
     if kind is None or not suited:
         yield from contents_of(lines_of(pieces), layout, header.n_lines + 1, max_rows, unsure)
         return
