@@ -133,6 +133,84 @@ def test_features_are_named_or_excluded(folder):
     assert (status, "unknown column 'weihgt'" in errors) == (2, True)
 
 
+def test_one_column_has_only_one_purpose(folder):
+    line = ["train", "prices.csv", *QUICK, "--target"]
+    for options, message in (
+        (["price", "--features", "price,size"], "--features and --target both name 'price'"),
+        (["price", "--features", "size", "--exclude", "size"], "--features and --exclude both"),
+        (["price", "--features", "size", "--id", "size"], "--features and --id both name 'size'"),
+        (["price", "--id", "price"], "--target price and --id price are the same column"),
+        (["price", "--features", "size,size"], "--features has 'size' more than once"),
+    ):
+        status, output, errors = run(*line, *options)
+        assert (status, output, len(errors.splitlines())) == (2, "", 1)
+        assert errors.startswith(("xpnet: prices.csv: " + message, "xpnet: " + message))
+
+
+def test_several_columns_where_one_is_taken_are_refused(folder):
+    line = ["train", "prices.csv", *QUICK, "--target"]
+    for options, option in (
+        (["price", "--id", "name,colour"], "--id"),
+        (["price,size"], "--target"),
+    ):
+        status, _, errors = run(*line, *options)
+        assert (status, len(errors.splitlines())) == (2, 1)
+        assert errors.endswith(f". {option} takes only one column\n")
+    train("--save", "m.st")
+    status, _, errors = run("predict", "m.st", "prices.csv", "--id", "name,size")
+    assert (status, "--id takes only one column" in errors) == (2, True)
+    assert "takes only" not in run(*line, "prize")[2]
+
+
+def test_a_name_with_a_comma_in_a_list_is_shown_in_quotes(folder):
+    line = ["train", "prices.csv", "--target", "price", *QUICK, "--features"]
+    status, _, errors = run(*line, "weight, kg")
+    assert status == 2
+    assert errors.endswith(""" this name stands in double quotes: '"weight, kg"'\n""")
+    assert run(*line, '"weight, kg"')[0] == 0
+
+
+@pytest.mark.parametrize("path", ["prices.csv", "p.parquet"])
+def test_a_feature_is_carried_through_as_id(path, folder):
+    Path("prices.csv").write_text(
+        text([row if k != 1 else ["a", "red", "0005", "1.50", 3] for k, row in enumerate(table())])
+    )
+    write(path)
+    train("--save", "m.st")
+    plain = predict("m.st", path)
+    ids = predict("m.st", path, "--id", "colour")
+    assert [row[1] for row in ids] == [row[0] for row in plain]
+    assert [row[0] for row in ids] == ["colour", "red", *(row[1] for row in table()[2:])]
+    if path == "prices.csv":  # as it is written in the file
+        ids = predict("m.st", path, "--id", "size")
+        assert [row[1] for row in ids] == [row[0] for row in plain]
+        assert [row[0] for row in ids] == ["size", "0005", *(str(row[2]) for row in table()[2:])]
+
+
+@pytest.mark.parametrize("delimiter", [",", "|", "tab"])
+def test_a_wrong_delimiter_is_answered_with_that_of_the_first_line(delimiter, folder):
+    Path("t.csv").write_text(text(table(), ";"))
+    line = ["train", "t.csv", "--target", "price", *QUICK, "--delimiter"]
+    status, _, errors = run(*line, delimiter)
+    assert (status, len(errors.splitlines())) == (2, 1)
+    cells = "has 2 cells" if delimiter == "," else "is one cell"
+    assert errors.endswith(f"the first line {cells}; it suggests --delimiter ';'\n")
+    train("--save", "m.st")
+    assert "it suggests --delimiter ';'" in run("predict", "m.st", "t.csv", *line[-1:], ",")[2]
+    Path("t.tsv").write_text(text(table()))  # by its ending, with tabs
+    assert "it suggests --delimiter ," in run("train", "t.tsv", "--target", "price")[2]
+    Path("t.csv").write_text(text(table(), "\t"))
+    shown = "it suggests --delimiter '\\t'\n"
+    assert run(*line, ";")[2].endswith(shown)
+    assert run(*line, "\\t", "--id", "name")[0] == 0
+
+
+def test_a_right_delimiter_is_not_doubted(folder):
+    Path("t.csv").write_text("a;b\n1,5;2\n" * 20)
+    for options in ([], ["--delimiter", ";"]):
+        assert "suggests" not in run("train", "t.csv", "--target", "c", *options)[2]
+
+
 def test_a_column_that_identifies_the_rows_is_not_learned_by_mistake(folder):
     arguments = ["train", "prices.csv", "--target", "price", *QUICK]
     status, _, errors = run(*arguments)
@@ -302,6 +380,8 @@ def test_classes_without_a_target_are_left_out(folder):
 
 def write(path):
     """Write the table of prices in the format of a file's ending."""
+    if path == "prices.csv":
+        return
     if path.endswith(".parquet"):
         pandas = pytest.importorskip("pandas", reason="pandas is not installed")
         pytest.importorskip("pyarrow", reason="pyarrow is not installed")
@@ -332,8 +412,7 @@ def test_all_formats_give_the_same_network(path, folder):
 
 @pytest.mark.parametrize("path", ["prices.csv", "p.csv.gz", "p.parquet"])
 def test_standard_input_is_read_like_the_file(path, folder):
-    if path != "prices.csv":
-        write(path)
+    write(path)
     train("--save", "m.st")
     for arguments in (
         ["predict", "m.st"],

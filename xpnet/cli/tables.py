@@ -133,6 +133,8 @@ def _named(source: str, path: Path) -> Iterator[None]:
     except (OSError, TypeError, ValueError) as error:
         message = str(error).replace(str(path), shown)
         if isinstance(error, UnknownNameError):
+            if near := _NEAR_WITH_COMMA.search(message):
+                message += f""". In a list, this name stands in double quotes: '"{near[1]}"'"""
             raise UnknownNameError(f"{shown}: {message}") from error
         kind = type(error) if isinstance(error, OSError) else ValueError
         raise kind(message) from error
@@ -140,6 +142,7 @@ def _named(source: str, path: Path) -> Iterator[None]:
         warn(str(each.message).replace(str(path), shown))
 
 
+_NEAR_WITH_COMMA = re.compile(r"did you mean '([^']*,[^']*)'")
 _ROW = re.compile(r"(, row | in row )(\d+)(?=[,:])")
 
 

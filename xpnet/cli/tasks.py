@@ -113,6 +113,8 @@ def _load_table(options: SimpleNamespace) -> Task:
     given = {"label": options.target, "exclude": options.exclude or (), "id": options.id}
     if options.test and options.test_size is not None:
         raise ValueError("--test-size and --test: expected one of them")
+    if options.id and options.id in (options.features or ()):
+        raise ValueError(f"--features and --id both name {options.id!r}: expected only one of them")
     data = _read(options.source, options, columns=options.features, **given)
     _refuse_identifying(data, options)
     kind, reason = _choose_kind(data, options)

@@ -59,8 +59,8 @@ class FromTables(FromFrames):
         exclude : sequence of str, default ()
             Columns to leave out. Cells of unused columns are not checked.
         id : str, optional
-            The column that identifies each row. It is kept in ``ids`` as strings, and is not a
-            feature.
+            The column that identifies each row. It is kept in ``ids`` as strings, and is a feature
+            only if ``columns`` names it, too.
         header : bool, optional
             Whether the first line has the names of the columns. With False, the names are ``"0"``,
             ``"1"`` and so on. By default it has names, but a line that looks like a row of data is

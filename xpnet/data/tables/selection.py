@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ...backends import unknown_name
+from ...backends import UnknownNameError, unknown_name
 from ...backends._errors import shown
 from ...common.checks import check_distinct, check_strings
 
@@ -92,23 +92,29 @@ def select(where: str, header: Sequence[str], request: Request) -> Selection:
     label, id = check_name("label", request.label), check_name("id", request.id)
     if label is not None and label == id:
         raise ValueError(f"label={label!r} and id={id!r} are the same column: expected two columns")
-    others = {*exclude, label, id}
+    purposes = {"label": [label] if label is not None else [], "exclude": exclude}
     if request.columns is None:
+        others = {*exclude, label, id}
         names = [name for name in header if name not in others]
     else:
         names = check_strings("columns", request.columns)
         if twice := [name for name, count in Counter(names).items() if count > 1]:
-            raise ValueError(f"columns has {twice[0]!r} more than once: name each column once")
-    for name in (*names, *exclude, *(each for each in (label, id) if each is not None)):
-        if name not in place:
-            raise unknown_name("column", name, header)
-    if double := sorted(others.intersection(names), key=str):
-        raise ValueError(
-            f"columns has {double[0]!r}, which is also the label, the id or excluded: give each "
-            "column only one purpose"
-        )
+            raise ValueError(f"columns= has {twice[0]!r} more than once: name each column once")
+        for argument, asked in purposes.items():
+            if double := [name for name in asked if name in names]:
+                raise ValueError(
+                    f"columns= and {argument}= both name {double[0]!r}: expected only one of them"
+                )
+    purposes |= {"columns": names, "id": [id] if id is not None else []}
+    for argument, asked in purposes.items():
+        for name in asked:
+            if name not in place:
+                error = unknown_name("column", name, header)
+                is_list = argument in ("label", "id") and "," in name
+                hint = f". {argument}= takes only one column" if is_list else ""
+                raise UnknownNameError(f"{error}{hint}")
     count = Counter(header)
-    used = [*names, *(each for each in (label, id) if each is not None)]
+    used = dict.fromkeys([*names, *purposes["label"], *purposes["id"]])
     check_distinct(f"{where} has columns", [name for name in used for _ in range(count[name])])
     if not names:
         raise ValueError(f"{where} has no column left for a feature: expected at least one")

@@ -37,11 +37,11 @@ class Columns:
         self._rows = RowCollector(len(selection.places), np.float64, limit)
         self._label: list[np.ndarray] = []
         self._ids: list[str] = []
-        texts = [place for place in layout.texts if place != selection.id]
+        target = {place: k for k, place in enumerate(selection.places)}
+        texts = [place for place in layout.texts if place != selection.id or place in target]
         self._texts = {place: StringCodes(of_file=True) for place in texts}
         self.doubts: list[tuple[int, str, str]] = []
         # The columns of numbers that are features, and their positions among the features.
-        target = {place: k for k, place in enumerate(selection.places)}
         found = [(k, target[each]) for k, each in enumerate(layout.numbers) if each in target]
         self._from, self._to = [k for k, _ in found], [k for _, k in found]
         self._straight = self._from == self._to == list(range(len(layout.numbers)))
@@ -72,7 +72,8 @@ class Columns:
         for place, cells in zip(self._layout.texts, content.texts, strict=True):
             if place == self._selection.id:
                 self._ids += cells
-                continue
+                if place not in self._texts:
+                    continue
             codes = self._texts[place].codes(cells)
             if place == label:
                 self._label.append(codes)

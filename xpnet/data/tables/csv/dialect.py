@@ -156,6 +156,18 @@ def _has_quoted_commas(start: str) -> bool:
     return _score(start, ",")[0] and any(number(cell, ",") is not None for cell in numbers)
 
 
+def best_delimiter(start: str, decimal: str) -> tuple[str, int]:
+    r"""Return the delimiter of a file, and how many cells it makes of the first line.
+
+    Examples
+    --------
+    >>> best_delimiter("name;price\nbread, white;1,5\n", "infer")
+    (';', 2)
+    """
+    delimiter = guess_delimiter(start, decimal)
+    return delimiter, _score(start, delimiter)[2]
+
+
 def _rows(start: str, delimiter: str) -> list[list[str]]:
     """Return the first rows that are not blank; none if they are not valid CSV."""
     reader = csv.reader(io.StringIO(start, newline=""), delimiter=delimiter)
