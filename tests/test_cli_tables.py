@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import json
 import os
 import subprocess
 import sys
@@ -447,33 +448,39 @@ def test_a_named_pipe_is_read_once(folder):
     assert rows == predict("m.st", "many.csv")
 
 
+def piped(content, *arguments):
+    """Run the command line with this standard input; return its exit status and errors."""
+    done = subprocess.run(
+        [sys.executable, "-m", "xpnet", *arguments],
+        input=content,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    return done.returncode, done.stderr.decode()
+
+
 def test_messages_name_standard_input(folder):
     train("--save", "m.st")
-    done = subprocess.run(
-        [sys.executable, "-m", "xpnet", "predict", "m.st", "-"],
-        input=b"a,b\n1,2\n",
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert done.returncode == 2
-    assert b"unknown column 'colour'" in done.stderr
-    done = subprocess.run(
-        [sys.executable, "-m", "xpnet", "train", "-", "--target", "b", *QUICK],
-        input=b"a,b\n?,1.5\n" + b"x,2.5\n" * 20,
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert b"xpnet: warning: standard input, line 2, column 'a'" in done.stderr
-    done = subprocess.run(
-        [sys.executable, "-m", "xpnet", "train", "-", "--target", "b"],
-        input=b"a,b\n1,2\n3\n",
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert b"xpnet: standard input, line 3: " in done.stderr
+    status, errors = piped(b"a,b\n1,2\n", "predict", "m.st", "-")
+    assert (status, "unknown column 'colour'" in errors) == (2, True)
+    line = ["train", "-", "--target", "b", *QUICK]
+    _, errors = piped(b"a,b\n?,1.5\n" + b"x,2.5\n" * 20, *line)
+    assert "xpnet: warning: standard input, line 2, column 'a'" in errors
+    _, errors = piped(b"a,b\n1,2\n3\n", *line)
+    assert "xpnet: standard input, line 3: " in errors
+    _, errors = piped(b"a,b\n,0\n" + b"1,2\n2,1.5\n" * 20, *line, "--missing", "drop")
+    assert "xpnet: warning: standard input: 1 of 41 rows are left out" in errors
+    _, errors = piped(b"a,b\ninf,0\n" + b"1,2\n2,1.5\n" * 20, *line, "--missing", "drop")
+    assert errors.startswith("xpnet: standard input, row 0")
+    _, errors = piped(b"a,b\n1,2\n", *line, "--test", "-")
+    assert errors.startswith("xpnet: standard input (-) can be read only once")
+    wrong = text([table()[0], ["a", "red", 1, 2, "x"]]).encode()
+    status, errors = piped(wrong, "evaluate", "m.st", "-")
+    assert status == 2
+    assert errors.startswith("xpnet: standard input, column 'price': 'x' is not a number, as in")
+    assert piped(text(table()).encode(), "evaluate", "m.st", "-", "--report", "r.json") == (0, "")
+    assert json.loads(Path("r.json").read_text())["files"] == {"data": "standard input"}
 
 
 def test_a_comma_that_may_separate_thousands_needs_an_option(folder):

@@ -85,7 +85,7 @@ def _refuse_text_options(source: str, options: SimpleNamespace) -> None:
     }
     if wrong := [name for name, is_given in given.items() if is_given]:
         raise ValueError(
-            f"{wrong[0]} is for text files, but {source} is a Parquet file: leave it out"
+            f"{wrong[0]} is for text files, but {name_of(source)} is a Parquet file: leave it out"
         )
 
 
@@ -107,7 +107,7 @@ def _regular_file(source: str) -> Iterator[Path]:
         yield Path(source)
         return
     if source == STANDARD_INPUT and (sys.stdin is None or sys.stdin.isatty()):
-        raise ValueError("-: expected a table on standard input, e.g. cat FILE.csv | xpnet ...")
+        raise ValueError("standard input: expected a table, e.g. cat FILE.csv | xpnet ...")
     with tempfile.TemporaryDirectory(prefix="xpnet-") as folder:
         path = Path(folder, "table")
         with path.open("wb") as copy:
@@ -119,14 +119,15 @@ def _regular_file(source: str) -> Iterator[Path]:
         yield path
 
 
-def _name_of(source: str) -> str:
+def name_of(source: str) -> str:
+    """Return how messages and reports name a source."""
     return "standard input" if source == STANDARD_INPUT else source
 
 
 @contextmanager
 def _named(source: str, path: Path) -> Iterator[None]:
     """Name the source, not a temporary file, in messages and warnings."""
-    shown = _name_of(source)
+    shown = name_of(source)
     try:
         with warnings.catch_warnings(record=True) as found:
             yield
@@ -161,7 +162,7 @@ def in_table(error: ValueError, source: str, rows: Sequence[int] | None) -> Valu
     def place(found: re.Match[str]) -> str:
         return "" if rows is None else f"{found[1]}{rows[int(found[2])]}"
 
-    return ValueError(f"{_name_of(source)}: {_ROW.sub(place, str(error), count=1)}")
+    return ValueError(f"{name_of(source)}: {_ROW.sub(place, str(error), count=1)}")
 
 
 def refuse_text(data: Dataset, source: str, categories: Mapping[str, Any]) -> None:
@@ -178,8 +179,8 @@ def refuse_text(data: Dataset, source: str, categories: Mapping[str, Any]) -> No
     for name, found in data.categories.items():
         if name not in categories:
             raise ValueError(
-                f"{source}, column {name!r}: {found[0]!r} is not a number, as all cells of this "
-                "column were in training"
+                f"{name_of(source)}, column {name!r}: {found[0]!r} is not a number, as all cells "
+                "of this column were in training"
             )
 
 
@@ -188,7 +189,7 @@ def check_finite(data: Dataset, source: str) -> None:
     try:
         data.check_finite()
     except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
+        raise ValueError(f"{name_of(source)}: {error}") from error
 
 
 _ROWS = 1 << 14
@@ -204,6 +205,7 @@ def refuse_infinite(data: Dataset, source: str) -> None:
             row, column = np.argwhere(infinite)[0].tolist()
             name = [*(data.feature_names or []), data.label_name][column]
             raise ValueError(
-                f"{source}, row {start + row} (from 0), column {name!r}: {cells[row, column]} is "
-                "not a finite number: replace such cells or leave out their rows"
+                f"{name_of(source)}, row {start + row} (from 0), column {name!r}: "
+                f"{cells[row, column]} is not a finite number: replace such cells or leave out "
+                "their rows"
             )
