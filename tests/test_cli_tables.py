@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -217,9 +218,76 @@ def test_a_column_that_identifies_the_rows_is_not_learned_by_mistake(folder):
     status, _, errors = run(*arguments)
     assert status == 2
     assert (
-        "column 'name': 200 different strings in 200 rows, e.g. 'n0': give --exclude name" in errors
+        "column 'name': 200 different strings in 200 rows, e.g. 'n0': give --exclude name or, if "
+        "'name' identifies the rows, --id name" in errors
     )
     assert run(*arguments, "--features", "name,size")[0] == 0
+
+
+def messy(path="messy.csv", n=60):
+    """Write a table with missing cells, dates, numbers with units, and names."""
+    rows = [["name", "when", "age", "net, kg", "size", "colour", "price"]]
+    for k in range(n):
+        age, size = "" if k % 9 == 0 else k % 50, "" if k % 11 == 0 else k / 4
+        colour = "red" if k % 2 else "blue"
+        rows.append([f"n{k}", f"2020-01-{k % 28 + 1:02d}", age, f"{k} kg", size, colour, k * 1.5])
+    Path(path).write_text(text(rows))
+
+
+@pytest.mark.parametrize("source", ["messy.csv", "-", "messy.parquet"])
+def test_all_columns_with_a_problem_are_named_at_once(source, folder):
+    messy()
+    if source == "messy.parquet":
+        pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+        pandas.read_csv("messy.csv").to_parquet(source)
+    line = ["train", source, "--target", "price", *QUICK]
+    if source == "-":
+        status, errors = piped(Path("messy.csv").read_bytes(), *line)
+    else:
+        status, _, errors = run(*line)
+    assert (status, len(errors.splitlines())) == (2, 1)
+    for part in (
+        "in 60 rows, cells are missing in 'age' (7), 'size' (6); ",
+        "column 'when' has dates or times, e.g. '2020-01-01', ",
+        "column 'net, kg': '0 kg' is not a number",
+        "column 'name': 60 different strings in 60 rows, e.g. 'n0'",
+        "give --missing median, which fills them in, or --missing drop, and ",
+        "if 'name' identifies the rows, --id name in place of its name there",
+    ):
+        assert part in errors
+    option = errors.partition("--exclude ")[2].partition(" or, ")[0]
+    (columns,) = shlex.split(option)
+    line[1] = "messy.csv" if source == "-" else source
+    assert run(*line, "--missing", "median", "--exclude", columns)[0] == 0
+
+
+def test_a_lone_column_of_dates_is_named_with_its_cell_and_the_options(folder):
+    messy()
+    line = ["train", "messy.csv", "--target", "price", *QUICK, "--missing", "drop"]
+    others = 'name,"net, kg"'
+    status, _, errors = run(*line, "--exclude", others)
+    assert (status, len(errors.splitlines())) == (2, 1)
+    assert "messy.csv, column 'when': '2020-01-01' is not" in errors.replace(", line 2", "")
+    assert "To leave the column out, give --exclude 'name,\"net, kg\",when' or, if 'when'" in errors
+    status, _, errors = run(*line, "--features", "when,age,size")
+    assert errors.endswith("To leave the column out, give --features without when\n")
+
+
+def test_a_target_with_a_problem_is_refused_alone(folder):
+    messy()
+    status, _, errors = run("train", "messy.csv", "--target", "when", *QUICK)
+    assert (status, len(errors.splitlines())) == (2, 1)
+    assert errors.startswith("xpnet: messy.csv, column 'when': '2020-01-01' is not a number")
+    assert "--exclude" not in errors
+
+
+def test_missing_targets_are_counted_with_the_features(folder):
+    rows = table(missing=0.1)
+    rows[3][4] = rows[7][4] = ""
+    Path("t.csv").write_text(text(rows))
+    _, _, errors = run("train", "t.csv", "--target", "price", "--id", "name", *QUICK)
+    assert "'price' (2): give --missing median" in errors
 
 
 # ---- missing cells
@@ -230,8 +298,12 @@ def test_missing_cells_are_refused_unless_told_otherwise(folder):
         "train", "gaps.csv", "--target", "price", "--id", "name", *QUICK, "--save", "m.st"
     )
     assert (status, output, len(errors.splitlines())) == (2, "", 1)
-    assert "gaps.csv, line " in errors
-    assert "--missing median" in errors
+    counts = [sum(row[k] == "" for row in table(missing=0.1)) for k in (1, 2, 3)]
+    assert errors == (
+        f"xpnet: gaps.csv: in 200 rows, cells are missing in 'colour' ({counts[0]}), 'size' "
+        f"({counts[1]}), 'weight, kg' ({counts[2]}): give --missing median, which fills them in, "
+        "or --missing drop\n"
+    )
     assert not Path("m.st").exists()
 
 
@@ -505,7 +577,7 @@ def test_points_that_may_separate_thousands_are_warned_of_in_one_line(folder):
     status, _, errors = run(*arguments)
     (line,) = [each for each in errors.splitlines() if "the point in" in each]
     assert status == 0
-    assert line.startswith("xpnet: warning: t.csv, line 2, column 'a': the point in '2.010' is")
+    assert line.startswith("xpnet: warning: t.csv: the point in '2.010' (line 2, column 'a') is")
     assert "give --decimal . if" in line
     assert line.endswith("give --decimal ,")
     assert "the point in" not in run(*arguments, "--decimal", ".")[2]

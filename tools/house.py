@@ -63,7 +63,7 @@ LEVELS = {
         "files tasks predict",
         "tables",
         "report",
-        "info interruption messages options progress same_data",
+        "info interruption messages obstacles options progress same_data",
     ],
     "xpnet.estimators": [
         "_classifier _regressor",

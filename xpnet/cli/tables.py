@@ -7,8 +7,9 @@ import stat
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,8 @@ from ..backends import UnknownNameError, to_host
 from ..backends._warnings import warn
 
 STANDARD_INPUT = "-"
+
+Reader = Callable[..., Dataset]
 
 _TEXT_FILE = re.compile(r"\.(csv|tsv|txt)(\.(gz|zip|bz2|xz|zst))?$", re.IGNORECASE)
 _PARQUET_FILE = re.compile(r"\.(parquet|pq)$", re.IGNORECASE)
@@ -44,7 +47,9 @@ def _is_pipe(source: str) -> bool:
         return False
 
 
-def read_table(source: str, options: SimpleNamespace, **request: Any) -> Dataset:
+def read_table(
+    source: str, options: SimpleNamespace, reader: Reader | None = None, **request: Any
+) -> Dataset:
     """Read a table from a file, a pipe or standard input.
 
     Parameters
@@ -53,6 +58,8 @@ def read_table(source: str, options: SimpleNamespace, **request: Any) -> Dataset
         A path, or "-" for standard input. Parquet files are recognised by their first bytes.
     options : SimpleNamespace
         ``delimiter``, ``decimal``, ``encoding``, ``no_header`` and ``memory_limit``.
+    reader : function, optional
+        Gets the path, a function that reads it, the options and the request, and returns the table.
     **request
         ``label``, ``columns``, ``exclude``, ``id`` and ``missing`` of :meth:`Dataset.from_csv`.
 
@@ -62,18 +69,20 @@ def read_table(source: str, options: SimpleNamespace, **request: Any) -> Dataset
         The file is not a table, or does not have what is requested.
     """
     with _regular_file(source) as path, _named(source, path):
+        read = partial(Dataset.from_parquet, path, memory_limit=options.memory_limit)
         if _begins_with(path, _PARQUET_START):
             _refuse_text_options(source, options)
-            return Dataset.from_parquet(path, memory_limit=options.memory_limit, **request)
-        return Dataset.from_csv(
-            path,
-            delimiter=options.delimiter,
-            decimal=options.decimal or "infer",
-            encoding=options.encoding or "utf-8",
-            header=False if options.no_header else None,
-            memory_limit=options.memory_limit,
-            **request,
-        )
+        else:
+            read = partial(
+                Dataset.from_csv,
+                path,
+                delimiter=options.delimiter,
+                decimal=options.decimal or "infer",
+                encoding=options.encoding or "utf-8",
+                header=False if options.no_header else None,
+                memory_limit=options.memory_limit,
+            )
+        return read(**request) if reader is None else reader(path, read, options, **request)
 
 
 def _refuse_text_options(source: str, options: SimpleNamespace) -> None:

@@ -12,6 +12,7 @@ from .. import Dataset, datasets, train_test_split
 from ..backends import to_host
 from ..training.target_unit import suggested_unit
 from .messages import print_message
+from .obstacles import read_for_training
 from .tables import (
     ENDINGS,
     STANDARD_INPUT,
@@ -126,8 +127,8 @@ def _load_table(options: SimpleNamespace) -> Task:
         raise ValueError(f"--features and --id both name {options.id!r}: expected only one of them")
     if [options.source, options.test, options.validation].count(STANDARD_INPUT) > 1:
         raise ValueError("standard input (-) can be read only once: give files for the others")
-    data = _read(options.source, options, columns=options.features, **given)
-    _refuse_identifying(data, options)
+    given |= {"columns": options.features, "reader": read_for_training}
+    data = _read(options.source, options, **given)
     kind, reason = _choose_kind(data, options)
     others = {"label": options.target, "columns": data.feature_names}
     test, validation = (
@@ -207,19 +208,6 @@ def _prepared(training: Dataset, options: SimpleNamespace) -> Dataset:
     if options.missing == "median":
         training = training.fill_missing()
     return training if options.categories == "embedding" else training.one_hot()
-
-
-def _refuse_identifying(data: Dataset, options: SimpleNamespace) -> None:
-    """Refuse columns of text that differ in almost every row, unless --features names them."""
-    for name, categories in data.categories.items():
-        if name not in (options.features or ()) and len(categories) > max(0.9 * len(data), 10):
-            column = shlex.quote(name)
-            raise ValueError(
-                f"{name_of(options.source)}, column {name!r}: {len(categories)} different strings "
-                f"in {len(data)} rows, e.g. {categories[0]!r}: give --exclude {column} or, if it "
-                f"identifies the rows, --id {column}. To keep it as a feature, name all features "
-                "with --features"
-            )
 
 
 def _choose_kind(data: Dataset, options: SimpleNamespace) -> tuple[str, str]:

@@ -257,14 +257,14 @@ def infer_decimal(
     ((sign, (cell, where)),) = perhaps.items()
     if sign == ",":
         raise ValueError(
-            f"{path}, {where}: the comma in {cell!r} may be a decimal comma or separate "
+            f"{path}: the comma in {cell!r} ({where}) may be a decimal comma or separate "
             f"thousands, and no other cell shows which: {choose}. Separators of thousands have to "
             "be removed from the file"
         )
     if delimiter != ";":
         return ".", ""
     return ".", (
-        f"{path}, {where}: the point in {cell!r} is read as a decimal point, but may separate "
+        f"{path}: the point in {cell!r} ({where}) is read as a decimal point, but may separate "
         "thousands, and no other cell shows which: give decimal='.' if it is a decimal point; "
         "otherwise remove it from all numbers, and give decimal=','"
     )
