@@ -57,7 +57,7 @@ def read_for_training(
         missing = {} if whole is None or options.missing else _missing(whole)
         identifying = {} if whole is None else _identifying(whole, options)
         if (label := request["label"]) in unreadable:
-            raise ValueError(f"{path}, column {label!r}: {unreadable[label]}") from error
+            raise ValueError(unreadable[label]) from error
         n_problems = len(unreadable) + len(missing) + len(identifying)
         if not (unreadable or missing) or (missing and n_problems == 1):
             raise  # the message has the line
@@ -76,7 +76,7 @@ def read_for_training(
 def _unreadable(
     path: Path, read: Callable[..., Dataset], request: dict[str, Any]
 ) -> tuple[dict[str, str], Dataset | None]:
-    """Return why columns cannot be read, by their names, and the data of the others, if any."""
+    """Return the messages of columns that cannot be read, by name, and the data of the others."""
     found: dict[str, str] = {}
     start = re.compile(re.escape(str(path)) + _COLUMN)
     while len(found) < _MOST_UNREADABLE:
@@ -90,7 +90,7 @@ def _unreadable(
             message = str(error)
             if not (at := start.match(message)) or (name := ast.literal_eval(at[1])) in found:
                 return found, None
-            found[name] = message[at.end() :]
+            found[name] = message
     return found, None
 
 
@@ -127,7 +127,7 @@ def _message(
         problems.append(f"in {n_rows} rows, cells are missing in {_some(counts)}")
         advice.append("--missing median, which fills them in, or --missing drop")
     if unreadable:
-        problems.append(_some([_brief(name, why) for name, why in unreadable.items()]))
+        problems.append(_some([_brief(name, said) for name, said in unreadable.items()]))
     for name, strings in identifying.items():
         problems.append(
             f"column {name!r}: {len(strings)} different strings in {n_rows} rows, e.g. "
@@ -154,10 +154,10 @@ def _leaving_out(names: Sequence[str], id: str | None, options: SimpleNamespace)
     return f"{option} or, if {id!r} identifies the rows, --id {shlex.quote(id)}{instead}"
 
 
-def _brief(name: str, why: str) -> str:
+def _brief(name: str, message: str) -> str:
     """Return what is wrong with a column, in a few words."""
-    reason = why.partition(": ")[0]
-    if any(word in why for word in _TIMES):
+    reason = re.split(_COLUMN, message, maxsplit=1)[-1].partition(": ")[0]
+    if any(word in message for word in _TIMES):
         cell = reason.removesuffix(" is not a number")
         return f"column {name!r} has dates or times, e.g. {cell}"
     return f"column {name!r}: {reason}"
