@@ -914,7 +914,7 @@ def _healthy():
     ("options", "said"),
     [
         (("--save", "./data.csv"), "would replace the data to train on"),
-        (("--save", "a.png", "--plot", "a.png"), "would replace the file of --save"),
+        (("--save", "a.st", "--plot", "a.st"), "would replace the file of --save"),
     ],
 )
 def test_files_are_not_written_over_each_other(options, said, tmp_path):
@@ -925,3 +925,14 @@ def test_files_are_not_written_over_each_other(options, said, tmp_path):
         status, _, error = run("train", "data.csv", "--target", column, *options)
         assert (status, said in error) == (2, True)
         assert Path("data.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.onnx", "m.PT", "model.csv"])
+def test_a_network_is_not_saved_under_the_suffix_of_another_format(name, tmp_path):
+    with chdir(tmp_path):
+        write_values(Path("data.csv"), 0.0, 1.0)
+        status, output, error = run("train", "data.csv", "--target", "value", "--save", name)
+        assert (status, output) == (2, "")  # before training
+        assert error.startswith(f"xpnet: --save {name}: {Path(name).suffix} is the suffix of")
+        assert error.endswith("expected a name that ends in .safetensors\n")
+        assert not Path(name).exists()

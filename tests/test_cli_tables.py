@@ -3,7 +3,9 @@
 import csv
 import gzip
 import io
+import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -134,14 +136,159 @@ def test_features_are_named_or_excluded(folder):
     assert (status, "unknown column 'weihgt'" in errors) == (2, True)
 
 
+def test_one_column_has_only_one_purpose(folder):
+    line = ["train", "prices.csv", *QUICK, "--target"]
+    for options, message in (
+        (["price", "--features", "price,size"], "--features and --target both name 'price'"),
+        (["price", "--features", "size", "--exclude", "size"], "--features and --exclude both"),
+        (["price", "--features", "size", "--id", "size"], "--features and --id both name 'size'"),
+        (["price", "--id", "price"], "--target price and --id price are the same column"),
+        (["price", "--features", "size,size"], "--features has 'size' more than once"),
+    ):
+        status, output, errors = run(*line, *options)
+        assert (status, output, len(errors.splitlines())) == (2, "", 1)
+        assert errors.startswith(("xpnet: prices.csv: " + message, "xpnet: " + message))
+
+
+def test_several_columns_where_one_is_taken_are_refused(folder):
+    line = ["train", "prices.csv", *QUICK, "--target"]
+    for options, option in (
+        (["price", "--id", "name,colour"], "--id"),
+        (["price,size"], "--target"),
+    ):
+        status, _, errors = run(*line, *options)
+        assert (status, len(errors.splitlines())) == (2, 1)
+        assert errors.endswith(f". {option} takes only one column\n")
+    train("--save", "m.st")
+    status, _, errors = run("predict", "m.st", "prices.csv", "--id", "name,size")
+    assert (status, "--id takes only one column" in errors) == (2, True)
+    assert "takes only" not in run(*line, "prize")[2]
+
+
+def test_a_name_with_a_comma_in_a_list_is_shown_in_quotes(folder):
+    line = ["train", "prices.csv", "--target", "price", *QUICK, "--features"]
+    status, _, errors = run(*line, "weight, kg")
+    assert status == 2
+    assert errors.endswith(""" this name stands in double quotes: '"weight, kg"'\n""")
+    assert run(*line, '"weight, kg"')[0] == 0
+
+
+@pytest.mark.parametrize("path", ["prices.csv", "p.parquet"])
+def test_a_feature_is_carried_through_as_id(path, folder):
+    Path("prices.csv").write_text(
+        text([row if k != 1 else ["a", "red", "0005", "1.50", 3] for k, row in enumerate(table())])
+    )
+    write(path)
+    train("--save", "m.st")
+    plain = predict("m.st", path)
+    ids = predict("m.st", path, "--id", "colour")
+    assert [row[1] for row in ids] == [row[0] for row in plain]
+    assert [row[0] for row in ids] == ["colour", "red", *(row[1] for row in table()[2:])]
+    if path == "prices.csv":  # as it is written in the file
+        ids = predict("m.st", path, "--id", "size")
+        assert [row[1] for row in ids] == [row[0] for row in plain]
+        assert [row[0] for row in ids] == ["size", "0005", *(str(row[2]) for row in table()[2:])]
+
+
+@pytest.mark.parametrize("delimiter", [",", "|", "tab"])
+def test_a_wrong_delimiter_is_answered_with_that_of_the_first_line(delimiter, folder):
+    Path("t.csv").write_text(text(table(), ";"))
+    line = ["train", "t.csv", "--target", "price", *QUICK, "--delimiter"]
+    status, _, errors = run(*line, delimiter)
+    assert (status, len(errors.splitlines())) == (2, 1)
+    cells = "has 2 cells" if delimiter == "," else "is one cell"
+    assert errors.endswith(f"the first line {cells}; it suggests --delimiter ';'\n")
+    train("--save", "m.st")
+    assert "it suggests --delimiter ';'" in run("predict", "m.st", "t.csv", *line[-1:], ",")[2]
+    Path("t.tsv").write_text(text(table()))  # by its ending, with tabs
+    assert "it suggests --delimiter ," in run("train", "t.tsv", "--target", "price")[2]
+    Path("t.csv").write_text(text(table(), "\t"))
+    shown = "it suggests --delimiter '\\t'\n"
+    assert run(*line, ";")[2].endswith(shown)
+    assert run(*line, "\\t", "--id", "name")[0] == 0
+
+
+def test_a_right_delimiter_is_not_doubted(folder):
+    Path("t.csv").write_text("a;b\n1,5;2\n" * 20)
+    for options in ([], ["--delimiter", ";"]):
+        assert "suggests" not in run("train", "t.csv", "--target", "c", *options)[2]
+
+
 def test_a_column_that_identifies_the_rows_is_not_learned_by_mistake(folder):
     arguments = ["train", "prices.csv", "--target", "price", *QUICK]
     status, _, errors = run(*arguments)
     assert status == 2
     assert (
-        "column 'name': 200 different strings in 200 rows, e.g. 'n0': give --exclude name" in errors
+        "column 'name': 200 different strings in 200 rows, e.g. 'n0': give --exclude name or, if "
+        "'name' identifies the rows, --id name" in errors
     )
     assert run(*arguments, "--features", "name,size")[0] == 0
+
+
+def messy(path="messy.csv", n=60):
+    """Write a table with missing cells, dates, numbers with units, and names."""
+    rows = [["name", "when", "age", "net, kg", "size", "colour", "price"]]
+    for k in range(n):
+        age, size = "" if k % 9 == 0 else k % 50, "" if k % 11 == 0 else k / 4
+        colour = "red" if k % 2 else "blue"
+        rows.append([f"n{k}", f"2020-01-{k % 28 + 1:02d}", age, f"{k} kg", size, colour, k * 1.5])
+    Path(path).write_text(text(rows))
+
+
+@pytest.mark.parametrize("source", ["messy.csv", "-", "messy.parquet"])
+def test_all_columns_with_a_problem_are_named_at_once(source, folder):
+    messy()
+    if source == "messy.parquet":
+        pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+        pandas.read_csv("messy.csv").to_parquet(source)
+    line = ["train", source, "--target", "price", *QUICK]
+    if source == "-":
+        status, errors = piped(Path("messy.csv").read_bytes(), *line)
+    else:
+        status, _, errors = run(*line)
+    assert (status, len(errors.splitlines())) == (2, 1)
+    for part in (
+        "in 60 rows, cells are missing in 'age' (7), 'size' (6); ",
+        "column 'when' has dates or times, e.g. '2020-01-01', ",
+        "column 'net, kg': '0 kg' is not a number",
+        "column 'name': 60 different strings in 60 rows, e.g. 'n0'",
+        "give --missing median, which fills them in, or --missing drop, and ",
+        "if 'name' identifies the rows, --id name in place of its name there",
+    ):
+        assert part in errors
+    option = errors.partition("--exclude ")[2].partition(" or, ")[0]
+    (columns,) = shlex.split(option)
+    line[1] = "messy.csv" if source == "-" else source
+    assert run(*line, "--missing", "median", "--exclude", columns)[0] == 0
+
+
+def test_a_lone_column_of_dates_is_named_with_its_cell_and_the_options(folder):
+    messy()
+    line = ["train", "messy.csv", "--target", "price", *QUICK, "--missing", "drop"]
+    others = 'name,"net, kg"'
+    status, _, errors = run(*line, "--exclude", others)
+    assert (status, len(errors.splitlines())) == (2, 1)
+    assert "messy.csv, column 'when': '2020-01-01' is not" in errors.replace(", line 2", "")
+    assert "To leave the column out, give --exclude 'name,\"net, kg\",when' or, if 'when'" in errors
+    status, _, errors = run(*line, "--features", "when,age,size")
+    assert errors.endswith("To leave the column out, give --features without when\n")
+
+
+def test_a_target_with_a_problem_is_refused_alone(folder):
+    messy()
+    status, _, errors = run("train", "messy.csv", "--target", "when", *QUICK)
+    assert (status, len(errors.splitlines())) == (2, 1)
+    assert errors.startswith("xpnet: messy.csv, column 'when': '2020-01-01' is not a number")
+    assert "--exclude" not in errors
+
+
+def test_missing_targets_are_counted_with_the_features(folder):
+    rows = table(missing=0.1)
+    rows[3][4] = rows[7][4] = ""
+    Path("t.csv").write_text(text(rows))
+    _, _, errors = run("train", "t.csv", "--target", "price", "--id", "name", *QUICK)
+    assert "'price' (2): give --missing median" in errors
 
 
 # ---- missing cells
@@ -152,8 +299,12 @@ def test_missing_cells_are_refused_unless_told_otherwise(folder):
         "train", "gaps.csv", "--target", "price", "--id", "name", *QUICK, "--save", "m.st"
     )
     assert (status, output, len(errors.splitlines())) == (2, "", 1)
-    assert "gaps.csv, line " in errors
-    assert "--missing median" in errors
+    counts = [sum(row[k] == "" for row in table(missing=0.1)) for k in (1, 2, 3)]
+    assert errors == (
+        f"xpnet: gaps.csv: in 200 rows, cells are missing in 'colour' ({counts[0]}), 'size' "
+        f"({counts[1]}), 'weight, kg' ({counts[2]}): give --missing median, which fills them in, "
+        "or --missing drop\n"
+    )
     assert not Path("m.st").exists()
 
 
@@ -303,6 +454,8 @@ def test_classes_without_a_target_are_left_out(folder):
 
 def write(path):
     """Write the table of prices in the format of a file's ending."""
+    if path == "prices.csv":
+        return
     if path.endswith(".parquet"):
         pandas = pytest.importorskip("pandas", reason="pandas is not installed")
         pytest.importorskip("pyarrow", reason="pyarrow is not installed")
@@ -333,8 +486,7 @@ def test_all_formats_give_the_same_network(path, folder):
 
 @pytest.mark.parametrize("path", ["prices.csv", "p.csv.gz", "p.parquet"])
 def test_standard_input_is_read_like_the_file(path, folder):
-    if path != "prices.csv":
-        write(path)
+    write(path)
     train("--save", "m.st")
     for arguments in (
         ["predict", "m.st"],
@@ -369,33 +521,39 @@ def test_a_named_pipe_is_read_once(folder):
     assert rows == predict("m.st", "many.csv")
 
 
+def piped(content, *arguments):
+    """Run the command line with this standard input; return its exit status and errors."""
+    done = subprocess.run(
+        [sys.executable, "-m", "xpnet", *arguments],
+        input=content,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    return done.returncode, done.stderr.decode()
+
+
 def test_messages_name_standard_input(folder):
     train("--save", "m.st")
-    done = subprocess.run(
-        [sys.executable, "-m", "xpnet", "predict", "m.st", "-"],
-        input=b"a,b\n1,2\n",
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert done.returncode == 2
-    assert b"unknown columns 'colour', 'size', 'weight, kg'" in done.stderr
-    done = subprocess.run(
-        [sys.executable, "-m", "xpnet", "train", "-", "--target", "b", *QUICK],
-        input=b"a,b\n?,1.5\n" + b"x,2.5\n" * 20,
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert b"xpnet: warning: standard input, line 2, column 'a'" in done.stderr
-    done = subprocess.run(
-        [sys.executable, "-m", "xpnet", "train", "-", "--target", "b"],
-        input=b"a,b\n1,2\n3\n",
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert b"xpnet: standard input, line 3: " in done.stderr
+    status, errors = piped(b"a,b\n1,2\n", "predict", "m.st", "-")
+    assert (status, "unknown columns 'colour', 'size', 'weight, kg'" in errors) == (2, True)
+    line = ["train", "-", "--target", "b", *QUICK]
+    _, errors = piped(b"a,b\n?,1.5\n" + b"x,2.5\n" * 20, *line)
+    assert "xpnet: warning: standard input, line 2, column 'a'" in errors
+    _, errors = piped(b"a,b\n1,2\n3\n", *line)
+    assert "xpnet: standard input, line 3: " in errors
+    _, errors = piped(b"a,b\n,0\n" + b"1,2\n2,1.5\n" * 20, *line, "--missing", "drop")
+    assert "xpnet: warning: standard input: 1 of 41 rows are left out" in errors
+    _, errors = piped(b"a,b\ninf,0\n" + b"1,2\n2,1.5\n" * 20, *line, "--missing", "drop")
+    assert errors.startswith("xpnet: standard input, row 0")
+    _, errors = piped(b"a,b\n1,2\n", *line, "--test", "-")
+    assert errors.startswith("xpnet: standard input (-) can be read only once")
+    wrong = text([table()[0], ["a", "red", 1, 2, "x"]]).encode()
+    status, errors = piped(wrong, "evaluate", "m.st", "-")
+    assert status == 2
+    assert errors.startswith("xpnet: standard input, column 'price': 'x' is not a number, as in")
+    assert piped(text(table()).encode(), "evaluate", "m.st", "-", "--report", "r.json") == (0, "")
+    assert json.loads(Path("r.json").read_text())["files"] == {"data": "standard input"}
 
 
 def test_a_comma_that_may_separate_thousands_needs_an_option(folder):
@@ -406,6 +564,35 @@ def test_a_comma_that_may_separate_thousands_needs_an_option(folder):
     assert (status, len(errors.splitlines())) == (2, 1)
     assert "give --decimal , or --decimal ." in errors
     assert run(*arguments, "--decimal", ",")[0] == 0
+
+
+@pytest.mark.filterwarnings("always")
+def test_points_that_may_separate_thousands_are_warned_of_in_one_line(folder):
+    rows = ["a;b", *[f"{k % 9 + 1}.0{k};{k % 7},5" for k in range(10, 70)]]
+    Path("t.csv").write_text("\n".join(rows))
+    arguments = ["train", "t.csv", "--target", "b", *QUICK, "--task", "regression"]
+    status, _, errors = run(*arguments)  # the target shows that a comma is the decimal sign
+    assert (status, len(errors.splitlines())) == (2, 1)
+    assert "'2.010' is not a number: write numbers with a decimal comma" in errors
+    Path("t.csv").write_text("\n".join(rows).replace(",5", ""))
+    status, _, errors = run(*arguments)
+    (line,) = [each for each in errors.splitlines() if "the point in" in each]
+    assert status == 0
+    assert line.startswith("xpnet: warning: t.csv: the point in '2.010' (line 2, column 'a') is")
+    assert "give --decimal . if" in line
+    assert line.endswith("give --decimal ,")
+    assert "the point in" not in run(*arguments, "--decimal", ".")[2]
+
+
+@pytest.mark.parametrize("options", [[], ["--decimal", ","], ["--delimiter", ","]])
+def test_decimal_commas_in_quotes_between_commas_are_read(options, folder):
+    Path("t.csv").write_text(text(table(), ",", ","))
+    train("--save", "m.st")
+    train("--save", "other.st", *options, source="t.csv")
+    assert Path("m.st").read_bytes() == Path("other.st").read_bytes()
+    both = run("predict", "m.st", "t.csv", "--delimiter", ",", "--decimal", ",")
+    message = "xpnet: --delimiter , is also the decimal sign: leave one of them out\n"
+    assert both == (2, "", message)
 
 
 def test_a_table_without_a_header(folder):

@@ -224,3 +224,19 @@ def test_a_terminal_gets_a_bar_that_fits(columns):
     if columns == 80:
         assert "val_accuracy=" in bars[-1]
     assert any(each.startswith("test accuracy: ") for each in states)
+
+
+def test_a_network_that_does_not_fit_in_memory_is_refused_in_a_short_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = "\n".join(f"{k % 7},{k % 5}.5" for k in range(60))
+    Path("t.csv").write_text(f"a,b\n{rows}\n")
+    status, output, errors = run(
+        "train", "t.csv", "--target", "b", "--hidden", "500,500", "--memory-limit", "1M", "--quiet"
+    )
+    assert (status, output, len(errors.splitlines())) == (1, "", 1)
+    assert re.fullmatch(
+        r"xpnet: training does not fit into 1\.0 MiB: it takes at least [\d.]+ MiB, of which "
+        r"[\d.]+ MiB for [a-z ]+: use fewer or smaller --hidden layers, an --optimizer with less "
+        r"state, such as sgd, or a larger --memory-limit\n",
+        errors,
+    )

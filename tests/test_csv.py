@@ -274,14 +274,38 @@ def test_files_columns_and_arguments_that_are_wrong_are_named(tmp_path, table):
         Dataset.from_csv(tmp_path / "t.csv", engine="arrow")
     with pytest.raises(ValueError, match="expected two columns"):
         table(text, "price", id="price")
-    with pytest.raises(ValueError, match="also the label"):
+    with pytest.raises(ValueError, match="columns= and label= both name"):
         table(text, "price", ["price"])
-    with pytest.raises(ValueError, match="columns has 'size' more than once"):
+    with pytest.raises(ValueError, match="columns= has 'size' more than once"):
         table(text, "price", ["size", "size"])
     with pytest.raises(TypeError, match="expected a list of names"):
         table(text, exclude="price")
     with pytest.raises(ValueError, match="delimiter=',' is also the decimal sign"):
         table(text, delimiter=",", decimal=",")
+
+
+def test_ids_are_features_if_columns_name_them(table):
+    text = "n,a,c\n007,1.50,x\n8,,y\n" + "9,2,x\n" * 50
+    for name, ids, categories in (
+        ("n", ["007", "8", "9"], {"c": ["x", "y"]}),
+        ("a", ["1.50", "", "2"], {"c": ["x", "y"]}),
+        ("c", ["x", "y", "x"], {"c": ["x", "y"]}),
+    ):
+        columns = ["c", "n", "a"]
+        data = table(text, columns=columns, id=name, missing="keep")
+        assert (data.ids[:3].tolist(), data.categories) == (ids, categories)
+        np.testing.assert_array_equal(data.X, table(text, columns=columns, missing="keep").X)
+        assert name not in table(text, id=name, missing="keep").feature_names
+    with pytest.raises(ValueError, match=r"line 3, column 'a': the cell is empty"):
+        table(text, columns=["a"], id="a")
+
+
+def test_several_columns_for_one_are_answered_with_that(table):
+    for argument in ("label", "id"):
+        with pytest.raises(UnknownNameError, match=f"{argument}= takes only one column"):
+            table("a,b,c\n1,2,3\n", **{argument: "a,b"})
+    with pytest.raises(UnknownNameError, match=r"Known: a, b, c$"):
+        table("a,b,c\n1,2,3\n", columns=["a,b"])
 
 
 def test_the_label_is_suggested_for_a_bad_cell_only_if_none_is_given(table):

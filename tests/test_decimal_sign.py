@@ -1,6 +1,7 @@
 """``Dataset.from_csv(decimal="infer")`` finds the decimal sign, or refuses to guess."""
 
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -36,7 +37,10 @@ def read(tmp_path):
         ("a;b\n1,234;2\n1234,5;3\n", [[1.234, 2], [1234.5, 3]]),
         ("a;b\n0,234;2\n0,500;3\n", [[0.234, 2], [0.5, 3]]),
         ("a;b\n1234,567;2\n3,4567;3\n", [[1234.567, 2], [3.4567, 3]]),
-        ("a;b\n1.234;2\n5.678;3\n", [[1.234, 2], [5.678, 3]]),
+        ("a;b\n1.234;2\n5.5;3\n", [[1.234, 2], [5.5, 3]]),
+        ("a|b\n1.234|2\n5.678|3\n", [[1.234, 2], [5.678, 3]]),
+        ('a,b\n"2,32",3\n"1,5",4\n', [[2.32, 3], [1.5, 4]]),
+        ('a,b\n"2,32","1,234"\n7,"0,5"\n', [[2.32, 1.234], [7, 0.5]]),
         ("a;b\n1,5;2020\n1,5;2021\n", [[1.5, 2020], [1.5, 2021]]),
     ],
 )
@@ -101,8 +105,8 @@ def test_both_signs_are_refused_with_both_cells(read):
         read('a;b\n1;"2"\n2;1.5\n2,5;3\n')
     with pytest.raises(ValueError, match=r"'2,5' \(line 3, .* '1\.5' \(line 2, column 'a'\)"):
         read("a;b\n1.5;2\n2,5;3\n")
-    with pytest.raises(ValueError, match=r"'2,5' \(line 2, .* '1\.234' \(line 2, column 'b'\)"):
-        read("a;b\n2,5;1.234\n")
+    with pytest.raises(ValueError, match=r"'1,234' \(line 2, .* '1\.234' \(line 2, column 'b'\)"):
+        read("a;b\n1,234;1.234\n")
 
 
 def test_the_line_is_that_of_the_file(read):
@@ -113,11 +117,52 @@ def test_the_line_is_that_of_the_file(read):
 @pytest.mark.parametrize("cells", [["1,234"], ["1,234", "-12,345"], ["999,000", "5"]])
 def test_commas_that_may_separate_thousands_are_refused(cells, read):
     text = "a;b\n" + "".join(f"{cell};1\n" for cell in cells)
-    words = re.escape(f"line 2, column 'a': the comma in {cells[0]!r} may be a decimal comma or")
+    words = re.escape(f"the comma in {cells[0]!r} (line 2, column 'a') may be a decimal comma or")
     with pytest.raises(ValueError, match=words):
         read(text)
     expected = [float(cell.replace(",", ".")) for cell in cells]
     assert read(text, ",").X[:, 0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "separated"),
+    [("a;b\n2,5;1.234\n", "1.234"), ("a;b\n2.5;1,234\n", "1,234"), ('a,b\n2.5,"1,234"\n', "1,234")],
+)
+def test_a_sure_sign_decides_and_separators_of_thousands_are_refused(text, separated, read):
+    with pytest.raises(ValueError, match=f"column 'b': '{re.escape(separated)}' is not a number: "):
+        read(text)
+    assert read(text, columns=["a"]).X.tolist() == [[2.5]]
+
+
+@pytest.mark.parametrize("cells", [["1.034"], ["1.034", "-12.345"], ["999.000", "5", "NA"]])
+@pytest.mark.parametrize("label", [None, "b"])  # texts in a label are found by a second reading
+def test_points_that_may_separate_thousands_between_semicolons_are_warned_of_once(
+    cells, label, read
+):
+    text = "a;b\n" + "".join(f"{cell};x\n" for cell in cells)
+    words = r"t\.csv: the point in '.*' \(line 2, column 'a'\) is read as a .*decimal=','"
+    with pytest.warns(UserWarning, match=words) as found:
+        data = read(text, label=label, missing="keep")
+    assert len(found) == 1
+    expected = [float(cell.replace("NA", "nan")) for cell in cells]
+    np.testing.assert_array_equal(data.X[:, 0], expected)
+    assert read(text, ".", label=label, missing="keep").X[0, 0] == expected[0]  # without a warning
+    with pytest.raises(ValueError, match="without separators"):
+        read(text, ",", missing="keep")
+    assert read(text.replace(";", "\t"), missing="keep").X[0, 0] == float(cells[0])
+
+
+def test_a_decimal_comma_in_quotes_between_commas_is_read(read):
+    text = 'a,b\n"2,32",3\n"1,5",4\n'
+    for options in ({"decimal": ","}, {"delimiter": ","}, {}):
+        assert read(text, **options).X.tolist() == [[2.32, 3], [1.5, 4]]
+    with pytest.raises(ValueError, match=r"column 'a': '2,32' is not a number.*decimal=','"):
+        read(text, ".")
+    with pytest.raises(ValueError, match=r"the comma in '1,234' .* may be a decimal comma or"):
+        read('a,b\n"1,234",3\n')
+    with pytest.raises(ValueError, match="leave one of them out, and decimal='infer' finds commas"):
+        read(text, ",", delimiter=",")
+    assert read("a;b\n1,5;2,5\n", ",").X.tolist() == [[1.5, 2.5]]
 
 
 def test_a_point_after_the_first_rows_is_refused_not_misread(read):
@@ -160,9 +205,13 @@ def test_what_is_read_is_what_was_written_or_nothing(rows, decimal, delimiter, t
     cells = [repr(x).replace(".", decimal) for x, _ in rows]
     lines = [f"{cell}{delimiter}{k}\n" for cell, (_, k) in zip(cells, rows, strict=True)]
     path.write_text(f"a{delimiter}b\n" + "".join(lines))
-    if decimal == "," and all(re.fullmatch(r"-?[1-9]\d{0,2},\d{3}", cell) for cell in cells):
-        with pytest.raises(ValueError, match="may be a decimal comma or separate"):
-            Dataset.from_csv(path, decimal="infer")
-        return
-    found = Dataset.from_csv(path, decimal="infer", engine="csv")
+    if all(re.fullmatch(r"-?[1-9]\d{0,2}[.,]\d{3}", cell) for cell in cells):
+        if decimal == ",":
+            with pytest.raises(ValueError, match="may be a decimal comma or separate"):
+                Dataset.from_csv(path, decimal="infer")
+            return
+        with pytest.warns(match="may separate") if delimiter == ";" else nullcontext():
+            found = Dataset.from_csv(path, decimal="infer", engine="csv")
+    else:
+        found = Dataset.from_csv(path, decimal="infer", engine="csv")
     assert found.X.tolist() == [[x, k] for x, k in rows]

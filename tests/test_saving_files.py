@@ -35,6 +35,20 @@ def test_a_type_that_the_format_lacks_is_refused(array, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["x.onnx", "x.h5", "x.pt", "x.PKL", "run.1.npz"])
+def test_suffixes_of_other_formats_are_refused(name, net, tmp_path):
+    for call in (net.save, xpnet.ModelCheckpoint):
+        with pytest.raises(ValueError, match=r"is the suffix of another format.*safetensors"):
+            call(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["x", "x.safetensors", "x.SAFETENSORS", "x.xpnet", "rate-0.01"])
+def test_other_names_of_files_are_taken(name, net, tmp_path):
+    net.save(tmp_path / name)
+    assert xpnet.load(tmp_path / name).layers[0].n_units == 3
+
+
 @posix
 @pytest.mark.parametrize("mask", [0o002, 0o022, 0o077])
 def test_a_new_file_has_the_permissions_that_the_umask_gives(mask, net, tmp_path):

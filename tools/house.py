@@ -63,7 +63,7 @@ LEVELS = {
         "files tasks predict",
         "tables",
         "report",
-        "info interruption messages number_texts options progress same_data",
+        "info interruption messages number_texts obstacles options progress same_data",
     ],
     "xpnet.estimators": [
         "_classifier _regressor",

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from .common.checks import check_count, check_flag, check_new_path
+from .common.checks import check_count, check_flag
 from .common.keywords import FIT, NETWORK, NoSuchMethods, with_hints
 from .common.naming import listing
 from .common.overrides import register_builtin
@@ -373,14 +373,15 @@ class NeuralNetwork(NoSuchMethods, Predictor):
 
         Parameters
         ----------
-        path : str or path-like
+        path : str or path-like, e.g. "net.safetensors"
 
         Raises
         ------
+        ValueError
+            The path has the suffix of another format, such as ``.h5`` or ``.onnx``.
         TypeError
-            A part of the network could not be restored from a file: it does not keep an argument of
-            its constructor as an attribute of the same name, or a file cannot hold an attribute.
-            The message names the part and the attribute. No file is written.
+            A part could not be restored: it does not keep an argument of its constructor as an
+            attribute of the same name, or a file cannot hold an attribute. The message names both.
         OSError
             The file cannot be written. ``path`` has the old file or the new one, never a part.
 
@@ -392,7 +393,7 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         names. Other changed attributes are saved as well, except those that a training pass sets.
         """
         self._check_layers()
-        save(self, check_new_path("path", path), NeuralNetwork)
+        save(self, path, NeuralNetwork)
 
 
 register_builtin(NeuralNetwork)

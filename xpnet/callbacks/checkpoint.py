@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from ..common.checks import check_count, check_flag, check_new_path, check_non_negative, check_path
+from ..common.checks import check_count, check_flag, check_non_negative, check_path
 from ..common.folder_lock import FolderLock
 from ..common.replacing import check_writable
 from ..common.temporary import remove_leftovers
@@ -16,6 +16,7 @@ from ..model_files.checkpoints import (
     make_folder,
     path_of,
 )
+from ..model_files.container import check_model_path
 from ..model_files.restoring import origin_of
 from ..neuralnet import NeuralNetwork
 from ..training.recording import Recorder
@@ -81,7 +82,7 @@ class ModelCheckpoint(Monitor):
         mode: str = "auto",
     ) -> None:
         super().__init__(monitor, mode)
-        self.path = os.fspath(check_new_path("path", path))
+        self.path = os.fspath(check_model_path(path))
         self.best_only = check_flag("best_only", best_only)
         self.every = check_count("every", every)
         self.saved: list[str] = []

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from .files import check_output_files
 from .predict import load_network, read_rows
 from .report import make_report, write_report
-from .tables import in_table
+from .tables import in_table, name_of
 from .tasks import leave_out, with_class_codes
 
 
@@ -26,11 +26,11 @@ def run_evaluate(options: SimpleNamespace) -> None:
         data = with_class_codes(data)
     elif data.class_names is not None:
         raise ValueError(
-            f"{options.source}, column {target!r}: {data.class_names[0]!r} is not a number, as in "
-            "training"
+            f"{name_of(options.source)}, column {target!r}: {data.class_names[0]!r} is not a "
+            "number, as in training"
         )
     rows = range(n_rows) if len(data) == n_rows else None
-    files = {"network": options.model, "data": options.source}
+    files = {"network": options.model, "data": name_of(options.source)}
     try:
         report = make_report(network, {"data": data}, {}, files, "xpnet evaluate", has_curves=False)
     except ValueError as error:  # such as a class that training did not have

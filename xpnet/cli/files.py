@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from .. import NeuralNetwork
 from ..common.replacing import check_writable, replacing
+from ..model_files.container import check_model_path
 from .interruption import StoppedError
 from .report import check_report_format
 
@@ -30,6 +31,8 @@ def check_output_files(options: SimpleNamespace) -> None:
         if path := getattr(options, name, None):
             check_output_file(f"--{name}", path, taken)
             taken[os.path.realpath(path)] = f"the file of --{name}"
+    if getattr(options, "save", None):
+        _check_model_name(options.save)
     if getattr(options, "plot", None):
         _check_image_format(options.plot)
     if getattr(options, "report", None):
@@ -55,6 +58,13 @@ def check_output_file(option: str, path: str, taken: dict[str, str]) -> None:
         raise ValueError(f"{option} {error}") from error
     if other := taken.get(os.path.realpath(path)):
         raise ValueError(f"{option} {path} would replace {other}: give another file")
+
+
+def _check_model_name(path: str) -> None:
+    try:
+        check_model_path(path)
+    except ValueError as error:
+        raise ValueError(f"--save {error}") from error
 
 
 def _check_image_format(path: str) -> None:

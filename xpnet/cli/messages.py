@@ -64,8 +64,11 @@ _PHRASES = {
     ", or give fill_missing() a value for each column": "",
     "give fill_missing() one for each such column": "fill them in or leave such rows out",
     "missing='keep'": "--missing median",
+    "fewer or smaller layers, an optimizer with less state": "fewer or smaller --hidden layers, an "
+    "--optimizer with less state, such as sgd",
     "a larger memory_limit": "a larger --memory-limit",
     "header=False": "--no-header",
+    ", and decimal='infer' finds commas in quotes": "",
     " (exclude=[''] leaves it out)": "",
     " (header=True takes the first line as names)": "",
     "fill_missing()": "--missing median",

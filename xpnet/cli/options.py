@@ -24,8 +24,9 @@ def checked(name: str, check: Callable[[str], Any], expected: str) -> Callable[[
     """
 
     def convert(text: Any) -> Any:
+        """Return the checked value; a default that is no text is valid."""
         if not isinstance(text, str):
-            return text  # A default that is no text is valid.
+            return text
         try:
             value = check(text)
         except (ValueError, csv.Error):

@@ -21,7 +21,7 @@ from ..training.target_unit import units_of_heads
 from .files import check_output_file
 from .messages import print_message
 from .number_texts import number_texts
-from .tables import STANDARD_INPUT, check_finite, in_table, read_table, refuse_text
+from .tables import STANDARD_INPUT, check_finite, in_table, name_of, read_table, refuse_text
 
 _ROWS = 1 << 15
 """How many rows are predicted at a time."""
@@ -149,7 +149,7 @@ def _predictions(
         wrong = int(np.argmin(np.isfinite(output).all(axis=1)))
         row = int(places[wrong])
         raise ValueError(
-            f"{options.source}: the network's output for row {row} (from 0) is "
+            f"{name_of(options.source)}: the network's output for row {row} (from 0) is "
             f"{output[wrong].tolist()}: check whether its numbers are far from the training data"
         )
     found = _columns(network, output, options.proba)

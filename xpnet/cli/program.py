@@ -69,8 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(error, error.status)
         except (*_WRONG_PATHS, ValueError) as error:
             return _fail(error, 2)
-        except (DeviceUnavailableError, DivergedError, ImportError, MemoryPlanError) as error:
+        except (DeviceUnavailableError, DivergedError, ImportError) as error:
             return _fail(error, 1)
+        except MemoryPlanError as error:
+            return _fail(error.summary, 1)
         except OSError as error:
             give_up_output()
             return _fail(error, 2 if error.errno == errno.ENAMETOOLONG else 1)

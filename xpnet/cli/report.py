@@ -270,7 +270,7 @@ def _described(data: Dataset, targets: str | None) -> dict[str, Any]:
 
     The features are the columns before text was encoded, which all parts of the data share.
     """
-    names = Known.of(data).raw_names
+    names = Known.of(data).column_names
     found = {
         "rows": len(data),
         "features": data.n_features if names is None else len(names),

@@ -7,8 +7,9 @@ import stat
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,8 @@ from ..backends import UnknownNameError, to_host
 from ..backends._warnings import warn
 
 STANDARD_INPUT = "-"
+
+Reader = Callable[..., Dataset]
 
 _TEXT_FILE = re.compile(r"\.(csv|tsv|txt)(\.(gz|zip|bz2|xz|zst))?$", re.IGNORECASE)
 _PARQUET_FILE = re.compile(r"\.(parquet|pq)$", re.IGNORECASE)
@@ -44,7 +47,9 @@ def _is_pipe(source: str) -> bool:
         return False
 
 
-def read_table(source: str, options: SimpleNamespace, **request: Any) -> Dataset:
+def read_table(
+    source: str, options: SimpleNamespace, reader: Reader | None = None, **request: Any
+) -> Dataset:
     """Read a table from a file, a pipe or standard input.
 
     Parameters
@@ -53,6 +58,8 @@ def read_table(source: str, options: SimpleNamespace, **request: Any) -> Dataset
         A path, or "-" for standard input. Parquet files are recognised by their first bytes.
     options : SimpleNamespace
         ``delimiter``, ``decimal``, ``encoding``, ``no_header`` and ``memory_limit``.
+    reader : function, optional
+        Gets the path, a function that reads it, the options and the request, and returns the table.
     **request
         ``label``, ``columns``, ``exclude``, ``id`` and ``missing`` of :meth:`Dataset.from_csv`.
 
@@ -62,18 +69,20 @@ def read_table(source: str, options: SimpleNamespace, **request: Any) -> Dataset
         The file is not a table, or does not have what is requested.
     """
     with _regular_file(source) as path, _named(source, path):
+        read = partial(Dataset.from_parquet, path, memory_limit=options.memory_limit)
         if _begins_with(path, _PARQUET_START):
             _refuse_text_options(source, options)
-            return Dataset.from_parquet(path, memory_limit=options.memory_limit, **request)
-        return Dataset.from_csv(
-            path,
-            delimiter=options.delimiter,
-            decimal=options.decimal or "infer",
-            encoding=options.encoding or "utf-8",
-            header=False if options.no_header else None,
-            memory_limit=options.memory_limit,
-            **request,
-        )
+        else:
+            read = partial(
+                Dataset.from_csv,
+                path,
+                delimiter=options.delimiter,
+                decimal=options.decimal or "infer",
+                encoding=options.encoding or "utf-8",
+                header=False if options.no_header else None,
+                memory_limit=options.memory_limit,
+            )
+        return read(**request) if reader is None else reader(path, read, options, **request)
 
 
 def _refuse_text_options(source: str, options: SimpleNamespace) -> None:
@@ -85,7 +94,7 @@ def _refuse_text_options(source: str, options: SimpleNamespace) -> None:
     }
     if wrong := [name for name, is_given in given.items() if is_given]:
         raise ValueError(
-            f"{wrong[0]} is for text files, but {source} is a Parquet file: leave it out"
+            f"{wrong[0]} is for text files, but {name_of(source)} is a Parquet file: leave it out"
         )
 
 
@@ -107,7 +116,7 @@ def _regular_file(source: str) -> Iterator[Path]:
         yield Path(source)
         return
     if source == STANDARD_INPUT and (sys.stdin is None or sys.stdin.isatty()):
-        raise ValueError("-: expected a table on standard input, e.g. cat FILE.csv | xpnet ...")
+        raise ValueError("standard input: expected a table, e.g. cat FILE.csv | xpnet ...")
     with tempfile.TemporaryDirectory(prefix="xpnet-") as folder:
         path = Path(folder, "table")
         with path.open("wb") as copy:
@@ -119,20 +128,23 @@ def _regular_file(source: str) -> Iterator[Path]:
         yield path
 
 
-def _name_of(source: str) -> str:
+def name_of(source: str) -> str:
+    """Return how messages and reports name a source."""
     return "standard input" if source == STANDARD_INPUT else source
 
 
 @contextmanager
 def _named(source: str, path: Path) -> Iterator[None]:
     """Name the source, not a temporary file, in messages and warnings."""
-    shown = _name_of(source)
+    shown = name_of(source)
     try:
         with warnings.catch_warnings(record=True) as found:
             yield
     except (OSError, TypeError, ValueError) as error:
         message = str(error).replace(str(path), shown)
         if isinstance(error, UnknownNameError):
+            if near := _NEAR_WITH_COMMA.search(message):
+                message += f""". In a list, this name stands in double quotes: '"{near[1]}"'"""
             raise UnknownNameError(f"{shown}: {message}") from error
         kind = type(error) if isinstance(error, OSError) else ValueError
         raise kind(message) from error
@@ -140,6 +152,7 @@ def _named(source: str, path: Path) -> Iterator[None]:
         warn(str(each.message).replace(str(path), shown))
 
 
+_NEAR_WITH_COMMA = re.compile(r"did you mean '([^']*,[^']*)'")
 _ROW = re.compile(r"(, row | in row )(\d+)(?=[,:])")
 
 
@@ -158,7 +171,7 @@ def in_table(error: ValueError, source: str, rows: Sequence[int] | None) -> Valu
     def place(found: re.Match[str]) -> str:
         return "" if rows is None else f"{found[1]}{rows[int(found[2])]}"
 
-    return ValueError(f"{_name_of(source)}: {_ROW.sub(place, str(error), count=1)}")
+    return ValueError(f"{name_of(source)}: {_ROW.sub(place, str(error), count=1)}")
 
 
 def refuse_text(data: Dataset, source: str, categories: Mapping[str, Any]) -> None:
@@ -175,8 +188,8 @@ def refuse_text(data: Dataset, source: str, categories: Mapping[str, Any]) -> No
     for name, found in data.categories.items():
         if name not in categories:
             raise ValueError(
-                f"{source}, column {name!r}: {found[0]!r} is not a number, as all cells of this "
-                "column were in training"
+                f"{name_of(source)}, column {name!r}: {found[0]!r} is not a number, as all cells "
+                "of this column were in training"
             )
 
 
@@ -185,7 +198,7 @@ def check_finite(data: Dataset, source: str) -> None:
     try:
         data.check_finite()
     except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
+        raise ValueError(f"{name_of(source)}: {error}") from error
 
 
 _ROWS = 1 << 14
@@ -201,6 +214,7 @@ def refuse_infinite(data: Dataset, source: str) -> None:
             row, column = np.argwhere(infinite)[0].tolist()
             name = [*(data.feature_names or []), data.label_name][column]
             raise ValueError(
-                f"{source}, row {start + row} (from 0), column {name!r}: {cells[row, column]} is "
-                "not a finite number: replace such cells or leave out their rows"
+                f"{name_of(source)}, row {start + row} (from 0), column {name!r}: "
+                f"{cells[row, column]} is not a finite number: replace such cells or leave out "
+                "their rows"
             )

@@ -12,7 +12,17 @@ from .. import Dataset, datasets, train_test_split
 from ..backends import to_host
 from ..training.target_unit import suggested_unit
 from .messages import print_message
-from .tables import ENDINGS, check_finite, is_table, read_table, refuse_infinite, refuse_text
+from .obstacles import read_for_training
+from .tables import (
+    ENDINGS,
+    STANDARD_INPUT,
+    check_finite,
+    is_table,
+    name_of,
+    read_table,
+    refuse_infinite,
+    refuse_text,
+)
 
 _VALIDATION_SHARE = 0.1
 """The share of the training rows that is held out for early stopping without --validation."""
@@ -113,8 +123,12 @@ def _load_table(options: SimpleNamespace) -> Task:
     given = {"label": options.target, "exclude": options.exclude or (), "id": options.id}
     if options.test and options.test_size is not None:
         raise ValueError("--test-size and --test: expected one of them")
-    data = _read(options.source, options, columns=options.features, **given)
-    _refuse_identifying(data, options)
+    if options.id and options.id in (options.features or ()):
+        raise ValueError(f"--features and --id both name {options.id!r}: expected only one of them")
+    if [options.source, options.test, options.validation].count(STANDARD_INPUT) > 1:
+        raise ValueError("standard input (-) can be read only once: give files for the others")
+    given |= {"columns": options.features, "reader": read_for_training}
+    data = _read(options.source, options, **given)
     kind, reason = _choose_kind(data, options)
     others = {"label": options.target, "columns": data.feature_names}
     test, validation = (
@@ -161,10 +175,11 @@ def leave_out(data: Dataset, source: str, missing: str, target: str) -> Dataset:
     try:
         left = data.drop_missing() if missing == "drop" else _without_missing_labels(data)
     except ValueError as error:  # no row is left
-        raise ValueError(f"{source}: {error}") from error
+        raise ValueError(f"{name_of(source)}: {error}") from error
     if n_dropped := len(data) - len(left):
         what = "with missing cells" if missing == "drop" else f"without {target!r}"
-        print_message(f"warning: {source}: {n_dropped} of {len(data)} rows are left out, {what}")
+        rows = f"{n_dropped} of {len(data)} rows are left out, {what}"
+        print_message(f"warning: {name_of(source)}: {rows}")
     return left
 
 
@@ -194,19 +209,6 @@ def _prepared(training: Dataset, options: SimpleNamespace) -> Dataset:
     if options.missing == "median":
         training = training.fill_missing()
     return training if options.categories == "embedding" else training.one_hot()
-
-
-def _refuse_identifying(data: Dataset, options: SimpleNamespace) -> None:
-    """Refuse columns of text that differ in almost every row, unless --features names them."""
-    for name, categories in data.categories.items():
-        if name not in (options.features or ()) and len(categories) > max(0.9 * len(data), 10):
-            column = shlex.quote(name)
-            raise ValueError(
-                f"{options.source}, column {name!r}: {len(categories)} different strings in "
-                f"{len(data)} rows, e.g. {categories[0]!r}: give --exclude {column} or, if it "
-                f"identifies the rows, --id {column}. To keep it as a feature, name all features "
-                "with --features"
-            )
 
 
 def _choose_kind(data: Dataset, options: SimpleNamespace) -> tuple[str, str]:

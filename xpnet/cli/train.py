@@ -35,7 +35,7 @@ from .messages import print_message
 from .progress import epoch_lines, has_terminal
 from .report import make_report, write_report
 from .same_data import SameData
-from .tables import in_table
+from .tables import in_table, name_of
 from .tasks import Task, load_task
 
 
@@ -303,7 +303,7 @@ def _report(
     parts = {"training": task.training, "validation": task.validation, "test": task.test}
     data = {name: part for name, part in parts.items() if part is not None}
     files = {
-        name: str(getattr(options, option))
+        name: name_of(getattr(options, option))
         for name, option in (("training", "source"), ("validation", "validation"), ("test", "test"))
         if getattr(options, option)
     }

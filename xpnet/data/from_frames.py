@@ -57,7 +57,7 @@ class FromFrames:
             Columns to leave out.
         id : str, optional
             The column of strings or integers that identifies each row. It is kept in ``ids``, and
-            is not a feature.
+            is a feature only if ``columns`` names it, too.
         missing : {"error", "keep"}, default "error"
             Whether missing cells are refused or kept. With "keep", a missing number or label is
             NaN, and a missing category has the last code, whose name is None. None, NaN, and

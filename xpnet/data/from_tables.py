@@ -59,8 +59,8 @@ class FromTables(FromFrames):
         exclude : sequence of str, default ()
             Columns to leave out. Cells of unused columns are not checked.
         id : str, optional
-            The column that identifies each row. It is kept in ``ids`` as strings, and is not a
-            feature.
+            The column that identifies each row. It is kept in ``ids`` as strings, and is a feature
+            only if ``columns`` names it, too.
         header : bool, optional
             Whether the first line has the names of the columns. With False, the names are ``"0"``,
             ``"1"`` and so on. By default it has names, but a line that looks like a row of data is
@@ -71,10 +71,11 @@ class FromTables(FromFrames):
             character among ``, ; | tab`` that splits each of the first lines into the same number
             of cells.
         decimal : {".", ",", "infer"}, default "."
-            The decimal sign. With "infer", it is a comma if the delimiter is not a comma and the
-            first rows of the columns in use have numbers such as ``1,5`` and none such as ``1.5``.
-            Where this is not clear, the file is refused: if there are both, or if all commas may
-            separate thousands, as in ``1,234``.
+            The decimal sign. With "infer", it is a comma if the first rows of the columns in use
+            have numbers such as ``1,5`` (in quotes, if commas separate cells) and none such as
+            ``1.5``. Where this is not clear, the file is refused: if there are both, or if all
+            commas may separate thousands, as in ``1,234``. If all points may, as in ``1.034``, they
+            are decimal points, with a warning if semicolons separate cells.
         missing : {"error", "keep"}, default "error"
             Whether missing cells are refused or kept. With "keep", a missing number or label is
             NaN, and a missing category has the last code, whose name is None. In a column of
@@ -153,5 +154,8 @@ def _check_delimiter(delimiter: str | None, decimal: str) -> str | None:
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n\0':
         raise ValueError(f"delimiter={shown(delimiter)}: expected one character, e.g. ';'")
     if delimiter == decimal:
-        raise ValueError(f"delimiter={delimiter!r} is also the decimal sign: expected another")
+        raise ValueError(
+            f"delimiter={delimiter!r} is also the decimal sign: leave one of them out"
+            + (", and decimal='infer' finds commas in quotes" if delimiter == "," else "")
+        )
     return delimiter

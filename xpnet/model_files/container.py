@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,25 @@ TYPES = {
     "F64": "float64",
 }
 """NumPy's names of the dtypes that tensors can have, by their names in safetensors."""
+
+
+_OTHER_FORMATS = {
+    ".bin", ".ckpt", ".csv", ".dill", ".gz", ".h5", ".hdf5", ".html", ".joblib", ".jpg", ".json",
+    ".jsonl", ".keras", ".md", ".mlmodel", ".npy", ".npz", ".onnx", ".parquet", ".pb", ".pdf",
+    ".pickle", ".pkl", ".pmml", ".png", ".pt", ".pth", ".svg", ".tflite", ".tsv", ".txt", ".zip",
+}  # fmt: skip
+"""Suffixes of other formats, in which other programs would expect something else."""
+
+
+def check_model_path(path: Any) -> Path:
+    """Return the path of a model file to be written; refuse the suffixes of other formats."""
+    checked = check_new_path("path", path)
+    if (suffix := checked.suffix).lower() in _OTHER_FORMATS:
+        raise ValueError(
+            f"{os.fspath(path)}: {suffix} is the suffix of another format, but networks are saved "
+            "in the safetensors format: expected a name that ends in .safetensors"
+        )
+    return checked
 
 
 def write(

@@ -14,7 +14,7 @@ from ..optimizers import Optimizer
 from ..training.history import History
 from ..training.trainable import TrainableModel
 from .comparing import Comparison, attributes, passes_are_equal
-from .container import FORMAT, write
+from .container import FORMAT, check_model_path, write
 from .describing import Tensors, build, describe, encode
 from .forms import ModelFileError
 from .kinds import KINDS
@@ -69,12 +69,13 @@ def save(network: TrainableModel, path: str | os.PathLike[str], kind: type) -> N
     >>> bool((again.layers[0].weights == net.layers[0].weights).all())
     True
     """
+    checked = check_model_path(path)
     if not network.layers:
         raise ValueError("the network has no layers to save: add(DenseLayer(10, input_shape=(4,)))")
     writer = Writer(network, kind)
     content = writer.content()
     check_content(content)
-    write(path, content, writer.tensors.arrays)
+    write(checked, content, writer.tensors.arrays)
 
 
 def check_content(content: dict[str, Any]) -> None:

@@ -29,6 +29,11 @@ EVALUATION_ROWS = 1024
 class MemoryPlanError(MemoryError):
     """No plan for training fits in memory; the message shows the smallest one.
 
+    Attributes
+    ----------
+    summary : str
+        The message in one line: without the table, but with its largest part.
+
     Examples
     --------
     >>> from xpnet import DenseLayer, MemoryPlanError, NeuralNetwork
@@ -40,6 +45,8 @@ class MemoryPlanError(MemoryError):
     ...     net.memory_limit = None  # all the memory that is free
     ...     net = net.fit(data)
     """
+
+    summary: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -115,6 +122,11 @@ class MemoryPlan(Readable):
     def total(self) -> int:
         """The sum of all sizes, in bytes."""
         return sum(size for _, size in self._sizes())
+
+    @property
+    def largest(self) -> tuple[str, int]:
+        """The name and the size of the largest part."""
+        return max(self._sizes(), key=lambda part: part[1])
 
     def _sizes(self) -> list[tuple[str, int]]:
         split = "" if self.rows == self.batch_size else f", {self.rows} at a time"
@@ -476,11 +488,16 @@ def choose(
     held_out = ""
     if data.evaluated_bytes > least.total / 2:
         held_out = f"fewer validation samples (they take {_readable(data.evaluated_bytes)}), "
-    raise MemoryPlanError(
-        f"training does not fit into {_readable(available)}. It takes at least:\n{least}\n"
-        f"Use {held_out}fewer or smaller layers, an optimizer with less state, or "
-        + ("a device with more memory" if request.memory_limit is None else "a larger memory_limit")
+    more = "a device with more memory" if request.memory_limit is None else "a larger memory_limit"
+    advice = f"se {held_out}fewer or smaller layers, an optimizer with less state, or {more}"
+    failed = f"training does not fit into {_readable(available)}"
+    error = MemoryPlanError(f"{failed}. It takes at least:\n{least}\nU{advice}")
+    name, size = least.largest
+    error.summary = (
+        f"{failed}: it takes at least {_readable(least.total)}, of which {_readable(size)} for "
+        f"{name}: u{advice}"
     )
+    raise error
 
 
 def fewer_rows(rows: int, batch_size: int, n_samples: int, least: int) -> int | None:

@@ -92,23 +92,26 @@ def select(where: str, header: Sequence[str], request: Request) -> Selection:
     label, id = check_name("label", request.label), check_name("id", request.id)
     if label is not None and label == id:
         raise ValueError(f"label={label!r} and id={id!r} are the same column: expected two columns")
-    others = {*exclude, label, id}
+    purposes = {"label": [label] if label is not None else [], "exclude": exclude}
     if request.columns is None:
+        others = {*exclude, label, id}
         names = [name for name in header if name not in others]
     else:
         names = check_strings("columns", request.columns)
         if twice := [name for name, count in Counter(names).items() if count > 1]:
-            raise ValueError(f"columns has {twice[0]!r} more than once: name each column once")
-    asked = *names, *exclude, *(each for each in (label, id) if each is not None)
-    if unknown := [name for name in asked if name not in place]:
-        raise _unknown(unknown, header)
-    if double := sorted(others.intersection(names), key=str):
-        raise ValueError(
-            f"columns has {double[0]!r}, which is also the label, the id or excluded: give each "
-            "column only one purpose"
-        )
+            raise ValueError(f"columns= has {twice[0]!r} more than once: name each column once")
+        for argument, asked in purposes.items():
+            if double := [name for name in asked if name in names]:
+                raise ValueError(
+                    f"columns= and {argument}= both name {double[0]!r}: expected only one of them"
+                )
+    purposes |= {"columns": names, "id": [id] if id is not None else []}
+    if unknown := [name for asked in purposes.values() for name in asked if name not in place]:
+        single = [name for name in (label, id) if name in unknown and "," in name]
+        hint = ". label= and id= take only one column" if single else ""
+        raise UnknownNameError(f"{_unknown(unknown, header)}{hint}")
     count = Counter(header)
-    used = [*names, *(each for each in (label, id) if each is not None)]
+    used = dict.fromkeys([*names, *purposes["label"], *purposes["id"]])
     check_distinct(f"{where} has columns", [name for name in used for _ in range(count[name])])
     if not names:
         raise ValueError(f"{where} has no column left for a feature: expected at least one")

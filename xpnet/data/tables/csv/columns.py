@@ -40,11 +40,11 @@ class Columns:
         kind = np.float64 if selection.label in layout.numbers else np.int64
         self._label = RowCollector(1, kind, math.inf)  # codes, or numbers
         self._ids = TextCollector(limit)
-        texts = [place for place in layout.texts if place != selection.id]
+        target = {place: k for k, place in enumerate(selection.places)}
+        texts = [place for place in layout.texts if place != selection.id or place in target]
         self._texts = {place: StringCodes(of_file=True) for place in texts}
         self.doubts: list[tuple[int, str, str]] = []
         # The columns of numbers that are features, and their positions among the features.
-        target = {place: k for k, place in enumerate(selection.places)}
         found = [(k, target[each]) for k, each in enumerate(layout.numbers) if each in target]
         self._from, self._to = [k for k, _ in found], [k for _, k in found]
         self._straight = self._from == self._to == list(range(len(layout.numbers)))
@@ -75,7 +75,8 @@ class Columns:
         for place, cells in zip(self._layout.texts, content.texts, strict=True):
             if place == self._selection.id:
                 self._ids.add(cells)
-                continue
+                if place not in self._texts:
+                    continue
             codes = self._texts[place].codes(cells)
             if place == label:
                 self._label.add(codes[:, None], share)

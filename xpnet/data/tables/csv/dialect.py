@@ -15,7 +15,7 @@ DELIMITERS = ",;\t|"
 
 NOT_UTF8 = "not UTF-8 (encoding= names another, e.g. encoding='cp1252')"
 
-_MAY_BE_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
+_MAY_BE_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
 
 _LINES = 50
 """How many lines after the header are used to guess the delimiter."""
@@ -127,7 +127,8 @@ def guess_delimiter(start: str, decimal: str = ".") -> str:
 
     If several do, the result is the one that makes the most cells. If none does, it is the one with
     which the most lines have the same number of cells as the header. With the decimal sign "infer",
-    it is not a comma if another delimiter leaves commas only where they may be decimal signs.
+    it is not a comma if another delimiter leaves commas only where they may be decimal signs. With
+    a decimal comma, it is a comma only if numbers stand in quotes, and no other delimiter will do.
 
     Examples
     --------
@@ -144,7 +145,27 @@ def guess_delimiter(start: str, decimal: str = ".") -> str:
             return other
     candidates = DELIMITERS.replace(decimal, "")
     scores = [(*_score(start, each), -k) for k, each in enumerate(candidates)]
+    if decimal == "," and not max(scores)[0] and _has_quoted_commas(start):
+        return ","
     return candidates[-max(scores)[-1]]
+
+
+def _has_quoted_commas(start: str) -> bool:
+    """Whether commas separate cells, and are in numbers in quotes."""
+    numbers = (cell for row in _rows(start, ",") for cell in row if "," in cell)
+    return _score(start, ",")[0] and any(number(cell, ",") is not None for cell in numbers)
+
+
+def best_delimiter(start: str, decimal: str) -> tuple[str, int]:
+    r"""Return the delimiter of a file, and how many cells it makes of the first line.
+
+    Examples
+    --------
+    >>> best_delimiter("name;price\nbread, white;1,5\n", "infer")
+    (';', 2)
+    """
+    delimiter = guess_delimiter(start, decimal)
+    return delimiter, _score(start, delimiter)[2]
 
 
 def _rows(start: str, delimiter: str) -> list[list[str]]:
@@ -176,24 +197,30 @@ def infer_decimal(
     names: Sequence[str],
     columns: Iterable[int],
     rows: Sequence[tuple[int, Sequence[str]]],
-) -> str:
-    r"""Return the decimal sign with which the first rows of a file are written.
+) -> tuple[str, str]:
+    r"""Return the decimal sign with which the first rows of a file are written, and a doubt.
 
-    It is a comma if at least one cell is a number with a decimal comma, and none is one with a
-    point. Columns with other texts do not count. Without any decimal sign, it is a point.
+    It is the sign in numbers where it cannot separate thousands, as in ``1,5``. Columns with other
+    texts do not count. Without any decimal sign, it is a point. It is a point, too, if all numbers
+    are like ``1.034``; between semicolons, which often come with decimal commas, this is a doubt.
 
     Parameters
     ----------
     path : Path
         For messages.
     delimiter : str
-        If it is a comma, the decimal sign is a point.
     names : list of str
         The header.
     columns : iterable of int
         The positions of the columns that are features or the label.
     rows : list of tuple
         The number of a line, and its cells.
+
+    Returns
+    -------
+    sign : {".", ","}
+    doubt : str
+        A warning for the user, or "".
 
     Raises
     ------
@@ -203,12 +230,10 @@ def infer_decimal(
     Examples
     --------
     >>> infer_decimal(Path("a.csv"), ";", ["size"], [0], [(2, ["4"]), (3, ["1,5"])])
-    ','
+    (',', '')
     """
-    if delimiter == ",":
-        return "."
-    found: dict[str, tuple[str, str]] = {}  # by sign, the first cell and where it is
-    are_thousands = True
+    sure: dict[str, tuple[str, str]] = {}  # by sign, the first cell and where it is
+    perhaps: dict[str, tuple[str, str]] = {}  # those that may separate thousands
     for place in columns:
         cells = [(line, row[place].strip()) for line, row in rows]
         if not all(is_missing(cell) or _is_number(cell) for _, cell in cells):
@@ -216,27 +241,33 @@ def infer_decimal(
         for line, cell in cells:
             for sign in ".,":
                 if sign in cell and number(cell, sign) is not None:
-                    where = f"line {line}, column {names[place]!r}"
-                    found.setdefault(sign, (cell, where))
-                    are_thousands &= sign == "." or bool(_MAY_BE_THOUSANDS.fullmatch(cell))
-    if "," not in found:
-        return "."
-    comma, where = found[","]
+                    found = perhaps if _MAY_BE_THOUSANDS.fullmatch(cell) else sure
+                    found.setdefault(sign, (cell, f"line {line}, column {names[place]!r}"))
     choose = "give decimal=',' or decimal='.'"
-    if "." in found:
-        point, other = found["."]
+    signs = sure or perhaps
+    if len(signs) == 2:
+        (comma, where), (point, other) = signs[","], signs["."]
         raise ValueError(
             f"{path}: the decimal sign is not clear, because {comma!r} ({where}) has a comma and "
             f"{point!r} ({other}) has a point: {choose}, and leave columns with the other sign out "
             "with exclude="
         )
-    if are_thousands:
+    if sure or not perhaps:
+        return next(iter(sure), "."), ""
+    ((sign, (cell, where)),) = perhaps.items()
+    if sign == ",":
         raise ValueError(
-            f"{path}, {where}: the comma in {comma!r} may be a decimal comma or separate "
+            f"{path}: the comma in {cell!r} ({where}) may be a decimal comma or separate "
             f"thousands, and no other cell shows which: {choose}. Separators of thousands have to "
             "be removed from the file"
         )
-    return ","
+    if delimiter != ";":
+        return ".", ""
+    return ".", (
+        f"{path}: the point in {cell!r} ({where}) is read as a decimal point, but may separate "
+        "thousands, and no other cell shows which: give decimal='.' if it is a decimal point; "
+        "otherwise remove it from all numbers, and give decimal=','"
+    )
 
 
 def _is_number(cell: str) -> bool:

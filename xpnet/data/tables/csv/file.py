@@ -22,6 +22,7 @@ from .columns import Columns
 from .dialect import (
     Header,
     begins_with_numbers,
+    best_delimiter,
     infer_decimal,
     numbers_among,
     read_header,
@@ -94,10 +95,15 @@ def _read(
         rows = [row for _, row in numbered]
         for decimal in signs_of(format.decimal) if format.header is None else ():
             _check_header(path, header, rows, request, decimal)
-        selection, decimal = select(str(path), header.names, request), format.decimal
+        try:
+            selection = select(str(path), header.names, request)
+        except ValueError as error:
+            raise type(error)(f"{error}{_other_delimiter(some, header, format.decimal)}") from None
+        decimal, doubt = format.decimal, ""
         if decimal == "infer":
-            judged = [place for place in selection.used if place != selection.id]
-            decimal = infer_decimal(path, header.delimiter, header.names, judged, numbered)
+            only_id = {selection.id}.difference(selection.places)
+            judged = [place for place in selection.used if place not in only_id]
+            decimal, doubt = infer_decimal(path, header.delimiter, header.names, judged, numbered)
         layout, unsure = _layout(rows, header, selection, decimal, request.keeps_missing)
         if unsure_as_text:
             layout = _with_text(layout, unsure)
@@ -113,13 +119,16 @@ def _read(
                         f"{path} has a header but no rows: expected a row for each sample"
                     )
                 table = columns.table(request.label)
+            if doubt:
+                warn(doubt)
             for place, cell, doubt in columns.doubts:
                 line = _line_of(path, format, layout, header, place, cell)
                 where = str(path) if line is None else f"{path}, line {line}"
                 warn(f"{where}, column {header.names[place]!r}: {doubt}")
             return table
         except LineError as error:
-            raise _named(path, header, error, request) from None
+            hint = "" if error.place is not None else _other_delimiter(some, header, format.decimal)
+            raise _named(path, header, error, request, hint) from None
         except CellError as error:
             place, cell, reason = error.place, error.text, error.reason
     line = _line_of(path, format, layout, header, place, cell)
@@ -217,8 +226,10 @@ def _contents(
 ) -> Iterator[Content]:
     """Yield the rows, read by an engine, or by ``csv`` where the engine refuses a block."""
     max_rows = max(_CELLS // layout.n_columns, 1)
-    # With one column, libraries disagree about blank lines; and they need a one-byte delimiter.
+    # With one column, libraries disagree about blank lines; and they need a one-byte delimiter,
+    # which some refuse as the decimal sign.
     suited = 1 < layout.n_columns <= _MAX_COLUMNS and layout.delimiter.isascii()
+    suited &= layout.delimiter != layout.decimal
     if kind is None or not suited:
         yield from contents_of(lines_of(pieces), layout, header.n_lines + 1, max_rows, unsure)
         return
@@ -276,12 +287,26 @@ def _line_of(
             return None
 
 
-def _named(path: Path, header: Header, error: LineError, request: Request) -> ValueError:
+def _other_delimiter(start: str, header: Header, decimal: str) -> str:
+    """Return advice if another delimiter than that of the header makes more cells of it."""
+    other, n = best_delimiter(start, decimal)
+    if n <= len(header.names):
+        return ""
+    cells = "is one cell" if len(header.names) == 1 else f"has {len(header.names)} cells"
+    return (
+        f". With the delimiter {header.delimiter!r} the first line {cells}; it suggests "
+        f"delimiter={other!r}"
+    )
+
+
+def _named(
+    path: Path, header: Header, error: LineError, request: Request, advice: str = ""
+) -> ValueError:
     """Return an error that names the file, the line and the column."""
     where = f"{path}, line {error.line}"
     if error.place is None:
         guess = f" with the delimiter {header.delimiter!r} (a guess: delimiter= names another)"
-        return ValueError(f"{where}: {error.reason}{guess if header.guessed else ''}")
+        return ValueError(f"{where}: {error.reason}{advice or (guess if header.guessed else '')}")
     name = header.names[error.place]
     hint = (
         ". To change cells or leave out rows, read the file with pandas or polars, and give "
