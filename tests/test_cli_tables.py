@@ -279,7 +279,7 @@ def test_a_target_with_a_problem_is_refused_alone(folder):
     messy()
     status, _, errors = run("train", "messy.csv", "--target", "when", *QUICK)
     assert (status, len(errors.splitlines())) == (2, 1)
-    assert errors.startswith("xpnet: messy.csv, column 'when': '2020-01-01' is not a number")
+    assert errors.startswith("xpnet: messy.csv, line 2, column 'when': '2020-01-01' is not a")
     assert "--exclude" not in errors
 
 
