@@ -553,7 +553,8 @@ def test_messages_name_standard_input(folder):
     assert status == 2
     assert errors.startswith("xpnet: standard input, column 'price': 'x' is not a number, as in")
     assert piped(text(table()).encode(), "evaluate", "m.st", "-", "--report", "r.json") == (0, "")
-    assert json.loads(Path("r.json").read_text())["files"] == {"data": "standard input"}
+    files = json.loads(Path("r.json").read_text())["files"]
+    assert files == {"network": "m.st", "data": "standard input"}
 
 
 def test_a_comma_that_may_separate_thousands_needs_an_option(folder):

@@ -105,17 +105,13 @@ class LossFunction(Readable, ABC):
         Override this method if the two share costly intermediate results. The derivative may be
         written to ``out``.
         """
-        return self.loss(y_true, y_pred, *sample_weight), self.derivative(
-            y_true, y_pred, *sample_weight
-        )
+        loss = self.loss(y_true, y_pred, *sample_weight)
+        return loss, self.derivative(y_true, y_pred, *sample_weight)
 
     def total_weight(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
     ) -> Array | float:
-        """Return the divisor of the mean over the batch: Σ wᵢ, or the number of samples.
-
-        The weights wᵢ are the result of :meth:`sample_weight`.
-        """
+        """Return the divisor of a batch's mean: Σ :meth:`sample_weight`, or the sample count."""
         weight = self.sample_weight(y_true, y_pred, sample_weight)
         if weight is None:
             return float(y_pred.shape[0])
@@ -177,13 +173,9 @@ class LossFunction(Readable, ABC):
         return y_pred * scale + mean
 
     def prediction_names(self, targets: Sequence[str], n_outputs: int) -> list[str]:
-        """Return a name for each column of :meth:`predictions`; by default those of the targets.
-
-        If a single name stands for several targets, their numbers from 0 are added to it.
-        """
-        if len(targets) == n_outputs:
-            return list(targets)
-        return [f"{targets[0]}_{k}" for k in range(n_outputs)]
+        """Return the predictions' names: their targets', or ``y_0``, ``y_1``, ... for one ``y``."""
+        numbered = [f"{targets[0]}_{k}" for k in range(n_outputs)]
+        return list(targets) if len(targets) == n_outputs else numbered
 
     def predictions_derivative(self, y_pred: Array, scale: Any = 1.0) -> Array:
         """Return the derivative of each prediction with respect to its own output, in its shape."""
@@ -215,7 +207,6 @@ class LossFunction(Readable, ABC):
 
     def check_outputs(self, n_outputs: int) -> None:
         """Refuse a number of outputs that the loss cannot take; called before training."""
-        return
 
     def check_state(self) -> None:
         """Raise ValueError for values of ``state_names`` that training cannot have produced."""

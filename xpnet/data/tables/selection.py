@@ -107,9 +107,7 @@ def select(where: str, header: Sequence[str], request: Request) -> Selection:
                 )
     purposes |= {"columns": names, "id": [id] if id is not None else []}
     if unknown := [name for asked in purposes.values() for name in asked if name not in place]:
-        single = [name for name in (label, id) if name in unknown and "," in name]
-        hint = ". label= and id= take only one column" if single else ""
-        raise UnknownNameError(f"{_unknown(unknown, header)}{hint}")
+        raise UnknownNameError(f"{_unknown(unknown, header)}{_hint(unknown, label, id)}")
     count = Counter(header)
     used = dict.fromkeys([*names, *purposes["label"], *purposes["id"]])
     check_distinct(f"{where} has columns", [name for name in used for _ in range(count[name])])
@@ -128,8 +126,20 @@ def select(where: str, header: Sequence[str], request: Request) -> Selection:
     )
 
 
-def _unknown(names: Sequence[str], header: Sequence[str]) -> UnknownNameError:
+def _unknown(names: Sequence[str], header: Sequence[str]) -> str:
+    """Return the message for columns that a table lacks."""
     if len(names) == 1:
-        return unknown_name("column", names[0], header)
-    found = ", ".join(map(repr, names))
-    return UnknownNameError(f"unknown columns {found}. Known: {', '.join(header)}")
+        return str(unknown_name("column", names[0], header))
+    split = [
+        name for name in header if "," in name and {*map(str.strip, name.split(","))} <= {*names}
+    ]
+    found, hint = ", ".join(map(repr, names)), f": did you mean {split[0]!r}?" if split else "."
+    return f"unknown columns {found}{hint} Known: {', '.join(header)}"
+
+
+def _hint(unknown: Sequence[str], label: str | None, id: str | None) -> str:
+    """Return what to say about arguments that name one column but were given several."""
+    for argument, name in {"label": label, "id": id}.items():
+        if name in unknown and "," in str(name):
+            return f". {argument}= takes only one column"
+    return ""
