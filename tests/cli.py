@@ -27,6 +27,17 @@ def run(*arguments):
     return status, output.getvalue(), errors.getvalue()
 
 
+def run_process(*arguments, content=b"", check=False, **environment):
+    """Run the command line in another process, with this standard input and no terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "xpnet", *map(str, arguments)],
+        input=content,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"} | environment,
+        check=check,
+    )
+
+
 def on_terminal(*arguments, columns=80):
     """Run the command line on a terminal; return its exit status and what was shown."""
     if os.name != "posix":

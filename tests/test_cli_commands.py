@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import xpnet
-from tests.cli import ROOT, on_terminal, run
+from tests.cli import ROOT, on_terminal, run, run_process
 from tests.pages import _BLOCK, shell_commands, text_of
 from xpnet.cli.commands import cli
 
@@ -156,17 +156,11 @@ def test_the_line_that_completes_commands(folder):
     blocks = [block[2] for block in _BLOCK.finditer(text_of("docs/command-line.md"))]
     (line,) = (each.strip() for each in blocks if "_XPNET_COMPLETE" in each)
     assert line == 'eval "$(_XPNET_COMPLETE=bash_source xpnet)"'
-    done = subprocess.run(
-        [sys.executable, "-m", "xpnet"], capture_output=True, text=True, check=False,
-        env=os.environ | ENVIRONMENT | {"_XPNET_COMPLETE": "bash_source"},
-    )  # fmt: skip
-    assert "complete " in done.stdout
-    done = subprocess.run(
-        [sys.executable, "-m", "xpnet"], capture_output=True, text=True, check=False,
-        env=os.environ | ENVIRONMENT
-        | {"_XPNET_COMPLETE": "bash_complete", "COMP_WORDS": "xpnet train --ea", "COMP_CWORD": "2"},
-    )  # fmt: skip
-    assert "--early-stopping" in done.stdout
+    done = run_process(_XPNET_COMPLETE="bash_source")
+    assert b"complete " in done.stdout
+    line = {"COMP_WORDS": "xpnet train --ea", "COMP_CWORD": "2"}
+    done = run_process(_XPNET_COMPLETE="bash_complete", **line)
+    assert b"--early-stopping" in done.stdout
 
 
 @pytest.mark.parametrize("command", ["", *cli.commands])

@@ -6,8 +6,6 @@ import io
 import json
 import os
 import shlex
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import numpy as np
 import pytest
 
 import xpnet
-from tests.cli import ROOT, run
+from tests.cli import run, run_process
 from xpnet import Dataset
 
 QUICK = ["--epochs", "12", "--hidden", "16", "--quiet"]
@@ -406,12 +404,7 @@ def test_an_id_is_not_overwritten_by_predictions_of_its_name(folder):
 def test_predictions_that_standard_output_cannot_hold_are_refused_with_advice(folder):
     Path("t.csv").write_text(text(table()).replace("red", "rød"), encoding="utf-8")
     train("--save", "m.st", source="t.csv", target="colour")
-    done = subprocess.run(
-        [sys.executable, "-m", "xpnet", "predict", "m.st", "t.csv"],
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
-        check=False,
-    )
+    done = run_process("predict", "m.st", "t.csv", PYTHONIOENCODING="ascii")
     assert done.returncode == 2
     assert b"standard output is in ascii" in done.stderr
     assert b"--output FILE" in done.stderr
@@ -495,12 +488,8 @@ def test_standard_input_is_read_like_the_file(path, folder):
     ):
         command, *others = arguments
         done = [
-            subprocess.run(
-                [sys.executable, "-m", "xpnet", command, *others, *source],
-                input=Path(path).read_bytes(),
-                capture_output=True,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
-                check=True,
+            run_process(
+                command, *others, *source, content=Path(path).read_bytes(), check=True
             ).stdout
             for source in (["-"], [path])
         ]
@@ -523,13 +512,7 @@ def test_a_named_pipe_is_read_once(folder):
 
 def piped(content, *arguments):
     """Run the command line with this standard input; return its exit status and errors."""
-    done = subprocess.run(
-        [sys.executable, "-m", "xpnet", *arguments],
-        input=content,
-        capture_output=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-    )
+    done = run_process(*arguments, content=content)
     return done.returncode, done.stderr.decode()
 
 
