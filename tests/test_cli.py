@@ -609,7 +609,7 @@ TARGETS = {
     "a number is missing": (["1", "2"] * 20 + ["NaN"], [], "line 42, column 'y': 'NaN' stands f"),
     "an infinite number": (["1.5", "2"] * 20 + ["inf"], [], "not finite, the first (inf)"),
     "dates": ([f"2026-01-{k + 1:02}" for k in range(28)], [], "line 2, column 'y': '2026-01-"),
-    "dates of few days": (["31.12.2026", "1.1.2027"] * 20, [], "seconds since the first one"),
+    "dates of few days": (["31.12.2026", "1.1.2027"] * 20, [], "seconds since a fixed day"),
     "dates as values": (["2026-01-31", "2027-01-01"] * 20, ["--task", "regression"], "seconds sin"),
     "a number is unknown": (["1", "2", "3"] * 20 + ["NA"], [], "'NA' stands for a missing value:"),
     "spaces": (["100 000", "200 000"] * 20, [], "'100 000' is not a number: write"),

@@ -99,7 +99,7 @@ def test_a_category_that_training_did_not_have_is_refused_with_its_row(folder):
     Path("new.csv").write_text('name,colour,size,"weight, kg"\na,red,1,2\nb,pink,1,2\n')
     status, output, errors = run("predict", "m.st", "new.csv")
     assert (status, output, len(errors.splitlines())) == (2, "", 1)
-    assert "row 1, column 'colour': 'pink' is not among" in errors
+    assert "row 1 (from 0), column 'colour': 'pink' is not among" in errors
 
 
 def test_an_unknown_category_is_named_with_its_row_in_the_whole_table(folder):
@@ -108,7 +108,7 @@ def test_an_unknown_category_is_named_with_its_row_in_the_whole_table(folder):
     Path("new.csv").write_text("\n".join(['colour,size,"weight, kg"', *rows]) + "\n")
     status, _, errors = run("predict", "m.st", "new.csv")
     assert status == 2
-    assert "new.csv: X, row 40000, column 'colour': 'pink'" in errors
+    assert "new.csv, row 40000 (from 0), column 'colour': 'pink'" in errors
 
 
 @pytest.mark.parametrize("option", ["--test", "--validation"])
@@ -118,7 +118,7 @@ def test_an_unknown_category_of_a_second_file_is_named_with_the_file(option, fol
     Path("second.csv").write_text(text(rows))
     line = ["train", "prices.csv", "--target", "price", "--id", "name", *QUICK]
     _, _, errors = run(*line, option, "second.csv")
-    assert errors.startswith("xpnet: second.csv: X, row 4, column 'colour': 'pink'")
+    assert errors.startswith("xpnet: second.csv, row 4 (from 0), column 'colour': 'pink'")
     rows[3][2] = ""  # left out: the rows after it have other numbers
     Path("second.csv").write_text(text(rows))
     _, _, errors = run(*line, option, "second.csv", "--missing", "drop")

@@ -106,7 +106,7 @@ def test_a_job_may_be_started_with_resume_before_there_is_a_checkpoint():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--resume", "ck", "--batch-size", "7"], "batch_size: 16, now 7"),
+        (["--resume", "ck", "--batch-size", "7"], "--batch-size: 16, now 7"),
         (["--resume", "ck", "--seed", "5"], "give the data and options of the first run"),
         (["--checkpoint", "ck"], "--resume ck to continue it"),
         (["--checkpoint", "a", "--resume", "b"], "expected one folder"),
@@ -140,8 +140,35 @@ def test_a_checkpoint_with_more_epochs_than_asked_for_is_refused():
     train("--epochs", "6", "--checkpoint", "ck")
     status, _, errors = run(*TRAIN, "--epochs", "3", "--resume", "ck", "--save", "m.st")
     assert status == 2
-    assert "the newest checkpoint has 6 epochs, more than --epochs 3" in errors
+    assert "checkpoint-000006.safetensors has 6 epochs, more than --epochs 3" in errors
     assert not Path("m.st").exists()
+
+
+def test_a_complete_training_that_is_resumed_says_so():
+    train("--epochs", "3", "--checkpoint", "ck", "--save", "a.st")
+    status, _, errors = run(*TRAIN, "--epochs", "3", "--resume", "ck", "--save", "b.st")
+    assert status == 0
+    assert errors == "xpnet: ck is of a complete training run: nothing was left to train\n"
+    assert Path("a.st").read_bytes() == Path("b.st").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "difference"),
+    [
+        (["--learning-rate", "0.5"], "(--learning-rate: 0.001, now 0.5)"),
+        (["--optimizer", "sgd"], "(--optimizer: Adam, now SGD; "),
+        (["--batch-size", "7"], "(--batch-size: "),
+        (["--dtype", "float64"], "(--dtype: float32, now float64)"),
+        (["--log", "l.csv"], "(other options: --log)"),
+        (["--log", "l.csv", "--early-stopping"], "other options: --early-stopping, --log)"),
+        (["--seed", "3"], "--seed: 0, now 3"),
+    ],
+)
+def test_the_options_that_differ_from_the_first_run_are_named(options, difference):
+    train("--epochs", "2", "--checkpoint", "ck")
+    status, _, errors = run(*TRAIN, "--epochs", "3", "--resume", "ck", *options)
+    assert (status, len(errors.splitlines())) == (2, 1)
+    assert difference in errors or "and 1 more" in errors
 
 
 # ---- logs

@@ -302,7 +302,7 @@ def test_if_no_row_is_complete_the_emptiest_column_is_named():
         (lambda: data().fill_missing({"size": True}), TypeError, "expected a finite number"),
         (lambda: data().fill_missing({"size": None}), TypeError, "expected a finite number"),
         (lambda: data().fill_missing({"size": "3"}), TypeError, "'size' is a column of numbers"),
-        (lambda: data().fill_missing({"hue": 1}), TypeError, "'hue' has the categories"),
+        (lambda: data().fill_missing({"hue": 1}), TypeError, "'hue' has strings here"),
         (lambda: data().fill_missing({**VALUES, "hue": " red"}), ValueError, "only in spaces"),
         (lambda: Dataset([[1.0]]).fill_missing({"a": 1}), TypeError, "features have no names"),
         (lambda: Dataset([[1.0]]).fill_missing({1: 1}), TypeError, "expected positions, 0 to 0"),

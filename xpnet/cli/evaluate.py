@@ -19,6 +19,8 @@ def run_evaluate(options: SimpleNamespace) -> None:
         what = "has several targets" if target else "does not know the name of its target"
         hint = "evaluate it in Python" if target else "give --target COLUMN"
         raise ValueError(f"{options.model} {what}: {hint}")
+    if target in (network.column_names or ()):
+        raise ValueError(f"--target {target}: this column is a feature: expected another one")
     data = read_rows(network, options, label=target)
     n_rows = len(data)
     data = leave_out(data, options.source, "drop" if network.drops_missing else "median", target)

@@ -52,6 +52,8 @@ def check_output_file(option: str, path: str, taken: dict[str, str]) -> None:
     taken : dict of str to str
         What files are, by their real paths.
     """
+    if path == "-":
+        raise ValueError(f"{option} -: expected the name of a file, not standard output")
     try:
         check_writable(path)
     except OSError as error:

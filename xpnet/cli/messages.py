@@ -52,6 +52,7 @@ _BARE = re.compile(rf"\b({'|'.join(_OPTIONS)})=(?=[\s,;.)]|$)")
 
 _PHRASES = {
     "path='": "'",
+    "load_mnist() without a folder": "xpnet train mnist without --data",
     "give Dataset.from_frame(frame)": "save it as a new CSV file",
     "missing='keep' reads it as NaN": "xpnet train --missing median fills it in, --missing drop "
     "drops the row",

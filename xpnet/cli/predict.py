@@ -76,6 +76,11 @@ def read_rows(
                 missing=missing,
             )
         except UnknownNameError as error:
+            if f"unknown column {label!r}" in str(error):
+                raise ValueError(
+                    f"{name_of(options.source)} has no column {label!r}, the target: expected a "
+                    "table with the values to predict"
+                ) from error
             needed = "" if columns is None else f". The network needs {', '.join(columns)}"
             raise ValueError(f"{error}{needed}") from error
     refuse_text(data, options.source, network.categories)

@@ -36,18 +36,12 @@ class SameData(Callback):
     def on_resume(
         self, network: NeuralNetwork, columns: Sequence[str], state: dict[str, Any]
     ) -> None:
-        """Compare the data and the number of epochs with those of the checkpoint."""
+        """Compare the data with those of the checkpoint."""
         if state.get("digest") != self.digest:
             raise ValueError(
                 f"--resume {self.folder}: the rows to train on, or to evaluate after each "
                 "epoch, are not those of the first run: give the same files and options, or "
                 "another folder"
-            )
-        if network.history.epochs > network.epochs:
-            raise ValueError(
-                f"--resume {self.folder}: the newest checkpoint has {network.history.epochs} "
-                f"epochs, more than --epochs {network.epochs}: give more --epochs, or another "
-                "folder"
             )
 
 

@@ -169,9 +169,11 @@ def in_table(error: ValueError, source: str, rows: Sequence[int] | None) -> Valu
     """
 
     def place(found: re.Match[str]) -> str:
-        return "" if rows is None else f"{found[1]}{rows[int(found[2])]}"
+        return "" if rows is None else f"{found[1]}{rows[int(found[2])]} (from 0)"
 
-    return ValueError(f"{name_of(source)}: {_ROW.sub(place, str(error), count=1)}")
+    message = _ROW.sub(place, str(error), count=1)
+    separator = ", " if message.startswith("X, ") else ": "
+    return ValueError(f"{name_of(source)}{separator}{message.removeprefix('X, ')}")
 
 
 def refuse_text(data: Dataset, source: str, categories: Mapping[str, Any]) -> None:

@@ -99,7 +99,7 @@ _WATCHED = "val_loss"
 def _check_checkpoints(options: SimpleNamespace) -> None:
     """Refuse --every without a folder, and two different folders."""
     if options.every is not None and not (options.checkpoint or options.resume):
-        raise ValueError("--every needs --checkpoint FOLDER, the folder for checkpoints")
+        raise ValueError("--every needs --checkpoint FOLDER or --resume FOLDER")
     if options.checkpoint and options.resume and options.checkpoint != options.resume:
         raise ValueError(
             f"--checkpoint {options.checkpoint} and --resume {options.resume}: expected one folder;"
@@ -146,7 +146,8 @@ def _callbacks(task: Task, options: SimpleNamespace) -> list[Callback]:
 
 def _fit(network: NeuralNetwork, task: Task, options: SimpleNamespace) -> None:
     """Train a network; a message about divergence names an option."""
-    if options.resume and not checkpoints_in(Path(options.resume)):
+    before = max(checkpoints_in(Path(options.resume)), default=0) if options.resume else 0
+    if options.resume and not before:
         print_message(f"{options.resume} has no checkpoints yet: training starts at epoch 1")
     try:
         with epoch_lines(not options.quiet and not network.progress):
@@ -172,6 +173,8 @@ def _fit(network: NeuralNetwork, task: Task, options: SimpleNamespace) -> None:
         rows = range(len(task.watched or ()))
         own = ValueError(str(error).removeprefix("validation: "))
         raise in_table(own, source, None if options.missing else rows) from error
+    if before and before == max(checkpoints_in(Path(options.resume))):
+        print_message(f"{options.resume} is of a complete training run: nothing was left to train")
 
 
 def _first_of(differences: list[str]) -> str:
@@ -186,7 +189,6 @@ _MOST_DIFFERENCES, _MOST_OF_A_DIFFERENCE = 3, 80
 _CAUSES = {
     "training data": "other rows or columns to train on",
     "validation data": "other rows to evaluate after each epoch",
-    "callbacks": "other options: --early-stopping, --patience, --log",
     "layers": "other layers: --hidden, --dropout, --categories or the columns",
     "network.target_unit": "other rows or columns to train on",
 }
@@ -198,7 +200,17 @@ def _in_options(difference: str) -> str:
     for start, cause in _CAUSES.items():
         if difference.startswith(start):
             return cause
-    return difference.removeprefix("network.")[:_MOST_OF_A_DIFFERENCE]
+    name, _, values = difference.partition(": ")
+    if name.startswith("callbacks"):
+        kinds = {"EarlyStopping": "--early-stopping", "Logger": "--log"}
+        changed = [option for kind, option in kinds.items() if difference.count(kind) % 2]
+        return f"other options: {', '.join(changed or ['--log'])}"
+    if "optimizer." in name:
+        settings = {"class": "--optimizer", "initial": "--learning-rate"}
+        option = settings.get(name.rpartition(".")[2])
+        return f"{option}: {values}" if option else "other settings of the --optimizer"
+    name = name.removeprefix("network.").replace("_", "-")
+    return f"--{name}: {values}"[:_MOST_OF_A_DIFFERENCE]
 
 
 def _batch_size(n_samples: int, least: int) -> int:

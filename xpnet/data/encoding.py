@@ -287,9 +287,9 @@ class _Column:
             what = "the cell is missing, and None" if name is None else repr(name)
             raise ValueError(
                 f"X, row {first_row + row}, column {self.name!r}: {what} is not among the given "
-                f"categories {shown(self.wanted)}: leave such rows out, or add the category to "
-                "the data that the categories come from. If the column identifies the rows, read "
-                f"it with id= in both data sets{but_for_spaces(name or '', self.wanted)}"
+                f"categories {shown(self.wanted)}: leave such rows out, or train with data that "
+                "have the category too. A column that identifies rows is no feature: read it with "
+                f"id={but_for_spaces(name or '', self.wanted)}"
             )
         return found
 

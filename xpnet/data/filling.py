@@ -255,8 +255,9 @@ def _number_for(
         return list(names or ()).index(value) if value in (names or ()) else none
     if names is not None:
         raise TypeError(
-            f"X: {_called(key)} has the categories {shown(list(names))} here, but the value for "
-            f"its missing cells is the number {value}: give a category, or a column of numbers"
+            f"X: {_called(key)} has strings here, {shown(list(names))}, but the value for its "
+            f"missing cells is the number {value}: give numbers in this column, or a string for "
+            "its missing cells"
         )
     return value
 

@@ -182,7 +182,7 @@ def advice_for_time(text: str) -> str:
     >>> advice_for_time("1:02:03:04")
     'give durations as numbers, e.g. seconds'
     >>> advice_for_time("5 mai 2020")
-    'give dates and times as numbers, e.g. days since the first one'
+    'give dates and times as numbers, e.g. days since a fixed day'
     """
     plain = _plain(text)
     if _one_of(_DURATIONS).fullmatch(plain):
@@ -194,10 +194,11 @@ def advice_for_time(text: str) -> str:
         # With points or dashes, a short first number is the day; with "/", it may be the month.
         day_first = ", dayfirst=True" if re.match(r"\d{1,2}[-.]\d{1,2}[-.]", plain) else ""
         return (
-            "give dates and times as numbers, e.g. seconds since the first one (in pandas, with "
-            f"dates = pd.to_datetime(column{day_first}): (dates - dates.min()).dt.total_seconds())"
+            "give dates and times as numbers, e.g. seconds since a fixed day (in pandas, with "
+            f"dates = pd.to_datetime(column{day_first}): "
+            "(dates - pd.Timestamp('2020-01-01', tz=dates.dt.tz)).dt.total_seconds())"
         )
-    return "give dates and times as numbers, e.g. days since the first one"
+    return "give dates and times as numbers, e.g. days since a fixed day"
 
 
 def _plain(text: str) -> str:

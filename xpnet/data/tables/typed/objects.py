@@ -17,9 +17,9 @@ ENCODE = (
 HINTS = {
     "c": "give the real and the imaginary parts as separate columns",
     "M": (
-        "give dates as numbers, e.g. seconds since the first one: "
-        "(dates - dates.min()) / np.timedelta64(1, 's') for datetime64, or in polars "
-        "(dates - dates.min()).dt.total_seconds(); or leave them out"
+        "give dates as numbers, e.g. seconds since a fixed day: "
+        "(dates - np.datetime64('2020-01-01')) / np.timedelta64(1, 's') for datetime64, or in "
+        "polars dates.dt.epoch('s'); or leave them out"
     ),
     "m": (
         "give durations as numbers, e.g. seconds: durations / np.timedelta64(1, 's'), or in polars "
