@@ -73,7 +73,7 @@ class WeightAverage(Averaging):
     Warns
     -----
     UserWarning
-        From ``fit``: training ended, or the restored epoch is from, before averaging began.
+        From ``fit``: training ended before averaging began, or restored an earlier epoch.
 
     Examples
     --------
