@@ -169,7 +169,7 @@ def test_a_name_with_a_comma_in_a_list_is_shown_in_quotes(folder):
     line = ["train", "prices.csv", "--target", "price", *QUICK, "--features"]
     status, _, errors = run(*line, "weight, kg")
     assert status == 2
-    assert errors.endswith(""" this name stands in double quotes: '"weight, kg"'\n""")
+    assert errors.endswith(""" put this name in double quotes: '"weight, kg"'\n""")
     assert run(*line, '"weight, kg"')[0] == 0
 
 
@@ -200,7 +200,7 @@ def test_a_wrong_delimiter_is_answered_with_that_of_the_first_line(delimiter, fo
     assert errors.endswith(f"the first line {cells}; it suggests --delimiter ';'\n")
     train("--save", "m.st")
     assert "it suggests --delimiter ';'" in run("predict", "m.st", "t.csv", *line[-1:], ",")[2]
-    Path("t.tsv").write_text(text(table()))  # by its ending, with tabs
+    Path("t.tsv").write_text(text(table()))  # the suffix means tabs
     assert "it suggests --delimiter ," in run("train", "t.tsv", "--target", "price")[2]
     Path("t.csv").write_text(text(table(), "\t"))
     shown = "it suggests --delimiter '\\t'\n"
@@ -254,10 +254,10 @@ def test_all_columns_with_a_problem_are_named_at_once(source, folder):
         "column 'net, kg': '0 kg' is not a number",
         "column 'name': 60 different strings in 60 rows, e.g. 'n0'",
         "give --missing median, which fills them in, or --missing drop, and ",
-        "if 'name' identifies the rows, --id name in place of its name there",
+        "(if 'name' identifies the rows, --id name instead of its name in --exclude)",
     ):
         assert part in errors
-    option = errors.partition("--exclude ")[2].partition(" or, ")[0]
+    option = errors.partition("--exclude ")[2].partition(" (if ")[0]
     (columns,) = shlex.split(option)
     line[1] = "messy.csv" if source == "-" else source
     assert run(*line, "--missing", "median", "--exclude", columns)[0] == 0
@@ -572,7 +572,7 @@ def test_points_that_may_separate_thousands_are_warned_of_in_one_line(folder):
     rows = ["a;b", *[f"{k % 9 + 1}.0{k};{k % 7},5" for k in range(10, 70)]]
     Path("t.csv").write_text("\n".join(rows))
     arguments = ["train", "t.csv", "--target", "b", *QUICK, "--task", "regression"]
-    status, _, errors = run(*arguments)  # the target shows that a comma is the decimal sign
+    status, _, errors = run(*arguments)  # the target shows that the decimal sign is a comma
     assert (status, len(errors.splitlines())) == (2, 1)
     assert "'2.010' is not a number: write numbers with a decimal comma" in errors
     Path("t.csv").write_text("\n".join(rows).replace(",5", ""))

@@ -121,9 +121,8 @@ class ReduceLROnPlateau(Monitor):
     """Reduce the learning rate when a column of the history has not improved for some epochs.
 
     It wraps the optimizer's schedule in a :class:`~xpnet.schedules.ScaledSchedule`, which
-    multiplies all further rates by the factor, even in later calls of ``fit``. For the training
-    loss without a cooldown, the schedule :class:`~xpnet.ReduceOnPlateau` does the same without a
-    callback.
+    multiplies all further rates by the factor, even in later calls of ``fit``. For the loss alone,
+    without a cooldown, the schedule :class:`~xpnet.ReduceOnPlateau` needs no callback.
 
     Parameters
     ----------

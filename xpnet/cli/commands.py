@@ -145,7 +145,12 @@ def cli() -> None:
     type=COUNT,
     help="Epochs without improvement before --early-stopping ends training.  [default: 10]",
 )
-@click.option("--seed", type=SEED, default=0, help="Seed of all random choices; on one machine, the same seed gives the same network.")
+@click.option(
+    "--seed",
+    type=SEED,
+    default=0,
+    help="Seed of all random choices; on one machine, the same seed gives the same network.",
+)
 @click.option("--save", type=FILE, help="Write the network to a file, e.g. model.safetensors.")
 @click.option("--plot", type=FILE, help="Draw the training curves, e.g. curves.png.")
 @click.option(

@@ -76,7 +76,7 @@ def read_for_training(
 def _unreadable(
     path: Path, read: Callable[..., Dataset], request: dict[str, Any]
 ) -> tuple[dict[str, str], Dataset | None]:
-    """Return error messages by unreadable column, and the data of the other columns, if readable."""
+    """Return error messages by unreadable column, and the data of the others, if readable."""
     found: dict[str, str] = {}
     start = re.compile(re.escape(str(path)) + _COLUMN)
     while len(found) < _MOST_UNREADABLE:
@@ -152,7 +152,10 @@ def _leaving_out(names: Sequence[str], id: str | None, options: SimpleNamespace)
         return option
     if len(names) == 1:
         return f"{option} or, if {id!r} identifies the rows, --id {shlex.quote(id)}"
-    return f"{option}; if {id!r} identifies the rows, do not exclude it, but give --id {shlex.quote(id)}"
+    return (
+        f"{option} (if {id!r} identifies the rows, --id {shlex.quote(id)} instead of its name in "
+        "--exclude)"
+    )
 
 
 def _brief(name: str, message: str) -> str:

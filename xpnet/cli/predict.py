@@ -1,4 +1,4 @@
-"""``xpnet predict`` and ``xpnet evaluate``: apply a saved network to a table, some rows at a time."""
+"""``xpnet predict`` and ``xpnet evaluate``: a saved network on a table, some rows at a time."""
 
 import csv
 import os

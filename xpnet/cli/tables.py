@@ -145,7 +145,8 @@ def _named(source: str, path: Path) -> Iterator[None]:
         message = str(error).replace(str(path), shown)
         if isinstance(error, UnknownNameError):
             if near := _NEAR_WITH_COMMA.search(message):
-                message += f""". In a list of columns, put this name in double quotes: '"{near[1]}"'"""
+                name = f"""'"{near[1]}"'"""
+                message += f". In a list of columns, put this name in double quotes: {name}"
             raise UnknownNameError(f"{shown}: {message}") from error
         kind = type(error) if isinstance(error, OSError) else ValueError
         raise kind(message) from error

@@ -269,10 +269,10 @@ def _compute_scores(network: NeuralNetwork, task: Task) -> dict[str, float]:
     scores = {name: found[name] for name in metrics}
     for name, score in scores.items():
         if not math.isfinite(score):
+            part = "training" if task.test is None else "test"
             raise DivergedError(
-                f"the {'training' if task.test is None else 'test'} {name} is {score}, so the network "
-                "is of no use and was not saved: give a lower --learning-rate, or look for outliers "
-                "in the data"
+                f"the {part} {name} is {score}, so the network is of no use and was not saved: "
+                "give a lower --learning-rate, or look for outliers in the data"
             )
     return scores
 

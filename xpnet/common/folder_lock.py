@@ -59,8 +59,8 @@ class FolderLock:
             os.close(handle)
         if locked is False:
             raise FileExistsError(
-                f"the folder {folder} is in use: another training run is writing checkpoints there. "
-                "Wait until it ends, or give another folder"
+                f"the folder {folder} is in use: another training run is writing checkpoints "
+                "there. Wait until it ends, or give another folder"
             )
         if warns:
             warn(

@@ -286,10 +286,10 @@ class _Column:
             name = self.names[codes[row]]
             what = "the cell is missing, and None" if name is None else repr(name)
             raise ValueError(
-                f"X, row {first_row + row}, column {self.name!r}: {what} is not among the given "
-                f"categories {shown(self.wanted)}: leave such rows out, or add the category to "
-                "the data that the categories come from. If the column identifies the rows, read "
-                f"it with id= in both data sets{but_for_spaces(name or '', self.wanted)}"
+                f"X, row {first_row + row}, column {self.name!r}: {what} is not among the known "
+                f"categories {shown(self.wanted)}: leave such rows out, or train on data that have "
+                "this category. If the column identifies the rows, read it with id= in both data "
+                f"sets{but_for_spaces(name or '', self.wanted)}"
             )
         return found
 
