@@ -263,6 +263,12 @@ def test_all_columns_with_a_problem_are_named_at_once(source, folder):
     assert run(*line, "--missing", "median", "--exclude", columns)[0] == 0
 
 
+def test_a_column_that_is_only_called_timestamp_is_not_said_to_have_times(folder):
+    Path("t.csv").write_text("timestamp,size,price\n" + "1 kg,2 m,3.5\n" * 20)
+    _, _, errors = run("train", "t.csv", "--target", "price", *QUICK)
+    assert "column 'timestamp': '1 kg' is not a number, column 'size': '2 m' is not" in errors
+
+
 def test_a_lone_column_of_dates_is_named_with_its_cell_and_the_options(folder):
     messy()
     line = ["train", "messy.csv", "--target", "price", *QUICK, "--missing", "drop"]
@@ -329,7 +335,8 @@ def test_dropped_rows_are_counted_and_get_no_prediction(folder):
     complete = ["" not in row for row in table(missing=0.1)[1:]]
     left_out = complete.count(False)
     assert errors == (
-        f"xpnet: warning: gaps.csv: {left_out} of 200 rows are left out, with missing cells\n"
+        f"xpnet: warning: gaps.csv: {left_out} of 200 rows are left out because they have missing "
+        "cells\n"
     )
     status, output, errors = run("predict", "m.st", "gaps.csv", "--id", "name")
     rows = list(csv.reader(io.StringIO(output)))[1:]
@@ -349,7 +356,7 @@ def test_rows_without_a_target_are_left_out_with_a_warning(folder):
     rows[3][4] = rows[7][4] = ""
     Path("t.csv").write_text(text(rows))
     _, errors = train("--missing", "median", source="t.csv")
-    assert errors == "xpnet: warning: t.csv: 2 of 200 rows are left out, without 'price'\n"
+    assert errors == "xpnet: warning: t.csv: 2 of 200 rows are left out because they lack 'price'\n"
     for row in rows[1:]:
         row[4] = ""
     Path("t.csv").write_text(text(rows))
@@ -366,7 +373,7 @@ def test_evaluation_leaves_out_rows_without_a_target_as_training_does(target, fo
     Path("t.csv").write_text(text(rows))
     status, output, errors = run("evaluate", "m.st", "t.csv")
     assert (status, output) == (0, run("evaluate", "m.st", "whole.csv")[1])
-    assert f"t.csv: 1 of {len(rows) - 1} rows are left out, without {target!r}" in errors
+    assert f"t.csv: 1 of {len(rows) - 1} rows are left out because they lack {target!r}" in errors
 
 
 def test_evaluation_and_prediction_advise_no_options_that_they_lack(folder):
@@ -445,7 +452,7 @@ def test_classes_without_a_target_are_left_out(folder):
     rows[3][1] = ""
     Path("t.csv").write_text(text(rows))
     _, errors = train("--missing", "median", "--save", "m.st", source="t.csv", target="colour")
-    assert "1 of 200 rows are left out, without 'colour'" in errors
+    assert "1 of 200 rows are left out because they lack 'colour'" in errors
     assert xpnet.load("m.st").class_names == ["blue", "green", "red"]
 
 

@@ -23,7 +23,7 @@ _COLUMN = r"(?:, line \d+)?, column ('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?:,
 """Matches the name of a column in messages about cells, after the path."""
 
 _TIMES = ("give dates and times", "give durations", "datetime", "date32", "timestamp")
-"""Words that only messages about dates and times have."""
+"""Words in the messages about dates and times."""
 
 
 def read_for_training(
@@ -160,8 +160,9 @@ def _leaving_out(names: Sequence[str], id: str | None, options: SimpleNamespace)
 
 def _brief(name: str, message: str) -> str:
     """Return what is wrong with a column, in a few words."""
-    reason = re.split(_COLUMN, message, maxsplit=1)[-1].partition(": ")[0]
-    if any(word in message for word in _TIMES):
+    problem = re.split(_COLUMN, message, maxsplit=1)[-1]  # without the name of the column
+    reason = problem.partition(": ")[0]
+    if any(word in problem for word in _TIMES):
         cell = reason.removesuffix(" is not a number")
         return f"column {name!r} has dates or times, e.g. {cell}"
     return f"column {name!r}: {reason}"

@@ -177,8 +177,8 @@ def leave_out(data: Dataset, source: str, missing: str, target: str) -> Dataset:
     except ValueError as error:  # no row is left
         raise ValueError(f"{name_of(source)}: {error}") from error
     if n_dropped := len(data) - len(left):
-        what = "with missing cells" if missing == "drop" else f"without {target!r}"
-        rows = f"{n_dropped} of {len(data)} rows are left out, {what}"
+        reason = "have missing cells" if missing == "drop" else f"lack {target!r}"
+        rows = f"{n_dropped} of {len(data)} rows are left out because they {reason}"
         print_message(f"warning: {name_of(source)}: {rows}")
     return left
 

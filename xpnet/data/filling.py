@@ -274,7 +274,7 @@ def by_name(values: Mapping[Any, Any], names: Sequence[str] | None) -> FillValue
 
 
 def refuse_other_values(own: Mapping[Any, Any], others: Mapping[Any, Any], which: str) -> None:
-    """Refuse data that were filled with other values than ``others``, which ``which`` has.
+    """Refuse data that were filled with other values than ``others``, the values of ``which``.
 
     Parameters
     ----------

@@ -63,8 +63,8 @@ class FromTables(FromFrames):
             only if ``columns`` also names it.
         header : bool, optional
             Whether the first line has the names of the columns. With False, the names are ``"0"``,
-            ``"1"`` and so on. By default it has names, but a line that looks like a row of data is
-            refused: one of numbers only (other than 0, 1, 2, ...), or with a number above a column
+            ``"1"`` and so on. By default it has names. A first line that looks like a row of data
+            is refused: if it has only numbers (other than 0, 1, 2, ...), or a number above a column
             of numbers, unless ``label``, ``columns``, ``exclude`` or ``id`` names that column.
         delimiter : str, optional
             One character. By default, a tab if the file's name ends in ``.tsv``; otherwise the

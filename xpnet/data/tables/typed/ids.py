@@ -59,7 +59,7 @@ class IdColumn:
             self._add_integers(cells, start)
         if self._has_texts and self._numbers.n_rows:  # of Python objects
             raise TypeError(
-                f"{self._what} has strings and integers: give the column only one of them"
+                f"{self._what} has strings and integers: make all ids strings, or all integers"
             )
 
     def _add_integers(self, cells: list[Any], start: int) -> None:
