@@ -256,12 +256,12 @@ def test_one_hot_needs_no_column_for_a_category_that_no_sample_has():
 
 
 def test_one_hot_refuses_categories_that_the_training_data_did_not_have(monkeypatch):
-    with pytest.raises(ValueError, match=r"row 2, column 'colour': 'red' is not among the given"):
+    with pytest.raises(ValueError, match=r"row 2, column 'colour': 'red' is not among the known"):
         data_set().one_hot({"colour": ["blue", None]})
     with pytest.raises(ValueError, match=r"row 1, column 'colour': the cell is missing, and None"):
         data_set().one_hot({"colour": ["blue", "red"]})
     monkeypatch.setattr("xpnet.data.encoding._NUMBERS", 1)  # a piece for each row
-    with pytest.raises(ValueError, match=r"row 2, column 'colour': 'red' is not among the given"):
+    with pytest.raises(ValueError, match=r"row 2, column 'colour': 'red' is not among the known"):
         data_set().one_hot({"colour": ["blue", None]})
 
 

@@ -295,9 +295,9 @@ def test_predict_reads_any_kind_of_output(end, tmp_path):
         (["--plot", "x" * 300 + ".png"], "could not be written: its name is too long"),
         (["--save", "/dev/null"], "--save /dev/null could not be written: it is a device"),
         (["--plot", "c.xyz"], "--plot c.xyz: expected a name that ends in ."),
-        (["--target", "y"], "--target does not go with digits"),
-        (["--data", "."], "--data does not go with digits"),
-        (["--task", "regression"], "--task does not go with digits"),
+        (["--target", "y"], "--target does not apply to digits"),
+        (["--data", "."], "--data does not apply to digits"),
+        (["--task", "regression"], "--task does not apply to digits"),
     ],
 )
 def test_what_would_fail_or_do_nothing_is_refused_before_training(

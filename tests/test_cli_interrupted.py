@@ -226,7 +226,7 @@ def test_ctrl_c_while_the_command_starts_is_no_traceback(after, tmp_path):
 
 
 def lose_ctrl_c():
-    """Press Ctrl-C in a function that C code calls, whose exceptions Python ignores."""
+    """Press Ctrl-C in a function that C code calls, so that Python ignores the exception."""
     ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))()
 
 

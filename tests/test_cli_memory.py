@@ -1,4 +1,4 @@
-"""Commands on tables with many rows: the memory that they take hardly grows with the rows."""
+"""The memory that commands take hardly grows with the number of rows."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ def files(tmp_path_factory):
 
 
 def peak(*arguments):
-    """Return the most bytes that a command takes."""
+    """Return the peak memory of a command, in bytes."""
     found = subprocess.run(
         [sys.executable, "-c", PEAK, *map(str, arguments), "--memory-limit", "2M"],
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
@@ -58,9 +58,9 @@ def peak(*arguments):
 @pytest.mark.parametrize(
     ("command", "options", "most"),
     [
-        ("predict", [], 20),  # with a margin of about 15 MB for all rows together
+        ("predict", [], 20),  # 20 MB for all additional rows leave a margin of about 15 MB
         ("predict", ["--id", "name"], 20),  # a string takes 60 bytes or more
-        ("evaluate", [], 60),  # the ROC AUC keeps 9 for each row, and copies them once
+        ("evaluate", [], 60),  # the ROC AUC keeps 9 bytes per row, and copies them once
     ],
 )
 def test_few_bytes_of_memory_are_taken_by_each_row(command, options, most, files):

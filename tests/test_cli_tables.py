@@ -167,7 +167,7 @@ def test_a_name_with_a_comma_in_a_list_is_shown_in_quotes(folder):
     line = ["train", "prices.csv", "--target", "price", *QUICK, "--features"]
     status, _, errors = run(*line, "weight, kg")
     assert status == 2
-    assert errors.endswith(""" this name stands in double quotes: '"weight, kg"'\n""")
+    assert errors.endswith(""" put this name in double quotes: '"weight, kg"'\n""")
     assert run(*line, '"weight, kg"')[0] == 0
 
 
@@ -198,7 +198,7 @@ def test_a_wrong_delimiter_is_answered_with_that_of_the_first_line(delimiter, fo
     assert errors.endswith(f"the first line {cells}; it suggests --delimiter ';'\n")
     train("--save", "m.st")
     assert "it suggests --delimiter ';'" in run("predict", "m.st", "t.csv", *line[-1:], ",")[2]
-    Path("t.tsv").write_text(text(table()))  # by its ending, with tabs
+    Path("t.tsv").write_text(text(table()))  # the suffix means tabs
     assert "it suggests --delimiter ," in run("train", "t.tsv", "--target", "price")[2]
     Path("t.csv").write_text(text(table(), "\t"))
     shown = "it suggests --delimiter '\\t'\n"
@@ -252,13 +252,19 @@ def test_all_columns_with_a_problem_are_named_at_once(source, folder):
         "column 'net, kg': '0 kg' is not a number",
         "column 'name': 60 different strings in 60 rows, e.g. 'n0'",
         "give --missing median, which fills them in, or --missing drop, and ",
-        "if 'name' identifies the rows, --id name in place of its name there",
+        "(if 'name' identifies the rows, --id name instead of its name in --exclude)",
     ):
         assert part in errors
-    option = errors.partition("--exclude ")[2].partition(" or, ")[0]
+    option = errors.partition("--exclude ")[2].partition(" (if ")[0]
     (columns,) = shlex.split(option)
     line[1] = "messy.csv" if source == "-" else source
     assert run(*line, "--missing", "median", "--exclude", columns)[0] == 0
+
+
+def test_a_column_that_is_only_called_timestamp_is_not_said_to_have_times(folder):
+    Path("t.csv").write_text("timestamp,size,price\n" + "1 kg,2 m,3.5\n" * 20)
+    _, _, errors = run("train", "t.csv", "--target", "price", *QUICK)
+    assert "column 'timestamp': '1 kg' is not a number, column 'size': '2 m' is not" in errors
 
 
 def test_a_lone_column_of_dates_is_named_with_its_cell_and_the_options(folder):
@@ -327,7 +333,8 @@ def test_dropped_rows_are_counted_and_get_no_prediction(folder):
     complete = ["" not in row for row in table(missing=0.1)[1:]]
     left_out = complete.count(False)
     assert errors == (
-        f"xpnet: warning: gaps.csv: {left_out} of 200 rows are left out, with missing cells\n"
+        f"xpnet: warning: gaps.csv: {left_out} of 200 rows are left out because they have missing "
+        "cells\n"
     )
     status, output, errors = run("predict", "m.st", "gaps.csv", "--id", "name")
     rows = list(csv.reader(io.StringIO(output)))[1:]
@@ -347,7 +354,7 @@ def test_rows_without_a_target_are_left_out_with_a_warning(folder):
     rows[3][4] = rows[7][4] = ""
     Path("t.csv").write_text(text(rows))
     _, errors = train("--missing", "median", source="t.csv")
-    assert errors == "xpnet: warning: t.csv: 2 of 200 rows are left out, without 'price'\n"
+    assert errors == "xpnet: warning: t.csv: 2 of 200 rows are left out because they lack 'price'\n"
     for row in rows[1:]:
         row[4] = ""
     Path("t.csv").write_text(text(rows))
@@ -364,7 +371,7 @@ def test_evaluation_leaves_out_rows_without_a_target_as_training_does(target, fo
     Path("t.csv").write_text(text(rows))
     status, output, errors = run("evaluate", "m.st", "t.csv")
     assert (status, output) == (0, run("evaluate", "m.st", "whole.csv")[1])
-    assert f"t.csv: 1 of {len(rows) - 1} rows are left out, without {target!r}" in errors
+    assert f"t.csv: 1 of {len(rows) - 1} rows are left out because they lack {target!r}" in errors
 
 
 def test_evaluation_and_prediction_advise_no_options_that_they_lack(folder):
@@ -438,7 +445,7 @@ def test_classes_without_a_target_are_left_out(folder):
     rows[3][1] = ""
     Path("t.csv").write_text(text(rows))
     _, errors = train("--missing", "median", "--save", "m.st", source="t.csv", target="colour")
-    assert "1 of 200 rows are left out, without 'colour'" in errors
+    assert "1 of 200 rows are left out because they lack 'colour'" in errors
     assert xpnet.load("m.st").class_names == ["blue", "green", "red"]
 
 
@@ -555,7 +562,7 @@ def test_points_that_may_separate_thousands_are_warned_of_in_one_line(folder):
     rows = ["a;b", *[f"{k % 9 + 1}.0{k};{k % 7},5" for k in range(10, 70)]]
     Path("t.csv").write_text("\n".join(rows))
     arguments = ["train", "t.csv", "--target", "b", *QUICK, "--task", "regression"]
-    status, _, errors = run(*arguments)  # the target shows that a comma is the decimal sign
+    status, _, errors = run(*arguments)  # the target shows that the decimal sign is a comma
     assert (status, len(errors.splitlines())) == (2, 1)
     assert "'2.010' is not a number: write numbers with a decimal comma" in errors
     Path("t.csv").write_text("\n".join(rows).replace(",5", ""))

@@ -135,7 +135,7 @@ def test_a_sure_sign_decides_and_separators_of_thousands_are_refused(text, separ
 
 
 @pytest.mark.parametrize("cells", [["1.034"], ["1.034", "-12.345"], ["999.000", "5", "NA"]])
-@pytest.mark.parametrize("label", [None, "b"])  # texts in a label are found by a second reading
+@pytest.mark.parametrize("label", [None, "b"])  # if a label has text, the file is read twice
 def test_points_that_may_separate_thousands_between_semicolons_are_warned_of_once(
     cells, label, read
 ):

@@ -21,7 +21,7 @@ from xpnet.common.folder_lock import FolderLock
 
 X = np.arange(12.0).reshape(6, 2)
 ROOT = Path(xpnet.__file__).parent.parent
-IN_USE = "is in use: another training is writing checkpoints there"
+IN_USE = "is in use: another training run is writing checkpoints there"
 posix = pytest.mark.skipif(os.name != "posix", reason="a test of POSIX systems")
 
 

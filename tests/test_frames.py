@@ -565,7 +565,7 @@ def test_ids_keep_their_last_characters_and_take_little_room(read):
         ([1, True], r"True \(bool\) in row 1: expected strings, or integers of at most 64"),
         ([1.0, 2.0], r"1.0 \(float\) in row 0: expected strings, or integers of at most 64"),
         ([1, 2**64], rf"{2**64} \(int\) in row 1: expected strings, or integers of at most 64"),
-        ([-1, 2**63], "negative integers, and others above"),
+        ([-1, 2**63], "negative integers and integers above"),
         (["x", 1], "(the text|strings and integers)"),
     ],
 )

@@ -551,7 +551,7 @@ def test_restart_and_resume_exclude_each_other(tmp_path):
 
 def test_a_folder_with_another_training_is_not_written_to(tmp_path):
     plain().fit((X32, Y), epochs=4, callbacks=Checkpoint(tmp_path))
-    with pytest.raises(FileExistsError, match=r"checkpoint.* of another training, .*resume="):
+    with pytest.raises(FileExistsError, match=r"checkpoint.* of another training run, .*resume="):
         plain().fit((X32, Y), epochs=4, callbacks=Checkpoint(tmp_path))
     assert files(tmp_path) == [3, 4]
 

@@ -700,7 +700,7 @@ def test_of_outputs_that_are_only_ranked_few_bytes_are_kept(average, n_outputs, 
 
     rng = np.random.default_rng(0)
     y = rng.integers(0, max(n_outputs, 2), 300)
-    outputs = rng.integers(1, 9, (300, n_outputs)) / 8.0  # with many equal ones
+    outputs = rng.integers(1, 9, (300, n_outputs)) / 8.0  # with many ties
     metrics = [ROCAUC(average, kind), AveragePrecision(average, kind)]
     made, weighted = sums.MetricSums(metrics), sums.MetricSums(metrics)
     for start in range(0, 300, 100):

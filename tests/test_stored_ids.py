@@ -1,4 +1,4 @@
-"""Ids of tables that are larger than a limit: in temporary files, and read some at a time."""
+"""Ids of tables that exceed a memory limit: kept in temporary files, and read in parts."""
 
 import copy
 import gc

@@ -9,7 +9,7 @@ threads : int or None
     train or predict, BLAS uses one thread, and steps by formulas may round differently than they do
     alone. Compiled steps always use one BLAS thread for each of their own threads.
 blas_sleep : bool
-    Whether the first training of a process lets OpenBLAS's threads sleep after less than a
+    Whether the first training run of a process lets OpenBLAS's threads sleep after less than a
     millisecond without work. Otherwise they look for work for some ten milliseconds, which slows
     down everything else that a training step does. This restarts OpenBLAS's threads once, and
     changes nothing else. It works on Linux, if NumPy's OpenBLAS exports the functions for it. The

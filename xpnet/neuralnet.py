@@ -145,7 +145,7 @@ class NeuralNetwork(NoSuchMethods, Predictor):
         The names in the training data, or None; ``column_names`` are those of the table before
         :meth:`~xpnet.Dataset.one_hot`. They are kept if ``fit`` continues with data without names.
         With several heads, ``class_names`` is a dict with the names for each head whose labels are
-        text. If the first labels were text, later ones must be: numbers may be in another order.
+        text. If the first labels were text, later ones must be, too: numbers may be other classes.
     categories : dict of str to list
         The categories in the training data, by feature, including those that
         :meth:`~xpnet.Dataset.one_hot` has turned into columns; {} if there are none. Data that have

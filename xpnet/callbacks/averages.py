@@ -18,7 +18,7 @@ class WeightAverage(Averaging):
     averaged weights: Polyak and Juditsky 1992; Kingma and Ba 2015, section 7.2. For t = 1 the
     average equals the weights. From t = 2 on, :math:`\beta_t = \min(\beta, t / (9 + t))`,
     as in TensorFlow's ``ExponentialMovingAverage`` (which counts from 0), so that the first weights
-    do not dominate the average of a short training.
+    do not dominate the average of a short training run.
 
     ``"swa"`` is the plain mean of all averaged weights: Izmailov et al. 2018, "Averaging weights
     leads to wider optima and better generalization". It is meant for a learning rate that does not
@@ -73,7 +73,7 @@ class WeightAverage(Averaging):
     Warns
     -----
     UserWarning
-        From ``fit``: training ended, or the restored epoch is from, before averaging began.
+        From ``fit``: training ended before averaging began, or restored an earlier epoch.
 
     Examples
     --------

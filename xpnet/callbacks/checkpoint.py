@@ -50,8 +50,8 @@ class ModelCheckpoint(Monitor):
     Raises
     ------
     ValueError, TypeError
-        An argument is invalid. From ``fit``: ``path`` names a column, or ``monitor`` is one, that
-        the history does not have.
+        An argument is invalid, e.g. ``path`` has the suffix of another format. From ``fit``: the
+        history lacks the column ``monitor``, or one that ``path`` names.
     OSError
         From ``fit``: the file cannot be written.
 
@@ -170,8 +170,8 @@ class Checkpoint(Recorder):
     Raises
     ------
     FileExistsError
-        From ``fit``: the folder has checkpoints of another training run, another ``fit`` is writing
-        there, or ``folder`` is a file.
+        From ``fit``: the folder has checkpoints of another training run, another training run is
+        writing to it, or ``folder`` is a file.
     NotADirectoryError
         From ``fit``: a folder above ``folder`` is a file.
 
@@ -223,7 +223,7 @@ class Checkpoint(Recorder):
         )
         if there and not self._is_resumed:
             raise FileExistsError(
-                f"{self.folder} has {len(there)} checkpoint(s) of another training, the "
+                f"{self.folder} has {len(there)} checkpoint(s) of another training run, the "
                 f"newest {next(iter(there.values())).name}: give fit "
                 f"resume={str(self.folder)!r} to continue it, give Checkpoint another folder, or "
                 "remove the checkpoints"

@@ -23,7 +23,7 @@ class JSONLogger(Callback):
     Parameters
     ----------
     path : str or path-like
-        An existing file is replaced. Its name usually ends in ``.jsonl``.
+        Usually ends in ``.jsonl``. An existing file is replaced.
 
     Raises
     ------
@@ -69,7 +69,7 @@ class JSONLogger(Callback):
             file.write(_line(row))
 
     def _replace(self, network: NeuralNetwork) -> None:
-        """Write the file anew, with the epochs of this training that the history has."""
+        """Rewrite the file with the history's rows of the epochs in this training run."""
         history = network.history
         with replacing(self.path) as file:
             file.writelines(map(_line, rows_of(history, range(self._first, history.epochs + 1))))

@@ -121,9 +121,8 @@ class ReduceLROnPlateau(Monitor):
     """Reduce the learning rate when a column of the history has not improved for some epochs.
 
     It wraps the optimizer's schedule in a :class:`~xpnet.schedules.ScaledSchedule`, which
-    multiplies all further rates by the factor, even in later calls of ``fit``. Take this callback
-    for any column of the history or for a cooldown, and the schedule
-    :class:`~xpnet.ReduceOnPlateau` for the loss alone, which needs no callback.
+    multiplies all further rates by the factor, even in later calls of ``fit``. For the loss alone,
+    without a cooldown, the schedule :class:`~xpnet.ReduceOnPlateau` needs no callback.
 
     Parameters
     ----------
@@ -208,8 +207,7 @@ class ReduceLROnPlateau(Monitor):
 class TimeLimit(Callback):
     """End training after the epoch in which a time limit is reached.
 
-    If training is resumed from a :class:`Checkpoint`, the time that it took before, up to that
-    checkpoint, counts too.
+    If training is resumed from a :class:`Checkpoint`, the time up to that checkpoint counts too.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ _SETTINGS = {
 
 
 class _Commands(click.Group):
-    """The commands; a misspelt one is answered with the nearest."""
+    """The commands; the error for an unknown command names the most similar one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -104,7 +104,7 @@ def cli() -> None:
     "--dtype",
     type=click.Choice(["float32", "float64"]),
     default="float32",
-    help="Type of the weights and of all computations.",
+    help="Type of the weights and outputs.",
 )
 @click.option(
     "--epochs",
@@ -143,9 +143,14 @@ def cli() -> None:
 @click.option(
     "--patience",
     type=COUNT,
-    help="Epochs without improvement before --early-stopping stops.  [default: 10]",
+    help="Epochs without improvement before --early-stopping ends training.  [default: 10]",
 )
-@click.option("--seed", type=SEED, default=0, help="Same seed and machine, same network.")
+@click.option(
+    "--seed",
+    type=SEED,
+    default=0,
+    help="Seed of all random choices; on one machine, the same seed gives the same network.",
+)
 @click.option("--save", type=FILE, help="Write the network to a file, e.g. model.safetensors.")
 @click.option("--plot", type=FILE, help="Draw the training curves, e.g. curves.png.")
 @click.option(

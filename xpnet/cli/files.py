@@ -50,7 +50,7 @@ def check_output_file(option: str, path: str, taken: dict[str, str]) -> None:
     option : str
     path : str
     taken : dict of str to str
-        What files are, by their real paths.
+        Descriptions of the files that are in use, by their real paths.
     """
     if path == "-":
         raise ValueError(f"{option} -: expected the name of a file, not standard output")
@@ -116,7 +116,7 @@ def write_outputs(
     report : function
         Writes the report to a path.
     done : list of str
-        What was written is added to it, for a message.
+        A clause about each written file is appended, for a message.
     """
     if options.save:
         network.save(options.save)

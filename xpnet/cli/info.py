@@ -1,4 +1,4 @@
-"""What this machine has for xpnet: devices, libraries, what could be installed, data."""
+"""The devices, libraries, optional packages and data sets of this machine."""
 
 import json
 import os
@@ -36,12 +36,12 @@ _LABEL = 20
 
 
 class Extra(NamedTuple):
-    """Packages that need not be there.
+    """Optional packages.
 
     Attributes
     ----------
     brings : str
-        What they are for.
+        What the packages are for.
     modules : tuple of str
         The names under which they are imported.
     install : str
@@ -97,7 +97,7 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
 def collect() -> dict[str, Any]:
     """Return what :func:`show` shows, as JSON can hold it.
 
-    Compiled steps are tried out, for which Numba compiles them once on each machine.
+    A small network tries out compiled steps; Numba compiles them once on each machine.
     """
     memory = host_memory()
     backends = [row for name in _backend_names() for row in describe_backend(name)]
@@ -179,7 +179,7 @@ def _processor() -> str:
 
 
 def _gpu_name(device: str) -> str:
-    """Return the name of a CUDA device, "" if CuPy does not tell."""
+    """Return the name of a CUDA device, "" if CuPy does not report it."""
     try:
         import cupy
 
@@ -275,7 +275,7 @@ def _size(memory: Mapping[str, Any] | None) -> str:
 
 
 def _wrapped(label: str, text: str, plain: bool) -> list[str]:
-    """Return lines of a label and a text, which goes on below itself; ASCII if ``plain``."""
+    """Return a label and a text as lines, with the text in a column; ASCII if ``plain``."""
     start = "\n" * label.startswith("\n")
     label = "  " * label.startswith("  ") + printable(label, 50)
     whole = f"{label.ljust(_LABEL - 1)} {printable(text)}" if label and text else label

@@ -31,7 +31,7 @@ class StoppedError(Exception):
 def no_lost_interrupt() -> Iterator[None]:
     """Let Ctrl-C end the command even if Python ignores the exception, as in callbacks of C code.
 
-    Python shows no traceback of it then.
+    Python's report of the ignored KeyboardInterrupt is not shown.
     """
     before = sys.unraisablehook
 

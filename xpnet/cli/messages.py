@@ -75,7 +75,7 @@ _PHRASES = {
     "fill_missing()": "--missing median",
     "drop_missing()": "--missing drop",
 }
-"""Advice in Python, and the same for the command line."""
+"""Maps advice for Python to advice for the command line."""
 
 
 def with_option_names(message: str) -> str:

@@ -1,4 +1,4 @@
-"""How predictions and probabilities are written: with the digits that the network computes."""
+"""Writing predictions and probabilities with only the digits that the network's type has."""
 
 import numpy as np
 
@@ -9,15 +9,15 @@ _MOST_DECIMALS = 400
 def number_texts(
     values: np.ndarray, dtype: str, mean: float = 0.0, scale: float = 1.0
 ) -> list[str]:
-    """Return numbers with the fewest digits that identify a network's output.
+    """Return numbers as strings, with the fewest digits that identify a network's outputs.
 
-    float64 numbers are read back exactly. Those of a float32 network have at most 9 digits, and
-    more only if the target's mean is much larger than its differences.
+    Numbers of a float64 network are read back exactly. Numbers of a float32 network have at most 9
+    digits, unless the mean of the target unit is much larger than its scale.
 
     Parameters
     ----------
     values : array of shape (n,)
-        Finite.
+        Finite predictions or probabilities.
     dtype : {"float32", "float64"}
         The type in which the network computes.
     mean, scale : float
@@ -36,7 +36,7 @@ def number_texts(
     if (mean, scale) == (0.0, 1.0):
         return [str(value) for value in values.astype(dtype)]
     output = np.abs(values - mean) / scale
-    if mean:  # near 0, an output is a difference of larger numbers, and has no more decimals
+    if mean:  # outputs near 0 have the absolute precision of outputs near 1
         output = np.maximum(output, 1.0)
     below = np.nextafter(output.astype(dtype), np.float32(0.0))
     steps = scale * np.spacing(below).astype(np.float64)  # to the next smaller output

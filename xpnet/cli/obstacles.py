@@ -1,4 +1,4 @@
-"""What keeps a table from being trained on: all its columns with a problem, in one message."""
+"""One message for all columns of a table that keep a network from being trained on it."""
 
 import ast
 import csv
@@ -17,19 +17,19 @@ from ..backends import UnknownNameError, to_host
 from ..data.missing import codes_of_none, count_missing
 
 _MOST_UNREADABLE, _MOST_SHOWN = 20, 6
-"""How many columns that cannot be read are looked for, and how many columns a message lists."""
+"""The most unreadable columns to look for, and the most columns that a message lists."""
 
 _COLUMN = r"(?:, line \d+)?, column ('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?:, row \d+)?[: ]+"
-"""How messages about cells name a column, after the path."""
+"""Matches the name of a column in messages about cells, after the path."""
 
 _TIMES = ("give dates and times", "give durations", "datetime", "date32", "timestamp")
-"""What messages about dates and times have in common."""
+"""Words in the messages about dates and times."""
 
 
 def read_for_training(
     path: Path, read: Callable[..., Dataset], options: SimpleNamespace, **request: Any
 ) -> Dataset:
-    """Read a table, or refuse it with all of its columns that need an option.
+    """Read a table, or refuse it in one message that names all columns that need an option.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def read_for_training(
     Raises
     ------
     ValueError
-        Cells are missing, and ``missing`` is "error"; or columns cannot be read, or identify the
-        rows.
+        Cells are missing although ``missing`` is None or "error", or columns cannot be read, or
+        columns identify the rows.
     """
     try:
         data = read(**request)
@@ -76,7 +76,7 @@ def read_for_training(
 def _unreadable(
     path: Path, read: Callable[..., Dataset], request: dict[str, Any]
 ) -> tuple[dict[str, str], Dataset | None]:
-    """Return the messages of columns that cannot be read, by name, and the data of the others."""
+    """Return error messages by unreadable column, and the data of the others, if readable."""
     found: dict[str, str] = {}
     start = re.compile(re.escape(str(path)) + _COLUMN)
     while len(found) < _MOST_UNREADABLE:
@@ -95,7 +95,7 @@ def _unreadable(
 
 
 def _missing(data: Dataset) -> dict[str, int]:
-    """Return how many cells are missing in each column with such cells, by its name."""
+    """Return the number of missing cells, by the name of each column that has any."""
     _, counts = count_missing(data.features, codes_of_none(data.feature_names, data.categories))
     found = dict(zip(data.feature_names or (), counts.tolist(), strict=True))
     y = to_host(data.y)
@@ -104,7 +104,7 @@ def _missing(data: Dataset) -> dict[str, int]:
 
 
 def _identifying(data: Dataset, options: SimpleNamespace) -> dict[str, Sequence[str | None]]:
-    """Return the strings of columns that differ in almost every row; --features allows them."""
+    """Return the distinct strings of columns that identify rows and are not in --features."""
     return {
         name: strings
         for name, strings in data.categories.items()
@@ -120,7 +120,7 @@ def _message(
     identifying: Mapping[str, Sequence[str | None]],
     n_rows: int,
 ) -> str:
-    """Return the message for columns with problems, of which there is at least one."""
+    """Return the message for one or more columns with problems."""
     problems, advice = [], []
     if missing:
         counts = [f"{name!r} ({count})" for name, count in missing.items()]
@@ -144,20 +144,25 @@ def _message(
 
 
 def _leaving_out(names: Sequence[str], id: str | None, options: SimpleNamespace) -> str:
-    """Return the option that leaves columns out; one of them may identify the rows."""
+    """Return advice on leaving columns out; ``id`` is one that may identify the rows."""
     if options.features:
         return f"--features without {_list(names)}"
     option = f"--exclude {_list([*(options.exclude or ()), *names])}"
     if id is None or options.id:
         return option
-    instead = "" if len(names) == 1 else " in place of its name there"
-    return f"{option} or, if {id!r} identifies the rows, --id {shlex.quote(id)}{instead}"
+    if len(names) == 1:
+        return f"{option} or, if {id!r} identifies the rows, --id {shlex.quote(id)}"
+    return (
+        f"{option} (if {id!r} identifies the rows, --id {shlex.quote(id)} instead of its name in "
+        "--exclude)"
+    )
 
 
 def _brief(name: str, message: str) -> str:
     """Return what is wrong with a column, in a few words."""
-    reason = re.split(_COLUMN, message, maxsplit=1)[-1].partition(": ")[0]
-    if any(word in message for word in _TIMES):
+    problem = re.split(_COLUMN, message, maxsplit=1)[-1]  # without the name of the column
+    reason = problem.partition(": ")[0]
+    if any(word in problem for word in _TIMES):
         cell = reason.removesuffix(" is not a number")
         return f"column {name!r} has dates or times, e.g. {cell}"
     return f"column {name!r}: {reason}"
@@ -169,7 +174,7 @@ def _some(texts: list[str]) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    """Return names as the value of an option."""
+    """Return names as the quoted value of an option."""
     file = io.StringIO()
     csv.writer(file, lineterminator="").writerow(names)
     return shlex.quote(file.getvalue())

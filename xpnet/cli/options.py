@@ -16,15 +16,15 @@ def checked(name: str, check: Callable[[str], Any], expected: str) -> Callable[[
     Parameters
     ----------
     name : str
-        Stands for the value in the help.
+        The placeholder of the value in the help.
     check : function of a str
         Returns the value, or None or raises ValueError for an invalid text.
     expected : str
-        What the message says that was expected.
+        What the message says was expected.
     """
 
     def convert(text: Any) -> Any:
-        """Return the checked value; a default that is no text is valid."""
+        """Return the checked value; defaults that are not strings are valid."""
         if not isinstance(text, str):
             return text
         try:
@@ -57,7 +57,7 @@ def _fraction(text: str) -> float | None:
 
 
 def _names(text: str) -> list[str] | None:
-    """Split names at commas; a name with a comma stands in double quotes."""
+    """Split names at commas; a name that contains a comma must be in double quotes."""
     (names,) = csv.reader([text], skipinitialspace=True, strict=True)
     return names if names and all(names) else None
 

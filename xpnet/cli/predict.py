@@ -1,4 +1,4 @@
-"""``xpnet predict`` and ``xpnet evaluate``: a saved network and a table, some rows at a time."""
+"""``xpnet predict`` and ``xpnet evaluate``: a saved network on a table, some rows at a time."""
 
 import csv
 import os
@@ -171,7 +171,7 @@ def _predictions(
 
 
 def _columns(network: NeuralNetwork, output: np.ndarray, proba: bool) -> dict[str, list[Any]]:
-    """Return the columns of predictions by their names, for a network's outputs."""
+    """Return columns of predictions, by name, from a network's outputs."""
     loss, names, dtype = network.loss, network.class_names, network.backend.dtype
     kind = network.layers[-1].output_kind
     if not isinstance(loss, Heads):
@@ -206,7 +206,7 @@ def _columns(network: NeuralNetwork, output: np.ndarray, proba: bool) -> dict[st
 
 
 def _classes(output: np.ndarray, loss: Any, kind: str | None, names: Any) -> tuple[Any, Any]:
-    """Return the classes and their probabilities; None for what the loss does not give."""
+    """Return classes and probabilities, or None where the loss has none."""
     try:
         check_is_of_classes(loss, kind, names)
     except ValueError:  # a loss for numbers
@@ -221,7 +221,7 @@ def _classes(output: np.ndarray, loss: Any, kind: str | None, names: Any) -> tup
 def _numbers(
     targets: list[str], output: np.ndarray, loss: Any, unit: Any, dtype: str
 ) -> dict[str, list[Any]]:
-    """Return a column for each prediction of numbers."""
+    """Return a column for each number that the network predicts, by name."""
     n = output.shape[1]
     mean, scale = (np.resize(np.asarray(each, float), n) for each in unit or (0.0, 1.0))
     mean[loss.n_targets(n) :] = 0.0  # such as standard deviations
@@ -240,7 +240,7 @@ def _classes_and_chances(
     dtype: str,
     prefix: str = "",
 ) -> dict[str, list[Any]]:
-    """Return the columns of a class, or of several classes of a sample, and of probabilities."""
+    """Return columns of class predictions, one or several per sample, and of probabilities."""
     if proba and chances is None:
         raise ValueError("--proba: the network's loss gives no probabilities")
     classes = to_host(classes)

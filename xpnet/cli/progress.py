@@ -1,4 +1,4 @@
-"""What is shown while a network trains: a bar on a terminal, a line for each epoch elsewhere."""
+"""The progress of training: a bar on a terminal, elsewhere a line for each epoch."""
 
 import logging
 import sys

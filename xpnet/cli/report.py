@@ -1,4 +1,4 @@
-"""Reports of a network: what was run, on which data, and how good it is, as JSON, Markdown or HTML.
+"""Reports of a network, its data and its metrics, as JSON, Markdown or HTML.
 
 Equal runs give equal files: a report has neither times nor dates.
 """
@@ -44,12 +44,12 @@ LARGEST_RANKING = 5_000_000
 
 @dataclass(frozen=True)
 class Report:
-    """A network, its data and how good it is.
+    """A network, its data and its metrics.
 
     Attributes
     ----------
     content : dict
-        Everything, as JSON has it.
+        Everything in the report, as in its JSON form.
     history : History or None
         The curves to draw.
     """
@@ -59,7 +59,7 @@ class Report:
 
 
 class Section(NamedTuple):
-    """A part of a report for readers: a title, a remark, and a table with a note of its own."""
+    """A part of a Markdown or HTML report: a title, a remark, and a table with a note."""
 
     title: str
     remark: str = ""
@@ -121,11 +121,11 @@ def make_report(
     files : mapping of str to str
         The paths of files by what they hold.
     command : str
-        What was run.
+        The command that was run.
     kept_by : str, optional
-        The column of the history by which early stopping kept the weights of an epoch.
+        The column of the history that early stopping monitored, if it kept the best epoch.
     has_curves : bool, default True
-        Whether the report is of a training, and has its curves.
+        Whether the report has the curves of training.
     """
     names = network.class_names
     if names is None and _has_classes(network):
@@ -172,7 +172,7 @@ def _plain(value: Any) -> Any:
 
 
 class _Matrix(metrics.BalancedAccuracy):
-    """Balanced accuracy, which also gives away the confusion matrix that it is computed from."""
+    """Balanced accuracy that also stores the confusion matrix from which it is computed."""
 
     def __init__(self, threshold: float | None, found: list[np.ndarray]) -> None:
         super().__init__(threshold)
@@ -268,7 +268,7 @@ def _by_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
 def _described(data: Dataset, targets: str | None) -> dict[str, Any]:
     """Return the size and the names of a data set, and the range of its targets.
 
-    The features are the columns before text was encoded, which all parts of the data share.
+    ``feature_names`` are the columns before text was encoded, so that all parts have the same.
     """
     names = Known.of(data).column_names
     found = {
@@ -364,10 +364,8 @@ def _units(names: Sequence[str], network: Mapping[str, Any]) -> str:
         mean, scale = map(_text, network["target_unit"])
         of = f"of (target - mean) / scale, with the mean {mean} and the scale {scale}"
     *others, last = errors
-    return (
-        f"{', '.join(others)} and {last} are in the unit of the target; loss is "
-        f"{network['loss']} {of}. "
-    )
+    subject = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+    return f"{subject} in the unit of the target; loss is {network['loss']} {of}. "
 
 
 def _data_sections(content: Mapping[str, Any]) -> Iterator[Section]:
@@ -442,7 +440,7 @@ def _curves(history: Mapping[str, Any] | None) -> Section:
 
 
 def _text(value: Any) -> str:
-    """Return a value for readers, on one line and without what controls a terminal."""
+    """Return a value as one line of text, without terminal control characters."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -457,7 +455,7 @@ def _text(value: Any) -> str:
 
 
 def _table(section: Section, style: str, write: Any) -> str:
-    """Return the table of a section in a style of tabulate; ``write`` escapes a text."""
+    """Return the table of a section in a style of tabulate; ``write`` escapes a string."""
     from tabulate import tabulate
 
     headers = [write(_text(each)) for each in section.headers]

@@ -1,4 +1,4 @@
-"""The data of a training, which must be the same when it is resumed."""
+"""A check that training is resumed with the same data."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ _ROWS = 1 << 12
 
 
 class SameData(Callback):
-    """Refuse to resume a training with other rows.
+    """Refuse to resume training with other rows.
 
-    ``fit`` compares only some rows, because its data may be in compressed files, and reading all
-    of their rows may take longer than an epoch.
+    ``fit`` itself compares only some rows, because its data may be in compressed files, and reading
+    them completely may take longer than an epoch.
 
     Parameters
     ----------

@@ -59,7 +59,8 @@ def read_table(
     options : SimpleNamespace
         ``delimiter``, ``decimal``, ``encoding``, ``no_header`` and ``memory_limit``.
     reader : function, optional
-        Gets the path, a function that reads it, the options and the request, and returns the table.
+        Returns the table. It is called with the path, a function that reads it, the options and
+        the request.
     **request
         ``label``, ``columns``, ``exclude``, ``id`` and ``missing`` of :meth:`Dataset.from_csv`.
 
@@ -129,7 +130,7 @@ def _regular_file(source: str) -> Iterator[Path]:
 
 
 def name_of(source: str) -> str:
-    """Return how messages and reports name a source."""
+    """Return the name of a source in messages and reports."""
     return "standard input" if source == STANDARD_INPUT else source
 
 
@@ -144,7 +145,8 @@ def _named(source: str, path: Path) -> Iterator[None]:
         message = str(error).replace(str(path), shown)
         if isinstance(error, UnknownNameError):
             if near := _NEAR_WITH_COMMA.search(message):
-                message += f""". In a list, this name stands in double quotes: '"{near[1]}"'"""
+                name = f"""'"{near[1]}"'"""
+                message += f". In a list of columns, put this name in double quotes: {name}"
             raise UnknownNameError(f"{shown}: {message}") from error
         kind = type(error) if isinstance(error, OSError) else ValueError
         raise kind(message) from error
@@ -165,7 +167,7 @@ def in_table(error: ValueError, source: str, rows: Sequence[int] | None) -> Valu
         Its message may have the number of a row.
     source : str
     rows : sequence of int or None
-        The number in the table of each row; None if it is not known, and left out.
+        The number of each row in the table; with None, the message has no row number.
     """
 
     def place(found: re.Match[str]) -> str:

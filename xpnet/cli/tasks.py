@@ -1,4 +1,4 @@
-"""What ``xpnet train`` trains on: the data, the kind of targets, and where rows are held out."""
+"""The data that ``xpnet train`` trains on, the kind of targets, and the held-out rows."""
 
 import copy
 import shlex
@@ -95,7 +95,7 @@ def _refuse_unused(options: SimpleNamespace, *used: str) -> None:
     """Refuse options that do not apply to the source of the data."""
     for name in ("data", *_TABLE_OPTIONS):
         if name not in used and getattr(options, name):
-            raise ValueError(f"--{name.replace('_', '-')} does not go with {options.source}")
+            raise ValueError(f"--{name.replace('_', '-')} does not apply to {options.source}")
 
 
 # ---- images
@@ -162,7 +162,7 @@ def _read(source: str, options: SimpleNamespace, **request: Any) -> Dataset:
     """Read a table and leave out rows as --missing says."""
     keeps = options.missing in ("median", "drop")
     data = read_table(source, options, missing="keep" if keeps else "error", **request)
-    data.ids = None  # they are not features, and have no other use here
+    data.ids = None  # of no use in training: --id only excludes the column from the features
     if keeps:
         refuse_infinite(data, source)
         return leave_out(data, source, options.missing, options.target)
@@ -177,14 +177,14 @@ def leave_out(data: Dataset, source: str, missing: str, target: str) -> Dataset:
     except ValueError as error:  # no row is left
         raise ValueError(f"{name_of(source)}: {error}") from error
     if n_dropped := len(data) - len(left):
-        what = "with missing cells" if missing == "drop" else f"without {target!r}"
-        rows = f"{n_dropped} of {len(data)} rows are left out, {what}"
+        reason = "have missing cells" if missing == "drop" else f"lack {target!r}"
+        rows = f"{n_dropped} of {len(data)} rows are left out because they {reason}"
         print_message(f"warning: {name_of(source)}: {rows}")
     return left
 
 
 def _without_missing_labels(data: Dataset) -> Dataset:
-    """Return the rows whose target is known; such rows are all that can be learned from."""
+    """Return the rows whose target is known, which are the only ones to train and test on."""
     y = to_host(data.y)
     missing = np.isnan(y) if y.dtype.kind == "f" else np.zeros(len(y), bool)
     if not missing.any():
@@ -296,7 +296,7 @@ def _test_share(options: SimpleNamespace) -> float:
 def _hold_out(
     rest: Dataset, options: SimpleNamespace, is_classification: bool
 ) -> tuple[Dataset, Dataset | None]:
-    """Hold out validation rows for early stopping, which the test rows must not decide."""
+    """Hold out validation rows for early stopping, which must not depend on the test rows."""
     if not options.early_stopping:
         return rest, None
     return _split(rest, _VALIDATION_SHARE, options, is_classification, "--early-stopping")

@@ -109,7 +109,7 @@ def _check_checkpoints(options: SimpleNamespace) -> None:
         _check_folder("--checkpoint" if options.checkpoint else "--resume", Path(folder))
         if os.path.isdir(folder):
             lock = FolderLock(Path(folder))
-            lock.acquire(warns=False)  # fit warns, and holds the lock
+            lock.acquire(warns=False)  # only a check: fit warns, and locks the folder again
             lock.release()
     if options.checkpoint and not options.resume and checkpoints_in(Path(options.checkpoint)):
         raise ValueError(
@@ -121,7 +121,7 @@ def _check_checkpoints(options: SimpleNamespace) -> None:
 
 
 def _check_folder(option: str, folder: Path) -> None:
-    """Refuse a folder that cannot be made, because it or one above it is a file."""
+    """Refuse a folder that cannot be made, because its path or a parent of it is a file."""
     try:
         existing = next((each for each in (folder, *folder.parents) if each.exists()), None)
     except OSError as error:
@@ -132,7 +132,7 @@ def _check_folder(option: str, folder: Path) -> None:
 
 def _callbacks(task: Task, options: SimpleNamespace) -> list[Callback]:
     folder = options.checkpoint or options.resume
-    # First: a training that is not resumed leaves the files of the others alone.
+    # First: if it refuses to resume, the other callbacks have not changed their files yet.
     callbacks: list[Callback] = [SameData(folder, task.training, task.watched)] if folder else []
     if options.early_stopping:
         callbacks.append(EarlyStopping(_WATCHED, patience=options.patience or 10))
@@ -178,7 +178,7 @@ def _fit(network: NeuralNetwork, task: Task, options: SimpleNamespace) -> None:
 
 
 def _first_of(differences: list[str]) -> str:
-    """Return the first differences that a reader of one line needs."""
+    """Return the first few differences, so that the message fits on a line."""
     told = list(dict.fromkeys(_in_options(each) for each in differences))
     more = len(told) - _MOST_DIFFERENCES
     return "; ".join(told[:_MOST_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
@@ -192,11 +192,11 @@ _CAUSES = {
     "layers": "other layers: --hidden, --dropout, --categories or the columns",
     "network.target_unit": "other rows or columns to train on",
 }
-"""What a user has changed, by how a difference begins."""
+"""What the user has changed, by the start of the difference."""
 
 
 def _in_options(difference: str) -> str:
-    """Return a difference in the words of the command line, and not too long."""
+    """Return a difference in terms of options, cut to a limited length."""
     for start, cause in _CAUSES.items():
         if difference.startswith(start):
             return cause
@@ -268,7 +268,7 @@ def _finish(network: NeuralNetwork, task: Task, options: SimpleNamespace, report
 
 
 def _compute_scores(network: NeuralNetwork, task: Task) -> dict[str, float]:
-    """Return the scores on the test data, or else the training data, by the names of the metrics.
+    """Return metrics of the test data, or without test data of the training data, by name.
 
     Raises
     ------
@@ -281,9 +281,10 @@ def _compute_scores(network: NeuralNetwork, task: Task) -> dict[str, float]:
     scores = {name: found[name] for name in metrics}
     for name, score in scores.items():
         if not math.isfinite(score):
+            part = "training" if task.test is None else "test"
             raise DivergedError(
-                f"the test {name} is {score}, so the network is of no use and was not saved: give "
-                "a lower --learning-rate, or look for outliers in the data"
+                f"the {part} {name} is {score}, so the network is of no use and was not saved: "
+                "give a lower --learning-rate, or look for outliers in the data"
             )
     return scores
 
@@ -311,7 +312,7 @@ def _warn_of_a_useless_network(scores: dict[str, float], task: Task) -> None:
 def _report(
     network: NeuralNetwork, task: Task, options: SimpleNamespace, path: str, note: str = ""
 ) -> None:
-    """Write the report of a training; ``note`` says that it was interrupted."""
+    """Write the report of a training run; ``note`` says that it was interrupted."""
     parts = {"training": task.training, "validation": task.validation, "test": task.test}
     data = {name: part for name, part in parts.items() if part is not None}
     files = {

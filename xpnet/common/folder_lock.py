@@ -1,4 +1,4 @@
-"""A lock on a folder that one process writes to."""
+"""A lock on a folder, so that only one training run writes to it."""
 
 import os
 from contextlib import suppress
@@ -21,8 +21,8 @@ _HELD: "WeakSet[FolderLock]" = WeakSet()
 class FolderLock:
     """A lock of the operating system on a file in a folder.
 
-    The lock ends with the process, even if the process is killed. Copies of a lock, and the locks
-    of a forked process, are not held.
+    The lock ends with the process, even if the process is killed. A copy of this object, or the
+    object in a forked process, does not hold the lock.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class FolderLock:
         self._path, self._handle = folder / _NAME, -1
 
     def acquire(self, warns: bool = True) -> None:
-        """Lock the folder, which exists; without locks, warn that another process may write there.
+        """Lock an existing folder; on a file system without locks, warn if ``warns``.
 
         Raises
         ------
@@ -46,7 +46,7 @@ class FolderLock:
             while handle < 0:
                 handle = os.open(self._path, _FLAGS, 0o666)
                 locked = _lock(handle)
-                if locked and not self._is_current(handle):  # removed before it was locked
+                if locked and not self._is_current(handle):  # its holder removed it before
                     os.close(handle)
                     handle = -1
         except OSError as error:
@@ -59,13 +59,13 @@ class FolderLock:
             os.close(handle)
         if locked is False:
             raise FileExistsError(
-                f"the folder {folder} is in use: another training is writing checkpoints there. "
-                "Wait until it ends, or give another folder"
+                f"the folder {folder} is in use: another training run is writing checkpoints "
+                "there. Wait until it ends, or give another folder"
             )
         if warns:
             warn(
                 f"the folder {folder} cannot be locked ({reason}): make sure that no other "
-                "training writes checkpoints there at the same time"
+                "training run writes checkpoints there at the same time"
             )
 
     def release(self) -> None:
@@ -76,10 +76,10 @@ class FolderLock:
         _HELD.discard(self)
         if fcntl is None:  # Windows removes no open file
             os.close(handle)
-        with suppress(OSError):  # before it is unlocked: then it may be the file of another lock
+        with suppress(OSError):  # while it is locked: later it may be another lock's file
             os.unlink(self._path)
         if fcntl is not None:
-            with suppress(OSError):  # not only closed: a forked process may have it open, too
+            with suppress(OSError):  # closing is not enough if a forked process has it open, too
                 fcntl.flock(handle, fcntl.LOCK_UN)
             os.close(handle)
 
@@ -110,7 +110,7 @@ if hasattr(os, "register_at_fork"):  # else a child would keep the lock of a kil
 
 
 def _lock(handle: int) -> bool | None:
-    """Lock an open file; return False if another one has the lock, None without locks."""
+    """Lock an open file; return False if it is locked already, None without locks."""
     if msvcrt is None:
         return lock(handle)
     try:

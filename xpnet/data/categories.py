@@ -161,7 +161,7 @@ def check_codes(
 
 
 def refuse_numbers(feature: str, names: Sequence[str | None], where: str) -> None:
-    """Refuse a column of numbers in place of named categories, which may not have these codes.
+    """Refuse a column of numbers in place of named categories, since they may not be the codes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Choosing columns of a data frame or a data set by name."""
+"""Columns of a data frame or a data set, chosen by name."""
 
 import copy
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from .tables.typed.frame_types import as_frame, column_names
 
 
 def names_of(X: Any) -> list[str] | None:
-    """Return the names of the columns of a data frame or a Dataset; None if there are none.
+    """Return the column names of a data frame or a Dataset; None if it has none.
 
     Examples
     --------
@@ -21,18 +21,19 @@ def names_of(X: Any) -> list[str] | None:
 
 
 def choose_columns(X: Any, names: Sequence[str]) -> Any:
-    """Return a data frame or a Dataset with only the columns of these names, in this order.
+    """Return a data frame or a Dataset with only the named columns, in the given order.
 
     Parameters
     ----------
     X : data frame or Dataset
-        It has all of these columns, and no two of the same name.
+        Has a column of each name, and no two columns of the same name.
     names : sequence of str
 
     Returns
     -------
     data frame or Dataset
-        Of the same library, or with the same kind of features, targets, weights and ids.
+        A data frame of the same library; or a Dataset with the same kind of features, and the
+        same targets, weights and ids.
 
     Examples
     --------

@@ -83,9 +83,10 @@ class Dataset(FromTables, WithMissing):
     Attributes
     ----------
     X, y, feature_names, label_name, sample_weight, class_names, categories, ids
-        As above; None if not given, or {} for ``categories``. ``ids`` is a NumPy array, or reads
-        slices and selections as arrays if a table's ids are in a temporary file. With several
-        targets, ``label_name`` is a list, and ``class_names`` a dict by target.
+        As above; None if not given, or {} for ``categories``. ``ids`` is a NumPy array,
+        or an object whose slices and selections are NumPy arrays, if a table's ids were written to
+        temporary files. With several targets, ``label_name`` is a list, and ``class_names`` a dict
+        by target.
     has_text_labels : bool
         Whether ``y`` held strings and ``class_names`` was not given, so that the classes were
         numbered in sorted order. False for booleans, even written as strings: their order is known.

@@ -286,9 +286,9 @@ class _Column:
             name = self.names[codes[row]]
             what = "the cell is missing, and None" if name is None else repr(name)
             raise ValueError(
-                f"X, row {first_row + row}, column {self.name!r}: {what} is not among the given "
-                f"categories {shown(self.wanted)}: leave such rows out, or train with data that "
-                "have the category too. A column that identifies rows is no feature: read it with "
+                f"X, row {first_row + row}, column {self.name!r}: {what} is not among the known "
+                f"categories {shown(self.wanted)}: leave such rows out, or train on data that have "
+                "this category. A column that identifies rows is no feature: read it with "
                 f"id={but_for_spaces(name or '', self.wanted)}"
             )
         return found

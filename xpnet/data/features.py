@@ -142,9 +142,9 @@ class SlicedRows(Rows):
 
     @abstractmethod
     def blocks(self, step: int) -> Generator[tuple[int, Array], None, None]:
-        """Yield ``step`` rows at a time, in their type and on their device, after their start.
+        """Yield ``(start, rows)`` for every ``step`` rows, in their dtype and on their device.
 
-        Stored rows are read into the same array again and again.
+        Stored rows are read into one buffer, which the next block overwrites.
         """
 
     @abstractmethod
@@ -203,7 +203,7 @@ class DenseRows(SlicedRows):
         check_finite("X", self.X, columns)
 
     def blocks(self, step: int) -> Generator[tuple[int, Array], None, None]:
-        """Yield ``step`` rows at a time, after the number of the first."""
+        """Yield ``(start, rows)`` for every ``step`` rows."""
         for start in range(0, len(self), step):
             yield start, self.X[start : min(start + step, len(self)), ...]
 
@@ -262,7 +262,7 @@ class StoredRows(SlicedRows):
         return DenseRows(stored.read_rows(self.X, index[index < len(self)]))
 
     def blocks(self, step: int) -> Generator[tuple[int, Array], None, None]:
-        """Yield ``step`` rows at a time, after the number of the first, in one array for all."""
+        """Yield ``(start, rows)`` for every ``step`` rows, all in one buffer."""
         n = len(self)
         buffer = np.empty((min(step, n), self.n_features), self.dtype)
         with self.reader() as read:

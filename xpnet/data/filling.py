@@ -174,12 +174,12 @@ def filled(
     dataset : Dataset
         Sparse features are left as they are, and so are labels.
     values : dict
-        Checked; by name or by position. Those of features that the data set does not have are
-        passed over.
+        Checked; by name or by position. Values of features that the data set lacks are
+        ignored.
     names : sequence of str, optional
-        The names by which ``values`` are found, of features that have none.
+        The keys of ``values`` for the columns, if the features have no names.
     codes : dict of str to list, optional
-        For such names, the names of the codes in their columns.
+        For these names, the categories whose codes are in the columns.
 
     Examples
     --------
@@ -275,12 +275,12 @@ def by_name(values: Mapping[Any, Any], names: Sequence[str] | None) -> FillValue
 
 
 def refuse_other_values(own: Mapping[Any, Any], others: Mapping[Any, Any], which: str) -> None:
-    """Refuse data that were filled with other values than ``others``; ``which`` says what has them.
+    """Refuse data that were filled with other values than ``others``, the values of ``which``.
 
     Parameters
     ----------
     own, others : dict
-        Columns that only one of them has are passed over.
+        Columns that only one of the dicts has are ignored.
 
     Raises
     ------
@@ -422,7 +422,7 @@ def _most_frequent(codes: np.ndarray, names: Sequence[str | None]) -> str | None
 
 
 def _held(value: float, dtype: np.dtype, key: Any) -> Any:
-    """Return a number in the features' type, or refuse one that is beyond it."""
+    """Return a number in the features' type; refuse a number that this type cannot hold."""
     with np.errstate(over="ignore"):
         held = np.asarray(value).astype(dtype)
     if np.isinf(held):

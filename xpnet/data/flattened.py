@@ -55,7 +55,7 @@ class Flattened(RowsOnDemand):
         return (rows_decoded_together(self.stored),)
 
     def read_direct(self, out: np.ndarray, rows: slice) -> None:
-        """Read a slice of rows into an array, as h5py does; it needs a start and a stop."""
+        """Read a slice of rows into an array, as h5py does; the slice has a start and a stop."""
         whole = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
         with stored_rows(self.stored) as read:
             read(rows.start, rows.stop, whole.reshape(len(out), *self.stored.shape[1:]))
@@ -106,7 +106,7 @@ class ChosenColumns(Flattened):
         self.shape = len(self), len(self.index)
 
     def read_direct(self, out: np.ndarray, rows: slice) -> None:
-        """Read a slice of rows into an array, as h5py does; it needs a start and a stop."""
+        """Read a slice of rows into an array, as h5py does; the slice has a start and a stop."""
         unit = self.chunks[0]
         step = max(_NUMBERS // self.stored.shape[1] // unit, 1) * unit
         with stored_rows(self.stored) as read:

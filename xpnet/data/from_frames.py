@@ -57,7 +57,7 @@ class FromFrames:
             Columns to leave out.
         id : str, optional
             The column of strings or integers that identifies each row. It is kept in ``ids``, and
-            is a feature only if ``columns`` names it, too.
+            is a feature only if ``columns`` also names it.
         missing : {"error", "keep"}, default "error"
             Whether missing cells are refused or kept. With "keep", a missing number or label is
             NaN, and a missing category has the last code, whose name is None. None, NaN, and
@@ -123,7 +123,7 @@ class FromFrames:
         memory_limit : int, optional
             The maximum size of the features in memory, in bytes; by default, half of the free
             memory. Larger features are written to a temporary file, and ``X`` is a memory map of
-            it.
+            this file. Ids that would take more are also kept in temporary files.
 
         Returns
         -------

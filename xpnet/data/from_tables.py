@@ -60,11 +60,11 @@ class FromTables(FromFrames):
             Columns to leave out. Cells of unused columns are not checked.
         id : str, optional
             The column that identifies each row. It is kept in ``ids`` as strings, and is a feature
-            only if ``columns`` names it, too.
+            only if ``columns`` also names it.
         header : bool, optional
             Whether the first line has the names of the columns. With False, the names are ``"0"``,
-            ``"1"`` and so on. By default it has names, but a line that looks like a row of data is
-            refused: one of numbers only (other than 0, 1, 2, ...), or with a number above a column
+            ``"1"`` and so on. By default it has names. A first line that looks like a row of data
+            is refused: if it has only numbers (other than 0, 1, 2, ...), or a number above a column
             of numbers, unless ``label``, ``columns``, ``exclude`` or ``id`` names that column.
         delimiter : str, optional
             One character. By default, a tab if the file's name ends in ``.tsv``; otherwise the
@@ -73,9 +73,9 @@ class FromTables(FromFrames):
         decimal : {".", ",", "infer"}, default "."
             The decimal sign. With "infer", it is a comma if the first rows of the columns in use
             have numbers such as ``1,5`` (in quotes, if commas separate cells) and none such as
-            ``1.5``. Where this is not clear, the file is refused: if there are both, or if all
-            commas may separate thousands, as in ``1,234``. If all points may, as in ``1.034``, they
-            are decimal points, with a warning if semicolons separate cells.
+            ``1.5``. A file that has both is refused, and so is one in which all commas may separate
+            thousands, as in ``1,234``. If all points may separate thousands, as in ``1.034``, they
+            are read as decimal points, with a warning if semicolons separate cells.
         missing : {"error", "keep"}, default "error"
             Whether missing cells are refused or kept. With "keep", a missing number or label is
             NaN, and a missing category has the last code, whose name is None. In a column of
@@ -96,9 +96,9 @@ class FromTables(FromFrames):
             The maximum size of the features in memory, in bytes; by default, half of the free
             memory. Larger features are written to a temporary file, in the folder that the
             environment variable ``TMPDIR`` names. ``X`` is then a memory map of that file, from
-            which training, scoring and prediction are streamed. Ids that would take more go to
-            temporary files, too; labels stay in memory. The limit does not apply to the results of
-            :meth:`rows` and :meth:`one_hot`.
+            which training, scoring and prediction are streamed. Ids that would take more are also
+            kept in temporary files; labels stay in memory. The limit does not apply to the results
+            of :meth:`rows` and :meth:`one_hot`.
         max_bytes : int, optional
             The maximum decompressed size of a compressed file; by default 1 GiB, or a hundred times
             the size of the file if that is more.

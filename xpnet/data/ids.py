@@ -14,8 +14,8 @@ from .tables.texts import StoredTexts
 def check_ids(given: Any, n: int) -> Any:
     """Return the ids of ``n`` samples as an array of strings or integers; None for None.
 
-    Arrays keep their dtype. Python strings stay objects: in a NumPy string array, each would take
-    as much memory as the longest.
+    Arrays keep their dtype. Python strings stay objects: in a NumPy string array, every string
+    would take as much memory as the longest one.
 
     Raises
     ------

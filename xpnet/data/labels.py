@@ -52,8 +52,8 @@ def one_hot(labels: Any, n_classes: int | None = None) -> Array:
     n_classes = most + 1 if n_classes is None else check_count("n_classes", n_classes)
     if n_classes < 1 or least < 0 or most >= n_classes:
         raise ValueError(
-            f"labels go from {least} to {most} for {n_classes} classes: expected 0 to "
-            "n_classes - 1. np.unique(labels, return_inverse=True)[1] makes such labels from others"
+            f"labels go from {least} to {most} for {n_classes} classes: expected 0 to n_classes - "
+            "1. np.unique(labels, return_inverse=True)[1] converts other labels to these"
         )
     with naming_memory_errors("rows", (int(codes.shape[0]), n_classes)):
         return ops.one_hot(codes, n_classes, like=backend.zeros((1,)))

@@ -29,7 +29,7 @@ def codes_of_none(feature_names: Sequence[str] | None, categories: Categories) -
 
 
 def pieces_of(features: DenseRows | StoredRows) -> Generator[tuple[int, Array], None, None]:
-    """Yield the rows as ``features.blocks`` does, as many at a time as suits this module."""
+    """Yield the rows as ``features.blocks`` does, in blocks of about ``_NUMBERS`` numbers."""
     return features.blocks(max(_NUMBERS // features.n_features, 1))
 
 

@@ -28,7 +28,7 @@ class Selected(RowsOnDemand):
     Parameters
     ----------
     stored : memory map, HDF5 or Zarr data set, or other stored data of shape (n, ...)
-        If this is a selection itself, the new one refers to the data behind it.
+        If this is a `Selected` object, the new object refers to its stored data.
     index : int array of shape (k,)
         The row numbers, in any order. A slice is read in the order of the file, so slices of
         sorted numbers are read fastest.

@@ -27,10 +27,10 @@ def train_test_split(
 ) -> Any:
     """Shuffle the samples and split them into a training part and a test part.
 
-    A data set is split into two; arrays are split as by scikit-learn's function of this name. The
-    two parts of stored data keep the order of the file, in which they are read fastest. Training
-    shuffles them anyway, unless the network has ``shuffle=False``. A part that is too large for
-    memory stays stored; see :meth:`Dataset.rows`.
+    A data set is split into two; arrays are split as by scikit-learn's function of the same name.
+    The two parts of stored data keep the order of the file, in which they are read fastest.
+    Training shuffles them anyway, unless the network has ``shuffle=False``. A part that is too
+    large for memory stays stored; see :meth:`Dataset.rows`.
 
     Parameters
     ----------

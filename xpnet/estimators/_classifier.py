@@ -372,8 +372,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ------
         ValueError
             As for :meth:`fit`; also with ``early_stopping``, and with ``class_weight="balanced"``,
-            which needs all samples at once. Or the first call lacks ``classes``, or ``y`` has
-            other labels.
+            which needs all samples at once. Or the first call has no ``classes``, or ``y`` has
+            labels that are not among ``classes``.
         TypeError, DeviceUnavailableError
             As for :meth:`fit`.
         AttributeError

@@ -111,7 +111,7 @@ class LossFunction(Readable, ABC):
     def total_weight(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
     ) -> Array | float:
-        """Return the divisor of a batch's mean: Σ :meth:`sample_weight`, or the sample count."""
+        """Return the sum of :meth:`sample_weight`, or the sample count: the divisor of the mean."""
         weight = self.sample_weight(y_true, y_pred, sample_weight)
         if weight is None:
             return float(y_pred.shape[0])
@@ -173,7 +173,7 @@ class LossFunction(Readable, ABC):
         return y_pred * scale + mean
 
     def prediction_names(self, targets: Sequence[str], n_outputs: int) -> list[str]:
-        """Return the predictions' names: their targets', or ``y_0``, ``y_1``, ... for one ``y``."""
+        """Return the names of predictions: ``targets``, or ``y_0``, ``y_1``, ... for one ``y``."""
         numbered = [f"{targets[0]}_{k}" for k in range(n_outputs)]
         return list(targets) if len(targets) == n_outputs else numbered
 

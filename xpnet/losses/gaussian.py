@@ -124,7 +124,7 @@ class GaussianNLL(MeanLoss):
         return y_pred[..., : y_pred.shape[-1] // 2]
 
     def prediction_names(self, targets: Sequence[str], n_outputs: int) -> list[str]:
-        """Return the names of the means, and then those of the standard deviations."""
+        """Return the names of all means, and then of all standard deviations."""
         names = super().prediction_names(targets, self.n_targets(n_outputs))
         return [f"{name}_{what}" for what in ("mean", "standard_deviation") for name in names]
 

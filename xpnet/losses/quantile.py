@@ -83,7 +83,7 @@ class QuantileLoss(ElementwiseLoss):
         )
 
     def prediction_names(self, targets: Sequence[str], n_outputs: int) -> list[str]:
-        """Return a name with each quantile, if there are several; else those of the targets."""
+        """Return a name for each quantile of a list; for a single number, the targets' names."""
         if not isinstance(self.quantiles, list):
             return super().prediction_names(targets, n_outputs)
         return [f"{targets[0]}_quantile_{each}" for each in self.quantiles]

@@ -1,14 +1,14 @@
-"""Metrics: how good the outputs are, as numbers that are easy to compare.
+"""Metrics: numbers that measure how good a network's outputs are.
 
-A metric sums *statistics* over batches on the device, and computes its value from the sums once. It
-can also be called, as in ``accuracy(y_true, y_pred)``, and returns a 0-d array of the library of
-``y_pred``.
+A metric sums *statistics* over batches on the device, and computes its value from the sums once. A
+metric can also be called, as in ``accuracy(y_true, y_pred)``; it returns a 0-d array of the library
+of ``y_pred``.
 
 A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``, or of
 :class:`CollectedMetric` with ``compute`` if it needs all samples at once. It may also be a
 function ``(y_true, y_pred) -> number``, which gets all outputs of an epoch. Searches and callbacks
-read its attribute ``greater_is_better`` to find the best network. If a function does not have it,
-``mode="max"`` or ``mode="min"`` must be given.
+read the attribute ``greater_is_better`` of a metric to find the best network. For a function
+without this attribute, they need ``mode="max"`` or ``mode="min"``.
 """
 
 from .accuracies import Accuracy, BinaryAccuracy, TopKAccuracy

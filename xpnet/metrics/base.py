@@ -101,7 +101,7 @@ class Metric(Readable, ABC):
         return renamed
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes for copies and files, without :func:`with_help_of_call`'s text."""
+        """Return the attributes for copies and files, without the text of `with_help_of_call`."""
         return {name: value for name, value in vars(self).items() if name != "__doc__"}
 
     def _further_call(self) -> str:
@@ -196,7 +196,7 @@ class CollectedMetric(Metric):
 
 
 def with_help_of_call(metric: Metric) -> Metric:
-    """Return a metric for which ``help`` describes the call, like that of a function.
+    """Return the metric after changing its ``help`` to describe its call, as for a function.
 
     Examples
     --------

@@ -83,7 +83,7 @@ class AveragedMetric(ConfusionMetric):
 
 
 class Precision(AveragedMetric):
-    """The proportion of samples predicted to be of a class that are of that class.
+    """The proportion of correct predictions among the samples predicted to be of a class.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Precision(AveragedMetric):
 
 
 class Recall(AveragedMetric):
-    """The proportion of samples of a class that are predicted to be of that class.
+    """The proportion of correct predictions among the samples of a class.
 
     Parameters
     ----------

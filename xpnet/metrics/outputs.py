@@ -11,7 +11,7 @@ OF_CLASSES = ("distribution", "logits", "log-distribution")
 
 
 def check_output_kind(given: str | None) -> str | None:
-    """Return a kind of outputs unchanged, if it is known; None for an unknown kind."""
+    """Return a kind of outputs, or None for None; raise UnknownNameError for an unknown kind."""
     return None if given is None else check_name("output_kind", given, OUTPUT_KINDS)
 
 
@@ -73,7 +73,7 @@ def log_probabilities(y_pred: Array, kind: str | None) -> Array:
 def scores(y_pred: Array, kind: str | None) -> Array:
     """Return scores that rank the samples as their probabilities do, with a column for each class.
 
-    Probabilities themselves would not do, since many of them may round to the same number. Two
+    The scores are not the probabilities, since many of those may round to the same number. Two
     mutually exclusive classes have one column, for class 1.
     """
     if kind in OF_CLASSES and y_pred.shape[1] == 2:

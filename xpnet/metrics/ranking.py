@@ -19,6 +19,7 @@ class RankingMetric(CollectedMetric):
     Parameters
     ----------
     average : {"macro", "weighted"}, default "macro"
+        The mean over the outputs, or the mean weighted by the number of positive samples.
     output_kind : str, optional
         As for :class:`LogLoss`.
     """
@@ -47,9 +48,10 @@ class RankingMetric(CollectedMetric):
         """Whether the metric is defined for these total weights of positives and negatives."""
 
     def narrowed(self, y_true: Array, y_pred: Array, *weight: Array) -> tuple[Array, ...]:
-        """Return targets and outputs of the same rank, in 9 bytes if there is one score.
+        """Return arguments for :meth:`compute` with the same result, in less memory if possible.
 
-        A network keeps them for :meth:`compute`, which takes them in place of the others.
+        With one score per sample, the targets become booleans, and the outputs the scores: 9 bytes
+        per sample, which a network keeps until the end of the epoch.
         """
         score = scores(y_pred, self.output_kind)
         if score.shape[1] > 1:
@@ -59,7 +61,7 @@ class RankingMetric(CollectedMetric):
     def compute(self, y_true: Array, y_pred: Array, weight: Array | None) -> Array:
         """Return the average over the outputs for which the metric is defined; NaN if none is.
 
-        Targets may also be class indices, and without weights all samples count alike.
+        Targets may also be class indices. If ``weight`` is None, all weights are 1.
         """
         xp, score = array_namespace(y_pred), scores(y_pred, self.output_kind)
         is_yes = _answers(y_true, y_pred, score.shape[1])
@@ -83,7 +85,7 @@ class RankingMetric(CollectedMetric):
         return value, self._share(xp.sum(yes), xp.sum(no))
 
     def _share(self, all_yes: Array, all_no: Array) -> Array:
-        """Return the share of an output in the average, by its weights of positives, negatives."""
+        """Return an output's share in the average from its weights of positives and negatives."""
         share = (
             all_yes if self.average == "weighted" else array_namespace(all_yes).ones_like(all_yes)
         )
@@ -91,7 +93,7 @@ class RankingMetric(CollectedMetric):
 
 
 def _answers(y_true: Array, y_pred: Array, n_scores: int) -> Callable[[int], Array]:
-    """Return a function that returns which samples are positive for a score."""
+    """Return a function that takes the number of a score, and returns the positive samples."""
     xp = array_namespace(y_true)
     if are_indices(y_true, y_pred):  # of two classes, only class 1 counts
         classes, first = true_classes(y_true, y_pred), y_pred.shape[1] - n_scores

@@ -36,7 +36,7 @@ _OTHER_FORMATS = {
     ".jsonl", ".keras", ".md", ".mlmodel", ".npy", ".npz", ".onnx", ".parquet", ".pb", ".pdf",
     ".pickle", ".pkl", ".pmml", ".png", ".pt", ".pth", ".svg", ".tflite", ".tsv", ".txt", ".zip",
 }  # fmt: skip
-"""Suffixes of other formats, in which other programs would expect something else."""
+"""Suffixes of other formats, by which other programs would misread a model file."""
 
 
 def check_model_path(path: Any) -> Path:

@@ -101,7 +101,7 @@ class Writer:
     kind : type
         The class that :func:`xpnet.load` makes, unless the network is of a user's subclass.
     keeps_seconds : bool, default False
-        Whether to write the seconds of each epoch, which differ between equal trainings.
+        Whether to write the seconds of each epoch, which differ between equal training runs.
     """
 
     def __init__(self, network: TrainableModel, kind: type, keeps_seconds: bool = False) -> None:

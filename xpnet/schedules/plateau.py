@@ -16,9 +16,10 @@ from .base import Schedule
 class ReduceOnPlateau(Schedule):
     """A rate that is multiplied by a factor whenever the loss has not improved for some epochs.
 
-    It watches the validation loss if there are validation data, else the training loss. Take this
-    schedule for the loss, also where callbacks cannot go (an estimator's ``learning_rate``, inside
-    WarmUp), and the callback :class:`~xpnet.ReduceLROnPlateau` for another column or a cooldown.
+    It watches the validation loss if there are validation data, else the training loss. Use this
+    schedule for the loss, even where callbacks cannot be used (an estimator's ``learning_rate``,
+    inside WarmUp), and the callback :class:`~xpnet.ReduceLROnPlateau` for another column or a
+    cooldown.
 
     Parameters
     ----------

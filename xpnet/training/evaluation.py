@@ -39,8 +39,8 @@ class Targets(NamedTuple):
     weight : array of shape (n,) or None
         Sample weights, from :func:`in_float64`.
     of_loss : function or None
-        Returns the targets and weights (or None) of a slice of rows as in training, if the loss is
-        wanted.
+        Returns the targets and the weights (or None) of a slice of rows, as in training. None if
+        the loss is not computed.
     """
 
     y: Array

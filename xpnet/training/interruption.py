@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: none is lost, and training ends after a whole step."""
+"""Ctrl-C and SIGTERM: no signal is lost, and training ends after a complete step."""
 
 import signal
 import threading
@@ -10,11 +10,12 @@ TERMINATED = 143
 
 
 class NotedInterrupt(AbstractContextManager["NotedInterrupt"]):
-    """A context in which Ctrl-C raises KeyboardInterrupt, even if the exception gets lost.
+    """A context in which Ctrl-C always raises KeyboardInterrupt, though perhaps later.
 
-    Python ignores exceptions in functions that C code calls, such as those of llvmlite while code
-    is compiled. A KeyboardInterrupt that is lost there is raised when training begins, or else at
-    the end of the block. Other handlers, and other threads, are left alone.
+    Python ignores exceptions in functions that C code calls, such as the callbacks of llvmlite
+    during compilation. A KeyboardInterrupt that was ignored is raised again when training begins,
+    or else at the end of the block. If SIGINT has another handler, or outside the main thread, the
+    context has no effect.
 
     Attributes
     ----------
@@ -50,8 +51,7 @@ class Interruption(AbstractContextManager["Interruption"]):
     leads to SystemExit. Training checks the flag between steps, so that no step is interrupted
     halfway. If the flag is set after the last check, the end of the block raises. A signal with
     another handler is left alone, and so are all signals outside the main thread, which alone
-    handles them. An interrupt that :class:`NotedInterrupt` has noted is raised when the block
-    begins.
+    handles them. If :class:`NotedInterrupt` has noted Ctrl-C, the beginning of the block raises.
 
     Attributes
     ----------

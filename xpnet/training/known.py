@@ -79,11 +79,11 @@ class Known:
         return replace(known, class_names=None, label_name=None, are_classes_known=False)
 
     def merged_with(self, earlier: "Known | None") -> Self:
-        """Return these names, completed by those of an earlier training where some are missing.
+        """Return these names, with missing ones taken from an earlier training run.
 
-        A network whose training dropped rows with missing cells goes on doing so after it is
-        trained on complete rows, but not after training on rows that were filled in.
-        If the earlier training had names of classes, it also says whether labels were text.
+        ``drops_missing`` stays True after further training on complete rows, but not after training
+        on rows that were filled in. If the earlier training had class names, whether labels were
+        text is also taken from it.
         """
         known = self
         if earlier is not None and self.feature_names is None:
@@ -124,13 +124,13 @@ class Known:
     def matched(self, X: Any) -> Any:
         """Return a data frame or Dataset with the columns of the training data, matched by name.
 
-        They are in the order of training, without further columns. Features without names are
-        returned unchanged, and so are all features if the training data had no names.
+        The columns are in the order of the training data; other columns are left out. ``X`` is
+        returned unchanged if it, or the training data, had no names.
 
         Raises
         ------
         ValueError
-            Columns are missing, or two have the same name. Or there is a column of 0 and 1 for a
+            Columns are missing, or two columns have the same name. Or a column of 0 and 1 is for a
             category that the training data did not have.
         """
         names = names_of(X)
@@ -221,9 +221,9 @@ class Known:
 
 
 def _wanted_columns(known: Known, names: list[str]) -> list[str]:
-    """Return the columns to choose from those with ``names``, which must have all of them."""
+    """Return the columns that a network needs; raise an error if ``names`` lacks one."""
     raw, encoded, given = known.column_names or [], known.feature_names or [], {*names}
-    # Categories may be columns of 0 and 1 already.
+    # Categories may already be columns of 0 and 1.
     is_encoded = not {*raw} <= given and not ({*encoded} - {*raw}).isdisjoint(given)
     wanted = encoded if is_encoded else raw
     check_distinct("X has columns", names)

@@ -49,9 +49,9 @@ class Predictor(Classifying):
         NotFittedError
             The network has not been trained.
         ValueError, RuntimeError
-            Columns of the training data are missing, and the message lists all of them; or the
-            features differ in another way. Or ``fit`` runs on another device. Or ``samples`` is
-            given and no layer is random in training.
+            The features lack columns of the training data, which the message lists, or differ in
+            another way. Or ``fit`` runs on another device. Or ``samples`` is given and no layer is
+            random in training.
 
         Examples
         --------
@@ -144,8 +144,8 @@ class Predictor(Classifying):
         -------
         array of shape (n, n_features)
             In the library and on the device of ``X``, with the type of the predictions, and dense
-            even if ``X`` is sparse. Columns are in the order of ``feature_names``, if the network
-            has any. The network does not change.
+            even if ``X`` is sparse. The columns are in the order of ``feature_names``, if the
+            network has names. The network does not change.
 
         Raises
         ------

@@ -16,7 +16,7 @@ class Recorder(Callback):
     def check(self, network: Any, run: Run) -> None:
         """Refuse a run that could not be recorded, before any callback begins or writes.
 
-        ``on_train_end`` is called also if this fails.
+        ``on_train_end`` is called even if this method raises.
         """
 
     def on_run_begin(self, network: Any, run: Run) -> None:
@@ -58,7 +58,7 @@ class Recording:
         """
         net, run = self._network, self._run
         for recorder in self._recorders:
-            ends.callback(recorder.on_train_end, net)  # which undoes what check has done
+            ends.callback(recorder.on_train_end, net)  # undoes what check has done
             recorder.check(net, run)
         states = iter(run.states)
         for callback in self._callbacks:

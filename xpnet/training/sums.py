@@ -264,7 +264,7 @@ class MetricSums:
         """Return the targets, outputs and weights of all samples, in their own unit."""
         xp = array_namespace(self._seen[0][1])
         joined = (xp.concat(column, axis=0) for column in zip(*self._seen, strict=True))
-        self._seen = [tuple(joined)]  # not in memory twice from here on
+        self._seen = [tuple(joined)]  # so that the parts are freed
         return self._in_unit(*self._seen[0])
 
     def _in_unit(self, *arguments: Array) -> tuple[Array, ...]:

@@ -175,10 +175,10 @@ class TrainableModel(Model):
 
     @property
     def column_names(self) -> list[str] | None:
-        """The columns of the table that the network was trained on, in its order.
+        """The names of the feature columns in the training table, in the order of training.
 
-        They differ from ``feature_names`` if :meth:`~xpnet.Dataset.one_hot` has turned columns of
-        text into several. None if the training data had no names.
+        They differ from ``feature_names`` if :meth:`~xpnet.Dataset.one_hot` has replaced columns of
+        text by columns of 0 and 1. None if the training data had no names.
 
         Examples
         --------

@@ -138,7 +138,7 @@ def _unknown(names: Sequence[str], header: Sequence[str]) -> str:
 
 
 def _hint(unknown: Sequence[str], label: str | None, id: str | None) -> str:
-    """Return what to say about arguments that name one column but were given several."""
+    """Return advice if ``label`` or ``id`` seems to be a list of several columns; "" if not."""
     for argument, name in {"label": label, "id": id}.items():
         if name in unknown and "," in str(name):
             return f". {argument}= takes only one column"

@@ -1,4 +1,4 @@
-"""The texts of a column, such as ids: in memory, or in temporary files if there are too many."""
+"""The strings of a column, such as ids: in memory or, beyond a limit, in temporary files."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,14 +12,14 @@ from .strings import TEXT_BYTES, string_array
 
 
 class StoredTexts(RowsOnDemand):
-    """Texts in temporary files. Those that are selected, as ``texts[rows]``, are read as an array.
+    """Strings in temporary files; ``texts[rows]`` reads the selected strings into an array.
 
     Parameters
     ----------
     content : uint8 array or memory map
-        All texts in UTF-8.
+        All strings, in UTF-8.
     borders : int64 array or memory map of shape (n + 1,)
-        Where in ``content`` each text begins, and where the last one ends.
+        The position in ``content`` where each string begins, and where the last string ends.
     """
 
     dtype = np.dtype(object)
@@ -29,7 +29,7 @@ class StoredTexts(RowsOnDemand):
         self.shape = (len(borders) - 1,)
 
     def tolist(self) -> list[str]:
-        """Return all texts."""
+        """Return all strings."""
         found: list[str] = self[:].tolist()
         return found
 
@@ -42,7 +42,7 @@ class StoredTexts(RowsOnDemand):
             places = np.arange(n)[places]
         places = np.asarray(np.where(places < 0, places + n, places), np.int64)
         if ((places < 0) | (places >= n)).any():
-            raise IndexError(f"texts[{rows}]: there are {n} texts")
+            raise IndexError(f"index {rows} is out of range: there are {n} strings")
         return places
 
     def _read(self, places: np.ndarray) -> np.ndarray:
@@ -58,12 +58,12 @@ class StoredTexts(RowsOnDemand):
 
 
 class TextCollector:
-    """Collects the texts of a column block by block; a context manager like `RowCollector`.
+    """Collects the strings of a column block by block; a context manager like `RowCollector`.
 
     Parameters
     ----------
     limit : float
-        The maximum number of bytes that the texts may take in memory, as Python's strings do.
+        The maximum number of bytes in memory, where the strings are counted as Python objects.
     """
 
     def __init__(self, limit: float) -> None:
@@ -79,7 +79,7 @@ class TextCollector:
         self._borders.__exit__(*exception)
 
     def add(self, texts: Sequence[str]) -> None:
-        """Add texts, of which there must be at least one."""
+        """Add one or more strings."""
         self._size += sum(map(len, texts)) + TEXT_BYTES * len(texts)
         self._blocks.append(string_array(texts))
         if self._size <= self._limit:
@@ -94,7 +94,7 @@ class TextCollector:
         self._blocks.clear()
 
     def finish(self) -> Any:
-        """Return all texts: an array of strings or of objects, or `StoredTexts`."""
+        """Return all strings: an array of strings or of objects, or `StoredTexts`."""
         if self._borders.n_rows:
             return StoredTexts(self._content.finish({})[:, 0], self._borders.finish({})[:, 0])
         blocks = self._blocks

@@ -26,7 +26,7 @@ class Columns:
     selection : Selection
     layout : Layout
     limit : float
-        The maximum number of bytes of features in memory, and of ids; see :class:`RowCollector`.
+        The maximum size in memory of the features, and of the ids; see :class:`RowCollector`.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ _PIECE = 1 << 16
 
 
 def _are_whole(numbers: np.ndarray) -> bool:
-    """Whether numbers are all whole, and below 2**53, from where on float64 has gaps."""
+    """Whether all numbers are whole, and small enough to be exact in float64."""
     if numbers.dtype.kind != "f":
         return True
     return bool((np.abs(numbers) < 2.0**53).all() and (numbers == np.floor(numbers)).all())

@@ -128,7 +128,8 @@ def guess_delimiter(start: str, decimal: str = ".") -> str:
     If several do, the result is the one that makes the most cells. If none does, it is the one with
     which the most lines have the same number of cells as the header. With the decimal sign "infer",
     it is not a comma if another delimiter leaves commas only where they may be decimal signs. With
-    a decimal comma, it is a comma only if numbers stand in quotes, and no other delimiter will do.
+    a decimal comma, it is a comma only if numbers are in quotes, and no other delimiter splits all
+    lines into equal numbers of cells.
 
     Examples
     --------
@@ -151,13 +152,13 @@ def guess_delimiter(start: str, decimal: str = ".") -> str:
 
 
 def _has_quoted_commas(start: str) -> bool:
-    """Whether commas separate cells, and are in numbers in quotes."""
+    """Whether commas separate cells, and quoted numbers have decimal commas."""
     numbers = (cell for row in _rows(start, ",") for cell in row if "," in cell)
     return _score(start, ",")[0] and any(number(cell, ",") is not None for cell in numbers)
 
 
 def best_delimiter(start: str, decimal: str) -> tuple[str, int]:
-    r"""Return the delimiter of a file, and how many cells it makes of the first line.
+    r"""Return the delimiter of a file, and the number of cells into which it splits the first line.
 
     Examples
     --------
@@ -198,11 +199,12 @@ def infer_decimal(
     columns: Iterable[int],
     rows: Sequence[tuple[int, Sequence[str]]],
 ) -> tuple[str, str]:
-    r"""Return the decimal sign with which the first rows of a file are written, and a doubt.
+    r"""Return the decimal sign of the first rows of a file, and a warning about it.
 
-    It is the sign in numbers where it cannot separate thousands, as in ``1,5``. Columns with other
-    texts do not count. Without any decimal sign, it is a point. It is a point, too, if all numbers
-    are like ``1.034``; between semicolons, which often come with decimal commas, this is a doubt.
+    The sign is taken from numbers in which it cannot separate thousands, such as ``1,5``. Columns
+    with other strings do not count. Without such a number, the sign is a point. If there are points
+    that may separate thousands, as in ``1.034``, and cells are separated by semicolons, there is a
+    warning, because files with semicolons often have decimal commas.
 
     Parameters
     ----------
@@ -220,7 +222,7 @@ def infer_decimal(
     -------
     sign : {".", ","}
     doubt : str
-        A warning for the user, or "".
+        The text of a warning, or "".
 
     Raises
     ------
@@ -233,7 +235,7 @@ def infer_decimal(
     (',', '')
     """
     sure: dict[str, tuple[str, str]] = {}  # by sign, the first cell and where it is
-    perhaps: dict[str, tuple[str, str]] = {}  # those that may separate thousands
+    perhaps: dict[str, tuple[str, str]] = {}  # the same for signs that may separate thousands
     for place in columns:
         cells = [(line, row[place].strip()) for line, row in rows]
         if not all(is_missing(cell) or _is_number(cell) for _, cell in cells):

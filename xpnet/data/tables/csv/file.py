@@ -226,8 +226,8 @@ def _contents(
 ) -> Iterator[Content]:
     """Yield the rows, read by an engine, or by ``csv`` where the engine refuses a block."""
     max_rows = max(_CELLS // layout.n_columns, 1)
-    # With one column, libraries disagree about blank lines; and they need a one-byte delimiter,
-    # which some refuse as the decimal sign.
+    # With one column, libraries disagree about blank lines. All need a one-byte delimiter, and some
+    # refuse a delimiter that is also the decimal sign.
     suited = 1 < layout.n_columns <= _MAX_COLUMNS and layout.delimiter.isascii()
     suited &= layout.delimiter != layout.decimal
     if kind is None or not suited:
@@ -288,7 +288,7 @@ def _line_of(
 
 
 def _other_delimiter(start: str, header: Header, decimal: str) -> str:
-    """Return advice if another delimiter than that of the header makes more cells of it."""
+    """Return advice if another delimiter splits the header into more cells; "" if none does."""
     other, n = best_delimiter(start, decimal)
     if n <= len(header.names):
         return ""

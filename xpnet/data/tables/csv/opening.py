@@ -121,7 +121,7 @@ def opened(
     FileNotFoundError
         There is no such file, or it is a folder, a pipe or a device.
     ValueError
-        The encoding or the compression is unknown, or the file has another.
+        The encoding or the compression is unknown, or is not that of the file.
     """
     if not path.is_file():
         what = "there is no such file"

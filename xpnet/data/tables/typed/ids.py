@@ -24,7 +24,7 @@ class IdColumn:
     name : str
     rules : Rules
     limit : float
-        The maximum number of bytes of ids in memory; see :class:`RowCollector`.
+        The maximum size of the ids in memory, in bytes; see :class:`RowCollector`.
     """
 
     def __init__(self, name: str, rules: Rules, limit: float) -> None:
@@ -59,11 +59,11 @@ class IdColumn:
             self._add_integers(cells, start)
         if self._has_texts and self._numbers.n_rows:  # of Python objects
             raise TypeError(
-                f"{self._what} has strings and integers: give the column only one of them"
+                f"{self._what} has strings and integers: make all ids strings, or all integers"
             )
 
     def _add_integers(self, cells: list[Any], start: int) -> None:
-        """Add integers as int64, or in the bytes of uint64 if some are too large."""
+        """Add integers as int64; if some exceed int64, as int64 with the bytes of uint64."""
         for row, cell in enumerate(cells, start):
             whole = isinstance(cell, (int, np.integer)) and not isinstance(cell, bool)
             if not whole or not -_LARGEST - 1 <= cell <= 2 * _LARGEST + 1:
@@ -74,8 +74,8 @@ class IdColumn:
         self._least, self._largest = min(self._least, *cells), max(self._largest, *cells)
         if self._least < 0 and self._largest > _LARGEST:
             raise TypeError(
-                f"{self._what} has negative integers, and others above {_LARGEST}, which no type "
-                "can hold together: give the ids as strings"
+                f"{self._what} has negative integers and integers above {_LARGEST}, and no "
+                "64-bit type holds both: give the ids as strings"
             )
         kind = np.uint64 if self._largest > _LARGEST else np.int64
         self._numbers.add(np.array(cells, kind).view(np.int64)[:, None])

@@ -170,7 +170,7 @@ def _engine(engine: str, reader: str) -> str:
 def _errors_naming(where: str | Path) -> Iterator[None]:
     """Convert a library's errors about unreadable data to a ValueError that names the data.
 
-    Errors about permissions, missing libraries and memory are not about the data, and pass.
+    Errors about permissions, missing libraries and memory are not converted.
     """
     try:
         yield
