@@ -936,3 +936,11 @@ def test_a_network_is_not_saved_under_the_suffix_of_another_format(name, tmp_pat
         assert error.startswith(f"xpnet: --save {name}: {Path(name).suffix} is the suffix of")
         assert error.endswith("expected a name that ends in .safetensors\n")
         assert not Path(name).exists()
+
+
+@pytest.mark.parametrize("option", ["--report", "--target"])
+def test_an_option_given_twice_is_refused(option, tmp_path):
+    given = [option, "a.md", "--quiet", f"{option}=b.md"]
+    status, output, errors = run("train", "digits", *given)
+    assert (status, output) == (2, "")
+    assert errors == f"xpnet: {option} is given 2 times: give it once (see xpnet train --help)\n"

@@ -1,5 +1,6 @@
 """The commands of ``xpnet``, with their options and help."""
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,8 +35,23 @@ _SETTINGS = {
 }
 
 
+class _Command(click.Command):
+    """A command that takes each option once; Click would take the last value without a word."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse an option that is given twice."""
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for name, count in Counter(each.name for each in order).items():
+            if count > 1:
+                option = f"--{str(name).replace('_', '-')}"
+                raise click.UsageError(f"{option} is given {count} times: give it once", ctx)
+        return super().parse_args(ctx, args)
+
+
 class _Commands(click.Group):
     """The commands; the error for an unknown command names the most similar one."""
+
+    command_class = _Command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

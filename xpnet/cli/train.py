@@ -69,6 +69,8 @@ def run_train(options: SimpleNamespace) -> None:
     report = partial(_report, network, task, options)
     try:
         _fit(network, task, options)
+        if network.history.kept_epoch is not None and not options.quiet:
+            print(f"kept the weights of epoch {network.history.kept_epoch}, the best by {_WATCHED}")
         with sigterm_as_exit():  # fit handles SIGTERM only while it runs
             _finish(network, task, options, report)
     except KeyboardInterrupt:
