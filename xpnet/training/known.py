@@ -172,7 +172,7 @@ class Known:
             return dataset if same else dataset.with_codes_of(self.categories)
         if dataset.categories or names == self.column_names:
             return dataset.one_hot(self.categories)
-        if names == self.feature_names and not dataset.encoded:  # columns of 0 and 1 already
+        if names == self.feature_names:  # columns of 0 and 1 already
             dataset = copy.copy(dataset)
             dataset.encoded = dict(self.categories)
         return dataset
