@@ -714,6 +714,22 @@ def test_heads_have_a_column_for_each_target(folder):
     assert [row[0] for row in rows[1:]] == net.predict_classes([[1.0], [39.0]])["kind"].tolist()
 
 
+def test_two_columns_of_the_same_name_are_refused(folder):
+    targets = {"t": np.arange(9.0), "t_mean": -np.arange(9.0)}
+    net = xpnet.NeuralNetwork(1, loss={"t": ("gaussian_nll", 2), "t_mean": ("mse", 1)})
+    net.add(xpnet.DenseLayer(3, (1,))).fit(Dataset(np.ones((9, 1)), targets, ["x"])).save("h.st")
+    Path("x.csv").write_text("x\n1\n")
+    status, output, errors = run("predict", "h.st", "x.csv")
+    assert (status, output) == (2, "")
+    assert "the output would have two columns 't_mean'" in errors
+    Path("t.csv").write_text(text(table()).replace("colour", "probability_red"))
+    train("--save", "m.st", source="t.csv", target="probability_red")
+    assert predict("m.st", "t.csv")[0] == ["probability_red", "probability"]
+    status, output, errors = run("predict", "m.st", "t.csv", "--proba")
+    assert (status, output) == (2, "")
+    assert "the output would have two columns 'probability_red'" in errors
+
+
 def test_a_table_larger_than_the_limit_gives_the_same(folder, monkeypatch):
     monkeypatch.setattr("xpnet.cli.predict._ROWS", 32)
     train("--save", "m.st", "--categories", "embedding")
