@@ -53,8 +53,8 @@ _BARE = re.compile(rf"\b({'|'.join(_OPTIONS)})=(?=[\s,;.)]|$)")
 _PHRASES = {
     "path='": "'",
     "give Dataset.from_frame(frame)": "save it as a new CSV file",
-    "missing='keep' reads it as NaN": "xpnet train --missing median fills it in, --missing drop "
-    "drops the row",
+    "missing='keep' reads it as NaN": "xpnet train --missing median fills in a feature, --missing "
+    "drop drops the row",
     "data = Dataset.from_...(missing='keep') and data.fill_missing() or data.drop_missing()": (
         "xpnet train --missing median or --missing drop"
     ),
