@@ -658,7 +658,7 @@ def test_messages_name_options_instead_of_arguments():
     )
     assert with_option_names('give label="it\'s": so') == "give --target 'it'\"'\"'s': so"
     assert with_option_names("fill it in (missing='keep' reads it as NaN)") == (
-        "fill it in (xpnet train --missing median fills it in, --missing drop drops the row)"
+        "fill it in (xpnet train --missing median fills in a feature, --missing drop drops the row)"
     )
     assert (
         with_option_names("device='cuda', decimal= and id=") == "--device cuda, --decimal and --id"

@@ -56,8 +56,9 @@ def folder(tmp_path, monkeypatch):
 
 def train(*arguments, source="prices.csv", target="price"):
     """Train quickly, without the column of names; return what was printed."""
+    quick = QUICK[2:] if "--epochs" in arguments else QUICK
     status, output, errors = run(
-        "train", source, "--target", target, "--id", "name", *QUICK, *arguments
+        "train", source, "--target", target, "--id", "name", *quick, *arguments
     )
     assert status == 0, errors
     return output, errors
@@ -122,7 +123,7 @@ def test_an_unknown_category_of_a_second_file_is_named_with_the_file(option, fol
     rows[3][2] = ""  # left out: the rows after it have other numbers
     Path("second.csv").write_text(text(rows))
     _, _, errors = run(*line, option, "second.csv", "--missing", "drop")
-    assert "xpnet: second.csv: X, column 'colour': 'pink'" in errors
+    assert "xpnet: second.csv, column 'colour': 'pink'" in errors
 
 
 def test_features_are_named_or_excluded(folder):
@@ -702,6 +703,22 @@ def test_heads_have_a_column_for_each_target(folder):
     outputs = net.predict([[1.0], [39.0]])
     np.testing.assert_array_equal(np.float32([row[3] for row in rows[1:]]), outputs[:, 2])
     assert [row[0] for row in rows[1:]] == net.predict_classes([[1.0], [39.0]])["kind"].tolist()
+
+
+def test_two_columns_of_the_same_name_are_refused(folder):
+    targets = {"t": np.arange(9.0), "t_mean": -np.arange(9.0)}
+    net = xpnet.NeuralNetwork(1, loss={"t": ("gaussian_nll", 2), "t_mean": ("mse", 1)})
+    net.add(xpnet.DenseLayer(3, (1,))).fit(Dataset(np.ones((9, 1)), targets, ["x"])).save("h.st")
+    Path("x.csv").write_text("x\n1\n")
+    status, output, errors = run("predict", "h.st", "x.csv")
+    assert (status, output) == (2, "")
+    assert "the output would have two columns 't_mean'" in errors
+    Path("t.csv").write_text(text(table()).replace("colour", "probability_red"))
+    train("--save", "m.st", source="t.csv", target="probability_red")
+    assert predict("m.st", "t.csv")[0] == ["probability_red", "probability"]
+    status, output, errors = run("predict", "m.st", "t.csv", "--proba")
+    assert (status, output) == (2, "")
+    assert "the output would have two columns 'probability_red'" in errors
 
 
 def test_a_table_larger_than_the_limit_gives_the_same(folder, monkeypatch):

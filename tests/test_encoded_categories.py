@@ -179,6 +179,13 @@ def test_a_file_with_other_things_is_refused(wrong):
         check_names({**names, "categories": wrong}, (5,))
 
 
+def test_columns_of_the_same_categories_in_another_order_leave_the_network_its_own():
+    other = Dataset(FRAME, PRICE).one_hot({"hue": ["red", "green", "blue"]})
+    net = trained().fit(other)
+    assert (net.categories, net.column_names) == (HUES, ["size", "hue", "age"])
+    np.testing.assert_array_equal(net.predict(FRAME), net.predict(other))
+
+
 def test_a_failed_fit_leaves_the_names_as_they_were():
     net = trained()
     with pytest.raises(ValueError, match="not finite"):

@@ -440,6 +440,18 @@ def test_regions_name_the_networks_features_and_classes():
     assert labels(ax) == ["a", "b"]
 
 
+def test_regions_match_the_columns_of_a_frame_by_name():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X[:, :2], columns=["wide", "high"])
+    net = NeuralNetwork(1, loss="softmax_cross_entropy", seed=0).add(DenseLayer(3, (2,)))
+    net.fit(frame, Y)
+    for given in (frame[["high", "wide"]], frame.assign(age=1.0)):
+        ax = plots.plot_decision_regions(net, given, Y, resolution=5)
+        np.testing.assert_array_equal(ax.collections[0].get_offsets(), X[Y == 0, :2])
+    with pytest.raises(ValueError, match="X lacks 1 of the 2 columns"):
+        plots.plot_decision_regions(net, frame.rename(columns={"wide": "w"}), Y)
+
+
 @pytest.mark.parametrize(
     ("loss", "n_outputs", "y", "words"),
     [

@@ -294,6 +294,9 @@ def test_targets_by_name_on_every_backend(backend):
     plain = network("mse", 2).fit(X, columns)
     with pytest.raises(ValueError, match="expected the order of the training data"):
         plain.evaluate(X, dict(reversed(columns.items())))
+    with pytest.raises(ValueError, match=r"y has the targets \['q', 'r'\]: expected the order"):
+        plain.evaluate(X, {"q": columns["q"], "r": columns["p"]})
+    assert plain.evaluate(X, {"s": columns["p"], "r": columns["q"]}) == plain.evaluate(X, columns)
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])

@@ -54,8 +54,8 @@ _PHRASES = {
     "path='": "'",
     "load_mnist() without a folder": "xpnet train mnist without --data",
     "give Dataset.from_frame(frame)": "save it as a new CSV file",
-    "missing='keep' reads it as NaN": "xpnet train --missing median fills it in, --missing drop "
-    "drops the row",
+    "missing='keep' reads it as NaN": "xpnet train --missing median fills in a feature, --missing "
+    "drop drops the row",
     "data = Dataset.from_...(missing='keep') and data.fill_missing() or data.drop_missing()": (
         "xpnet train --missing median or --missing drop"
     ),

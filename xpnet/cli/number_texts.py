@@ -42,4 +42,5 @@ def number_texts(
     steps = scale * np.spacing(below).astype(np.float64)  # to the next smaller output
     with np.errstate(divide="ignore"):
         decimals = np.minimum(np.floor(-np.log10(steps)) + 1.0, _MOST_DECIMALS).astype(int)
-    return [str(round(*each)) for each in zip(values.tolist(), decimals.tolist(), strict=True)]
+    rounded = (round(*each) for each in zip(values.tolist(), decimals.tolist(), strict=True))
+    return [str(value + 0.0) for value in rounded]  # 0.0 for -0.0

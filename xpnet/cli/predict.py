@@ -197,12 +197,23 @@ def _columns(network: NeuralNetwork, output: np.ndarray, proba: bool) -> dict[st
     for head, (own_loss, *_) in loss.heads.items():
         if head in classes:
             own, found = (names or {}).get(head), classes[head]
-            columns |= _classes_and_chances(
+            more = _classes_and_chances(
                 head, found, chances.get(head), own, proba, dtype, f"{head}_"
             )
         else:
-            columns |= _numbers([head], by_head[head], own_loss, units.get(head), dtype)
+            more = _numbers([head], by_head[head], own_loss, units.get(head), dtype)
+        columns = _joined(columns, more)
     return columns
+
+
+def _joined(columns: dict[str, list[Any]], more: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return columns of both; refuse two of the same name, of which one would be lost."""
+    if twice := columns.keys() & more.keys():
+        raise ValueError(
+            f"the output would have two columns {min(twice)!r}: train on a target with another "
+            "name, or predict in Python, net.predict(data)"
+        )
+    return columns | more
 
 
 def _classes(output: np.ndarray, loss: Any, kind: str | None, names: Any) -> tuple[Any, Any]:
@@ -252,11 +263,12 @@ def _classes_and_chances(
     if chances is None:
         return columns
     chances = to_host(chances)
+    more = {}
     if proba:
-        columns |= {
+        more = {
             f"{prefix}probability_{each}": number_texts(chances[:, k], dtype)
             for k, each in enumerate(class_names or range(chances.shape[1]))
         }
     elif classes.ndim == 1:
-        columns[f"{prefix}probability"] = number_texts(chances.max(axis=1), dtype)
-    return columns
+        more = {f"{prefix}probability": number_texts(chances.max(axis=1), dtype)}
+    return _joined(columns, more)

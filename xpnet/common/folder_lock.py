@@ -14,7 +14,7 @@ from .temporary import fcntl, lock
 msvcrt: Any = import_module("msvcrt") if find_spec("msvcrt") else None  # only on Windows
 
 _NAME = ".xpnet-lock"
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _HELD: "WeakSet[FolderLock]" = WeakSet()
 
 

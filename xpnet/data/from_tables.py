@@ -75,7 +75,8 @@ class FromTables(FromFrames):
             have numbers such as ``1,5`` (in quotes, if commas separate cells) and none such as
             ``1.5``. A file that has both is refused, and so is one in which all commas may separate
             thousands, as in ``1,234``. If all points may separate thousands, as in ``1.034``, they
-            are read as decimal points, with a warning if semicolons separate cells.
+            are read as decimal points, with a warning if semicolons separate cells, or if other
+            numbers of the column are like ``34``.
         missing : {"error", "keep"}, default "error"
             Whether missing cells are refused or kept. With "keep", a missing number or label is
             NaN, and a missing category has the last code, whose name is None. In a column of

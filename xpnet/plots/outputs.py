@@ -136,6 +136,7 @@ def plot_decision_regions(
         A trained network with two features, or a fitted classifier such as
         :class:`~xpnet.estimators.MLPClassifier` or a pipeline that ends with one.
     X : array of shape (n, 2)
+        Or a data frame, whose columns are matched by name.
     y : array of shape (n,) or (n, n_classes)
         The classes of the samples: class indices or one-hot rows for a network, or the labels of a
         classifier.
@@ -170,6 +171,11 @@ def plot_decision_regions(
     >>> net = net.add(DenseLayer(2, input_shape=(2,))).fit((X, y))
     >>> ax = plot_decision_regions(net, X, y, class_names=["right", "up"])
     """
+    features = getattr(network, "feature_names", None)
+    if features is None:
+        features = getattr(network, "feature_names_in_", None)
+    if features is not None:
+        X = Known([*map(str, features)]).matched(X)
     points, resolution = numbers_on_host("X", X, 2), check_count("resolution", resolution, least=2)
     if points.shape[1] != 2 or not len(points):
         raise ValueError(
@@ -209,11 +215,6 @@ def plot_decision_regions(
             *points[labels == k].T, s=24, color=colors[k], marker=MARKERS[k % len(MARKERS)],
             edgecolor="w", linewidth=0.3, label=names[k],
         )  # fmt: skip
-    features = getattr(network, "feature_names", None)
-    if features is None:
-        features = getattr(network, "feature_names_in_", None)
-    if features is None:
-        features = ["feature 0", "feature 1"]
-    across, up = map(str, features)
+    across, up = ("feature 0", "feature 1") if features is None else map(str, features)
     finish(ax, "Predicted class, and samples", across, up, grid="")
     return ax

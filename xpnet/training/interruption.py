@@ -34,7 +34,7 @@ class NotedInterrupt(AbstractContextManager["NotedInterrupt"]):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._is_installed:
+        if self._is_installed and signal.getsignal(signal.SIGINT) == self._note:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if self.asked and exception[0] is None:
             raise KeyboardInterrupt

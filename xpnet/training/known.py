@@ -140,11 +140,11 @@ class Known:
         return X if names == wanted else choose_columns(X, wanted)
 
     def check_targets(self, dataset: Dataset) -> None:
-        """Refuse several targets that have the names of the training targets in another order."""
+        """Refuse several targets of which one has the name of another training target."""
         names, own = dataset.label_name, self.label_name
         if dataset.y is None or not (isinstance(names, list) and isinstance(own, list)):
             return
-        if names != own and sorted(names) == sorted(own):
+        if any(name in own and name != other for name, other in zip(names, own, strict=False)):
             raise ValueError(
                 f"y has the targets {shown(names)}: expected the order of the training data, "
                 f"{shown(own)}"
@@ -172,7 +172,7 @@ class Known:
             return dataset if same else dataset.with_codes_of(self.categories)
         if dataset.categories or names == self.column_names:
             return dataset.one_hot(self.categories)
-        if names == self.feature_names and not dataset.encoded:  # columns of 0 and 1 already
+        if names == self.feature_names:  # columns of 0 and 1 already
             dataset = copy.copy(dataset)
             dataset.encoded = dict(self.categories)
         return dataset

@@ -17,6 +17,9 @@ NOT_UTF8 = "not UTF-8 (encoding= names another, e.g. encoding='cp1252')"
 
 _MAY_BE_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
 
+_SHORT = re.compile(r"[-+]?\d{1,3}")
+"""Whole numbers in which no thousands can be separated."""
+
 _LINES = 50
 """How many lines after the header are used to guess the delimiter."""
 
@@ -203,8 +206,9 @@ def infer_decimal(
 
     The sign is taken from numbers in which it cannot separate thousands, such as ``1,5``. Columns
     with other strings do not count. Without such a number, the sign is a point. If there are points
-    that may separate thousands, as in ``1.034``, and cells are separated by semicolons, there is a
-    warning, because files with semicolons often have decimal commas.
+    that may separate thousands, as in ``1.034``, there is a warning in two cases: cells are
+    separated by semicolons, because such files often have decimal commas; or other numbers of the
+    column are like ``34``.
 
     Parameters
     ----------
@@ -236,10 +240,14 @@ def infer_decimal(
     """
     sure: dict[str, tuple[str, str]] = {}  # by sign, the first cell and where it is
     perhaps: dict[str, tuple[str, str]] = {}  # the same for signs that may separate thousands
+    is_doubtful = delimiter == ";"
     for place in columns:
         cells = [(line, row[place].strip()) for line, row in rows]
         if not all(is_missing(cell) or _is_number(cell) for _, cell in cells):
             continue
+        others = [cell for _, cell in cells if not _MAY_BE_THOUSANDS.fullmatch(cell)]
+        shorts = [_SHORT.fullmatch(cell) for cell in others if not is_missing(cell)]
+        is_doubtful |= len(others) < len(cells) and bool(shorts) and all(shorts)
         for line, cell in cells:
             for sign in ".,":
                 if sign in cell and number(cell, sign) is not None:
@@ -263,7 +271,7 @@ def infer_decimal(
             f"thousands, and no other cell shows which: {choose}. Separators of thousands have to "
             "be removed from the file"
         )
-    if delimiter != ";":
+    if not is_doubtful:
         return ".", ""
     return ".", (
         f"{path}: the point in {cell!r} ({where}) is read as a decimal point, but may separate "
