@@ -12,6 +12,7 @@ from xpnet import (
     Dataset,
     DenseLayer,
     NeuralNetwork,
+    Normalization,
     SigmoidActivation,
 )
 from xpnet.backends import to_host
@@ -427,3 +428,30 @@ def test_a_part_without_the_first_layer_keeps_its_classes(tmp_path):
         with pytest.raises(ValueError, match="y has numbers, but the training targets were text"):
             part.fit(hidden, (y == "no").astype(int))
         assert part.fit(hidden, y).class_names == ["no", "yes"]
+
+
+# ---- first layers that were made from the data
+
+
+@pytest.mark.parametrize("order", ["bac", "abd", "abc"])
+@pytest.mark.parametrize("kind", ["Normalization", "CategoricalEmbeddings"])
+def test_layers_are_for_the_columns_that_they_were_adapted_to(kind, order):
+    frame = pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [10.0, 30, 20, 50], "c": list("xyxy")})
+    frame["d"] = frame["c"]
+
+    def data(names):
+        return Dataset.from_frame(frame[[*names]].assign(y=[0.0, 1, 0, 1]), label="y")
+
+    net = NeuralNetwork(epochs=1, seed=0)
+    if kind == "Normalization":
+        net.add(Normalization.adapt(data("abc"))).add(CategoricalEmbeddings({2: 2}))
+    else:
+        net.add(CategoricalEmbeddings.adapt(data("abc")))
+    net.add(DenseLayer(1))
+    if order == "abc":
+        net.fit(data(order))
+        assert net.predict(data("bac")).shape == (4, 1)  # after training, by name
+        return
+    with pytest.raises(ValueError, match=rf"{kind}\.adapt was given the columns \['a', 'b', 'c'\]"):
+        net.fit(data(order))
+    assert not net.is_fitted

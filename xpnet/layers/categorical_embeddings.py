@@ -29,9 +29,8 @@ class CategoricalEmbeddings(Layer):
     plus the lengths of the vectors. Guo and Berkhahn 2016, "Entity embeddings of categorical
     variables", section III.
 
-    It must be the first layer of a network, or of a composite that begins one; or it follows a
-    :class:`~xpnet.Normalization` that standardises the numbers and leaves the codes unchanged.
-    ``adapt`` makes either layer from a data set.
+    It must be the first layer of a network or of a composite that begins one, or follow a
+    :class:`~xpnet.Normalization`, which leaves codes unchanged. ``adapt`` makes either layer.
 
     Parameters
     ----------
@@ -125,7 +124,9 @@ class CategoricalEmbeddings(Layer):
             ``dataset`` is not a Dataset with categories, or another argument is invalid.
         """
         columns, names = _columns_of(dataset, {} if n_units is None else n_units)
-        return cls(columns, (dataset.n_features,), names, **options)
+        made = cls(columns, (dataset.n_features,), names, **options)
+        made._adapted_to = dataset.feature_names
+        return made
 
     def set_input_shape(self, input_shape: tuple[int, ...]) -> None:
         """Set the input shape, which must be ``(n_features,)`` and have all the columns."""

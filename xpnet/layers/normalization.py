@@ -126,6 +126,7 @@ class Normalization(Layer):
             mean[column], scale[column] = 0.0, 1.0
         made = cls(mean, scale, input_shape=(data.n_features,))
         made._is_adapted = True
+        made._adapted_to = data.feature_names if per_feature else None
         return made
 
     @property

@@ -13,7 +13,8 @@ from ..layers import Layer
 from .describing import UnsavedFunction
 
 _SET_BY_NETWORK = (
-    "backend", "rng", "workspace", "in_network", "needs_input_error", "_is_adapted", "_ready",
+    "backend", "rng", "workspace", "in_network", "needs_input_error", "_is_adapted",
+    "_adapted_to", "_ready",
 )  # fmt: skip
 """Attributes of layers that a network sets, or reads only when they are added."""
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ..backends import Array
+from ..backends._errors import shown
 from ..backends._warnings import warn
 from ..backends.cpu.blas_threads import computing
 from ..common.checks import NotFittedError
@@ -446,6 +447,7 @@ def check_data(
     elif len(dataset) == 0 and dataset.y is not None:
         raise ValueError("the data set is empty: expected at least 1 sample")
     check_features(dataset, model.layers)
+    _check_adapted(dataset, model)
     if finite:
         check_finite(dataset, model.loss)
     if not targets:
@@ -456,6 +458,17 @@ def check_data(
     are_new = known is None or known.class_names is None
     check_class_names(dataset, model.loss, model.layers[-1].output_shape()[0], are_new)
     return dataset
+
+
+def _check_adapted(dataset: Dataset, model: TrainableModel) -> None:
+    """Refuse features other than those whose means, scales or categories the layers have."""
+    for layer in model.layers:
+        names = layer._adapted_to
+        if names not in (None, dataset.feature_names) and dataset.feature_names is not None:
+            raise ValueError(
+                f"{layer.layer_name()}.adapt was given the columns {shown(names)}, but X has "
+                f"{shown(dataset.feature_names)}: give both the same columns in the same order"
+            )
 
 
 def check_built(model: TrainableModel) -> None:
