@@ -248,7 +248,7 @@ def test_all_columns_with_a_problem_are_named_at_once(source, folder):
         status, _, errors = run(*line)
     assert (status, len(errors.splitlines())) == (2, 1)
     for part in (
-        "in 60 rows, cells are missing in 'age' (7), 'size' (6); ",
+        "of 60 rows, cells are missing in 'age' (7), 'size' (6); ",
         "column 'when' has dates or times, e.g. '2020-01-01', ",
         "column 'net, kg': '0 kg' is not a number",
         "column 'name': 60 different strings in 60 rows, e.g. 'n0'",
@@ -306,7 +306,7 @@ def test_missing_cells_are_refused_unless_told_otherwise(folder):
     assert (status, output, len(errors.splitlines())) == (2, "", 1)
     counts = [sum(row[k] == "" for row in table(missing=0.1)) for k in (1, 2, 3)]
     assert errors == (
-        f"xpnet: gaps.csv: in 200 rows, cells are missing in 'colour' ({counts[0]}), 'size' "
+        f"xpnet: gaps.csv: of 200 rows, cells are missing in 'colour' ({counts[0]}), 'size' "
         f"({counts[1]}), 'weight, kg' ({counts[2]}): give --missing median, which fills them in, "
         "or --missing drop\n"
     )

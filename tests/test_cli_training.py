@@ -148,7 +148,7 @@ def test_a_complete_training_that_is_resumed_says_so():
     train("--epochs", "3", "--checkpoint", "ck", "--save", "a.st")
     status, _, errors = run(*TRAIN, "--epochs", "3", "--resume", "ck", "--save", "b.st")
     assert status == 0
-    assert errors == "xpnet: ck is of a complete training run: nothing was left to train\n"
+    assert errors == "xpnet: ck holds a complete training run: nothing was left to train\n"
     assert Path("a.st").read_bytes() == Path("b.st").read_bytes()
 
 

@@ -73,7 +73,7 @@ class WeightAverage(Averaging):
     Warns
     -----
     UserWarning
-        From ``fit``: training ended before averaging began, or restored an earlier epoch.
+        From ``fit``: training ended before averaging began, or restored an epoch from before it.
 
     Examples
     --------

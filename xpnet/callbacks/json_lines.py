@@ -69,7 +69,7 @@ class JSONLogger(Callback):
             file.write(_line(row))
 
     def _replace(self, network: NeuralNetwork) -> None:
-        """Rewrite the file with the history's rows of the epochs in this training run."""
+        """Rewrite the file with the history of this training run, one line per epoch."""
         history = network.history
         with replacing(self.path) as file:
             file.writelines(map(_line, rows_of(history, range(self._first, history.epochs + 1))))

@@ -122,7 +122,7 @@ class ReduceLROnPlateau(Monitor):
 
     It wraps the optimizer's schedule in a :class:`~xpnet.schedules.ScaledSchedule`, which
     multiplies all further rates by the factor, even in later calls of ``fit``. For the loss alone,
-    without a cooldown, the schedule :class:`~xpnet.ReduceOnPlateau` needs no callback.
+    without a cooldown, use the schedule :class:`~xpnet.ReduceOnPlateau`, without a callback.
 
     Parameters
     ----------

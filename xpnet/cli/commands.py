@@ -81,10 +81,10 @@ def cli() -> None:
     "numbers, else regression.  [default: auto]",
 )
 @click.option(
-    "--features", type=COLUMNS, help="The columns that are features.  [default: all others]"
+    "--features", type=COLUMNS, help="The columns that are features.  [default: all other columns]"
 )
 @click.option("--exclude", type=COLUMNS, help="Columns that are not features.")
-@click.option("--id", type=COLUMN, help="A column that identifies rows, not a feature.")
+@click.option("--id", type=COLUMN, help="A column that identifies rows, and is not a feature.")
 @click.option(
     "--categories",
     type=click.Choice(["one-hot", "embedding"]),
@@ -130,7 +130,7 @@ def cli() -> None:
 @click.option(
     "--batch-size",
     type=COUNT,
-    help="Samples per training step.  [default: 16 to 256, depending on the number of rows]",
+    help="Samples per training step.  [default: 16 to 256, depending on the data; all for lbfgs]",
 )
 @click.option(
     "--optimizer", type=click.Choice(sorted(OPTIMIZERS)), default="adam", metavar="NAME",

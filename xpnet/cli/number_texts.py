@@ -36,7 +36,7 @@ def number_texts(
     if (mean, scale) == (0.0, 1.0):
         return [str(value) for value in values.astype(dtype)]
     output = np.abs(values - mean) / scale
-    if mean:  # outputs near 0 have the absolute precision of outputs near 1
+    if mean:  # outputs near 0 are differences of numbers near 1, and only as precise
         output = np.maximum(output, 1.0)
     below = np.nextafter(output.astype(dtype), np.float32(0.0))
     steps = scale * np.spacing(below).astype(np.float64)  # to the next smaller output

@@ -124,7 +124,7 @@ def _message(
     problems, advice = [], []
     if missing:
         counts = [f"{name!r} ({count})" for name, count in missing.items()]
-        problems.append(f"in {n_rows} rows, cells are missing in {_some(counts)}")
+        problems.append(f"of {n_rows} rows, cells are missing in {_some(counts)}")
         advice.append("--missing median, which fills them in, or --missing drop")
     if unreadable:
         problems.append(_some([_brief(name, said) for name, said in unreadable.items()]))

@@ -79,7 +79,7 @@ def read_rows(
             if f"unknown column {label!r}" in str(error):
                 raise ValueError(
                     f"{name_of(options.source)} has no column {label!r}, the target: expected a "
-                    "table with the values to predict"
+                    "table with the true values"
                 ) from error
             needed = "" if columns is None else f". The network needs {', '.join(columns)}"
             raise ValueError(f"{error}{needed}") from error
@@ -207,7 +207,7 @@ def _columns(network: NeuralNetwork, output: np.ndarray, proba: bool) -> dict[st
 
 
 def _joined(columns: dict[str, list[Any]], more: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Return columns of both; refuse two of the same name, of which one would be lost."""
+    """Return the columns of both dicts; refuse two of the same name, since one would be lost."""
     if twice := columns.keys() & more.keys():
         raise ValueError(
             f"the output would have two columns {min(twice)!r}: train on a target with another "

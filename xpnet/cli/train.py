@@ -134,7 +134,7 @@ def _check_folder(option: str, folder: Path) -> None:
 
 def _callbacks(task: Task, options: SimpleNamespace) -> list[Callback]:
     folder = options.checkpoint or options.resume
-    # First: if it refuses to resume, the other callbacks have not changed their files yet.
+    # SameData is first: if it refuses to resume, no other callback has changed its file yet.
     callbacks: list[Callback] = [SameData(folder, task.training, task.watched)] if folder else []
     if options.early_stopping:
         callbacks.append(EarlyStopping(_WATCHED, patience=options.patience or 10))
@@ -176,7 +176,7 @@ def _fit(network: NeuralNetwork, task: Task, options: SimpleNamespace) -> None:
         own = ValueError(str(error).removeprefix("validation: "))
         raise in_table(own, source, None if options.missing else rows) from error
     if before and before == max(checkpoints_in(Path(options.resume))):
-        print_message(f"{options.resume} is of a complete training run: nothing was left to train")
+        print_message(f"{options.resume} holds a complete training run: nothing was left to train")
 
 
 def _first_of(differences: list[str]) -> str:
@@ -210,7 +210,7 @@ def _in_options(difference: str) -> str:
     if "optimizer." in name:
         settings = {"class": "--optimizer", "initial": "--learning-rate"}
         option = settings.get(name.rpartition(".")[2])
-        return f"{option}: {values}" if option else "other settings of the --optimizer"
+        return f"{option}: {values}" if option else "other settings of --optimizer"
     name = name.removeprefix("network.").replace("_", "-")
     return f"--{name}: {values}"[:_MOST_OF_A_DIFFERENCE]
 
@@ -270,7 +270,7 @@ def _finish(network: NeuralNetwork, task: Task, options: SimpleNamespace, report
 
 
 def _compute_scores(network: NeuralNetwork, task: Task) -> dict[str, float]:
-    """Return metrics of the test data, or without test data of the training data, by name.
+    """Return metrics, by name, on the test data or, if there are none, on the training data.
 
     Raises
     ------

@@ -46,7 +46,7 @@ class FolderLock:
             while handle < 0:
                 handle = os.open(self._path, _FLAGS, 0o666)
                 locked = _lock(handle)
-                if locked and not self._is_current(handle):  # its holder removed it before
+                if locked and not self._is_current(handle):  # the last holder removed the file
                     os.close(handle)
                     handle = -1
         except OSError as error:
@@ -76,7 +76,7 @@ class FolderLock:
         _HELD.discard(self)
         if fcntl is None:  # Windows removes no open file
             os.close(handle)
-        with suppress(OSError):  # while it is locked: later it may be another lock's file
+        with suppress(OSError):  # before unlocking: later, the file may be another lock's
             os.unlink(self._path)
         if fcntl is not None:
             with suppress(OSError):  # closing is not enough if a forked process has it open, too

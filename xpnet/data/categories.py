@@ -202,10 +202,10 @@ def refuse_categories(categories: Mapping[str, Any]) -> None:
     if categories:
         raise TypeError(
             f"X has categories in {listed(categories)}, which a network cannot compute with: make "
-            "columns of 0 and 1 from them with dataset.one_hot(), where dataset may be "
-            "Dataset.from_frame(frame, label=...) (for other data than the training data, "
-            "one_hot(training.categories)), begin the network with "
-            "CategoricalEmbeddings.adapt(dataset), or leave these columns out"
+            "columns of 0 and 1 from them with dataset.one_hot() (for other data than the training "
+            "data, one_hot(training.categories)), begin the network with "
+            "CategoricalEmbeddings.adapt(dataset), or leave these columns out. "
+            "Dataset.from_frame(frame, label=...) makes a dataset from a data frame"
         )
 
 

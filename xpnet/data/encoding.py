@@ -288,7 +288,7 @@ class _Column:
             raise ValueError(
                 f"X, row {first_row + row}, column {self.name!r}: {what} is not among the known "
                 f"categories {shown(self.wanted)}: leave such rows out, or train on data that have "
-                "this category. A column that identifies rows is no feature: read it with "
+                "this category. A column that identifies rows is not a feature: read it with "
                 f"id={but_for_spaces(name or '', self.wanted)}"
             )
         return found

@@ -123,7 +123,7 @@ class FromFrames:
         memory_limit : int, optional
             The maximum size of the features in memory, in bytes; by default, half of the free
             memory. Larger features are written to a temporary file, and ``X`` is a memory map of
-            this file. Ids that would take more are also kept in temporary files.
+            this file. If the ids exceed the maximum, they are also kept in temporary files.
 
         Returns
         -------

@@ -63,9 +63,9 @@ class FromTables(FromFrames):
             only if ``columns`` also names it.
         header : bool, optional
             Whether the first line has the names of the columns. With False, the names are ``"0"``,
-            ``"1"`` and so on. By default it has names. A first line that looks like a row of data
-            is refused: if it has only numbers (other than 0, 1, 2, ...), or a number above a column
-            of numbers, unless ``label``, ``columns``, ``exclude`` or ``id`` names that column.
+            ``"1"`` and so on. By default it has names, and is refused as a row of data if it has
+            only numbers (other than 0, 1, 2, ...), or a number above a column of numbers, unless
+            ``label``, ``columns``, ``exclude`` or ``id`` names that column.
         delimiter : str, optional
             One character. By default, a tab if the file's name ends in ``.tsv``; otherwise the
             character among ``, ; | tab`` that splits each of the first lines into the same number

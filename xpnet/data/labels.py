@@ -53,7 +53,7 @@ def one_hot(labels: Any, n_classes: int | None = None) -> Array:
     if n_classes < 1 or least < 0 or most >= n_classes:
         raise ValueError(
             f"labels go from {least} to {most} for {n_classes} classes: expected 0 to n_classes - "
-            "1. np.unique(labels, return_inverse=True)[1] converts other labels to these"
+            "1. np.unique(labels, return_inverse=True)[1] converts other labels to class indices"
         )
     with naming_memory_errors("rows", (int(codes.shape[0]), n_classes)):
         return ops.one_hot(codes, n_classes, like=backend.zeros((1,)))

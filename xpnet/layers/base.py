@@ -140,7 +140,7 @@ class Layer(PredictionPasses, TrainingPasses, Readable, ABC):
     takes_sparse: bool = False
     takes_wide: bool = False
     _ready: bool = False
-    _adapted_to: list[str] | None = None  # the features that the layer was made for, by name
+    _adapted_to: list[str] | None = None  # the names of the features given to adapt
     _input_shape: tuple[int, ...] | None = None
     _optimizers: "dict[str, Optimizer] | None" = None
     _set_later = ("trainable", "learning_rate_factor")

@@ -30,7 +30,7 @@ class CategoricalEmbeddings(Layer):
     variables", section III.
 
     It must be the first layer of a network or of a composite that begins one, or follow a
-    :class:`~xpnet.Normalization`, which leaves codes unchanged. ``adapt`` makes either layer.
+    :class:`~xpnet.Normalization`, which leaves codes unchanged. Make both with ``adapt``.
 
     Parameters
     ----------

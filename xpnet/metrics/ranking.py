@@ -93,7 +93,7 @@ class RankingMetric(CollectedMetric):
 
 
 def _answers(y_true: Array, y_pred: Array, n_scores: int) -> Callable[[int], Array]:
-    """Return a function that takes the number of a score, and returns the positive samples."""
+    """Return a function from the index of a score to a mask of the positive samples."""
     xp = array_namespace(y_true)
     if are_indices(y_true, y_pred):  # of two classes, only class 1 counts
         classes, first = true_classes(y_true, y_pred), y_pred.shape[1] - n_scores

@@ -51,7 +51,7 @@ class Interruption(AbstractContextManager["Interruption"]):
     leads to SystemExit. Training checks the flag between steps, so that no step is interrupted
     halfway. If the flag is set after the last check, the end of the block raises. A signal with
     another handler is left alone, and so are all signals outside the main thread, which alone
-    handles them. If :class:`NotedInterrupt` has noted Ctrl-C, the beginning of the block raises.
+    handles them. If :class:`NotedInterrupt` has noted Ctrl-C, entering the block raises.
 
     Attributes
     ----------

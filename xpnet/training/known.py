@@ -82,8 +82,8 @@ class Known:
         """Return these names, with missing ones taken from an earlier training run.
 
         ``drops_missing`` stays True after further training on complete rows, but not after training
-        on rows that were filled in. If the earlier training had class names, whether labels were
-        text is also taken from it.
+        on rows that were filled in. If the earlier run had class names, ``has_text_labels``
+        is taken from it.
         """
         known = self
         if earlier is not None and self.feature_names is None:
@@ -140,7 +140,7 @@ class Known:
         return X if names == wanted else choose_columns(X, wanted)
 
     def check_targets(self, dataset: Dataset) -> None:
-        """Refuse several targets of which one has the name of another training target."""
+        """Refuse several targets if one is at another position than in the training data."""
         names, own = dataset.label_name, self.label_name
         if dataset.y is None or not (isinstance(names, list) and isinstance(own, list)):
             return

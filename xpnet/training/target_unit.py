@@ -152,7 +152,7 @@ def _numbers(given: Any) -> list[float]:
     """Return a number or a sequence of numbers as a list of floats; NaN for anything else."""
     if is_array(given) and given.ndim:
         given = to_host(given).tolist()
-    elif hasattr(given, "to_numpy"):  # of a data frame: y.mean() is a Series or another frame
+    elif hasattr(given, "to_numpy"):  # y.mean() of a data frame is a Series or a frame
         given = given.to_numpy().ravel().tolist()
     several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
     return [as_float(each) for each in (given if several else [given])]

@@ -18,7 +18,7 @@ NOT_UTF8 = "not UTF-8 (encoding= names another, e.g. encoding='cp1252')"
 _MAY_BE_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
 
 _SHORT = re.compile(r"[-+]?\d{1,3}")
-"""Whole numbers in which no thousands can be separated."""
+"""Matches whole numbers that are too short for a thousands separator."""
 
 _LINES = 50
 """How many lines after the header are used to guess the delimiter."""

@@ -26,8 +26,8 @@ class Rules:
         What to do about missing cells.
     is_whole : bool
         Whether the table is a single frame. Then all missing cells of a column can be counted, and
-        categorical types keep all names, in their order. In a file or stream, names that occur in
-        no row, and the order, depend on the library, so the names that occur are sorted.
+        categorical types keep all names, in their order. In a file or stream, the order and the
+        names that occur in no row depend on the library: only names that occur are kept, sorted.
     may_be_empty : bool, default False
         Whether it may have no rows.
     """
