@@ -140,7 +140,7 @@ def test_a_checkpoint_with_more_epochs_than_asked_for_is_refused():
     train("--epochs", "6", "--checkpoint", "ck")
     status, _, errors = run(*TRAIN, "--epochs", "3", "--resume", "ck", "--save", "m.st")
     assert status == 2
-    assert "checkpoint-000006.safetensors has 6 epochs, more than --epochs 3" in errors
+    assert "the newest checkpoint has 6 epochs, more than --epochs 3" in errors
     assert not Path("m.st").exists()
 
 

@@ -54,7 +54,7 @@ def estimator_going_on(y):
 @pytest.mark.parametrize("fit", [network, estimator, estimator_going_on])
 @pytest.mark.parametrize("kind", [*DATES, *DURATIONS])
 def test_times_are_refused_as_targets_with_what_to_do(kind, fit):
-    y, advice = DATES.get(kind), "give dates as numbers, e.g. seconds since the first one"
+    y, advice = DATES.get(kind), "give dates as numbers, e.g. seconds since a fixed day"
     if kind in DURATIONS:
         y, advice = DURATIONS[kind], "give durations as numbers, e.g. seconds"
     with pytest.raises((TypeError, ValueError), match=advice):

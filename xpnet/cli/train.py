@@ -149,6 +149,11 @@ def _callbacks(task: Task, options: SimpleNamespace) -> list[Callback]:
 def _fit(network: NeuralNetwork, task: Task, options: SimpleNamespace) -> None:
     """Train a network; a message about divergence names an option."""
     before = max(checkpoints_in(Path(options.resume)), default=0) if options.resume else 0
+    if before > network.epochs:
+        raise ValueError(
+            f"--resume {options.resume}: the newest checkpoint has {before} epochs, more than "
+            f"--epochs {network.epochs}: give more --epochs, or another folder"
+        )
     if options.resume and not before:
         print_message(f"{options.resume} has no checkpoints yet: training starts at epoch 1")
     try:

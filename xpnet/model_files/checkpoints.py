@@ -281,12 +281,6 @@ class Resumption:
         found += _other_history(saved, network.history, training["first"])
         if found:
             raise OtherTrainingError(self._folder, path, found)
-        trained = max(map(len, saved.values()), default=0) - training["first"]
-        if trained > network.epochs:
-            raise ValueError(
-                f"resume={str(self._folder)!r}: {path.name} has {trained} epochs, more than "
-                f"epochs={network.epochs}: give epochs={trained} or more, or another folder"
-            )
 
 
 def _comparable_layer(
