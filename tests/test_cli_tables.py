@@ -738,3 +738,15 @@ def test_a_table_larger_than_the_limit_gives_the_same(folder, monkeypatch):
     expected = [float(row[0]) for row in predict("whole.st", "prices.csv")[1:]]
     found = [float(row[0]) for row in predict("stored.st", "prices.csv", *limited)[1:]]
     assert np.corrcoef(found, expected)[0, 1] > 0.99
+
+
+def test_a_table_without_the_target_is_refused_by_evaluate(folder):
+    train("--save", "m.st")
+    rows = [[cell for k, cell in enumerate(row) if k != 4] for row in table()]
+    Path("features.csv").write_text(text(rows))
+    status, output, errors = run("evaluate", "m.st", "features.csv")
+    assert (status, output) == (2, "")
+    assert errors.startswith("xpnet: features.csv has no column 'price', the target")
+    status, output, errors = run("evaluate", "m.st", "prices.csv", "--target", "size")
+    assert (status, output) == (2, "")
+    assert errors.startswith("xpnet: --target size: this column is a feature")

@@ -267,3 +267,19 @@ def test_a_network_that_does_not_fit_in_memory_is_refused_in_a_short_line(tmp_pa
         r"state, such as sgd, or a larger --memory-limit\n",
         errors,
     )
+
+
+def test_the_epoch_that_early_stopping_kept_is_printed():
+    line = [*TRAIN[:-1], "--epochs", "40", "--early-stopping", "--patience", "2", "--save", "m.st"]
+    status, output, errors = run(*line)  # without --quiet
+    assert status == 0, errors
+    kept = xpnet.load("m.st").history.kept_epoch
+    assert kept is not None
+    assert f"kept the weights of epoch {kept}, the best by val_loss\n" in output
+
+
+@pytest.mark.parametrize("option", ["--report", "--save", "--log", "--plot"])
+def test_files_are_not_written_to_standard_output(option):
+    status, output, errors = run(*TRAIN, option, "-")
+    assert (status, output) == (2, "")
+    assert errors == f"xpnet: {option} -: expected the name of a file, not standard output\n"

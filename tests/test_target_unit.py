@@ -457,3 +457,12 @@ def test_the_error_of_a_divergence_suggests_a_target_unit_if_none_is_given(unit)
 def test_a_target_unit_is_two_numbers_in_order(unit):
     with pytest.raises(ValueError, match=r"expected \(mean, scale\), two finite numbers"):
         NeuralNetwork(target_unit=unit)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_target_unit_may_be_columns_of_a_data_frame(library):
+    frame = pytest.importorskip(library).DataFrame({"u": [1.0, 3.0, 8.0], "v": [10.0, 20.0, 60.0]})
+    y = frame.to_numpy()
+    unit = (frame.mean(axis=0) if library == "pandas" else frame.mean(), y.std(axis=0))
+    found = NeuralNetwork(target_unit=unit).target_unit
+    assert found == (tuple(y.mean(axis=0)), tuple(y.std(axis=0)))
