@@ -402,7 +402,7 @@ def test_every_file_that_takes_data_sets_of_users_refuses_categories():
         "losses/class_weights.py",  # in a message
         "training/classes.py",  # in a message
         "training/heads.py",  # for check_data, which makes the check
-        "training/known.py",  # in a message
+        "training/known.py",
         "training/objective.py",  # in a message
     }
     package, takes, checks = Path(xpnet.__file__).parent, set(), set()

@@ -217,7 +217,7 @@ def _joined(columns: dict[str, list[Any]], more: dict[str, list[Any]]) -> dict[s
 
 
 def _classes(output: np.ndarray, loss: Any, kind: str | None, names: Any) -> tuple[Any, Any]:
-    """Return classes and probabilities, or None where the loss has none."""
+    """Return classes and probabilities; None for each that the loss does not define."""
     try:
         check_is_of_classes(loss, kind, names)
     except ValueError:  # a loss for numbers

@@ -9,7 +9,7 @@ from .tables.typed.frame_types import as_frame, column_names
 
 
 def names_of(X: Any) -> list[str] | None:
-    """Return the column names of a data frame or a Dataset; None if it has none.
+    """Return the column names of a data frame or a Dataset; None for columns without names.
 
     Examples
     --------

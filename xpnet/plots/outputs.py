@@ -77,8 +77,7 @@ def plot_layer_outputs(
     if known is None:
         data = X if isinstance(X, Dataset) else Dataset(X)
     else:
-        X = known.matched(X)
-        data = known.encoded(X if isinstance(X, Dataset) else Dataset(X, missing=known.missing))
+        data = known.encoded(known.read(X))
     check_categories(data, network.layers, None if known is None else known.categories)
     X = data.X
     n_features = math.prod(network.layers[0].input_shape())

@@ -80,7 +80,7 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
         features = copy.copy(X)
         features.y = features.sample_weight = None
     else:
-        features = Dataset(known.matched(X), missing=known.missing)
+        features = known.read(X)
     if y is not None:
         target = read_dataset((features.X, y, sample_weight), model.loss, known)
         features = copy.copy(features)

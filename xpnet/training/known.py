@@ -139,6 +139,11 @@ class Known:
         wanted = _wanted_columns(self, names)
         return X if names == wanted else choose_columns(X, wanted)
 
+    def read(self, X: Any) -> Dataset:
+        """Return features as a data set, with the columns that :meth:`matched` chooses."""
+        X = self.matched(X)
+        return X if isinstance(X, Dataset) else Dataset(X, missing=self.missing)
+
     def check_targets(self, dataset: Dataset) -> None:
         """Refuse several targets if one is at another position than in the training data."""
         names, own = dataset.label_name, self.label_name

@@ -39,9 +39,7 @@ def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> 
         samples = check_count("samples", samples)
         _check_random(model)
     known = Known.of(model)
-    data = known.matched(dataset)
-    data = data if isinstance(data, Dataset) else Dataset(data, missing=known.missing)
-    data = check_data(model, data, known, finite=False, targets=False)
+    data = check_data(model, known.read(dataset), known, finite=False, targets=False)
     if data.y is not None:  # checked like other targets, though not used
         check_finite(data, model.loss)
     backend = backend_for(model, data.X)

@@ -21,7 +21,7 @@ from .cells import (
 )
 from .dates import advice_for_time, doubtful_times, times_among
 
-TEXT_BYTES = 64
+_TEXT_BYTES = 64
 """About how many bytes a Python string takes in addition to its characters."""
 
 
@@ -49,17 +49,18 @@ class CellError(Exception):
         self.text, self.reason = text, reason
 
 
+def bytes_of(texts: Sequence[str]) -> int:
+    """Return about how many bytes strings take as Python objects."""
+    return sum(map(len, texts)) + _TEXT_BYTES * len(texts)
+
+
 def string_array(texts: Sequence[str]) -> np.ndarray:
     """Return a NumPy array of strings, or of objects if a long string would make it very large.
 
     Strings that end in NUL characters need objects, too, because NumPy's string type drops them.
     """
-    lengths = list(map(len, texts))
-    fixed, objects = (
-        4 * max(lengths, default=0) * len(texts),
-        sum(lengths) + TEXT_BYTES * len(texts),
-    )
-    as_objects = fixed > 2 * objects or any(text.endswith("\0") for text in texts)
+    fixed = 4 * max(map(len, texts), default=0) * len(texts)
+    as_objects = fixed > 2 * bytes_of(texts) or any(text.endswith("\0") for text in texts)
     return np.array(texts, object if as_objects else np.str_)
 
 

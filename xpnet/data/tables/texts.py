@@ -8,7 +8,7 @@ import numpy as np
 from ..chunks import rows_of
 from ..stored import RowsOnDemand, read_rows
 from .gathering import RowCollector
-from .strings import TEXT_BYTES, string_array
+from .strings import bytes_of, string_array
 
 
 class StoredTexts(RowsOnDemand):
@@ -80,7 +80,7 @@ class TextCollector:
 
     def add(self, texts: Sequence[str]) -> None:
         """Add one or more strings."""
-        self._size += sum(map(len, texts)) + TEXT_BYTES * len(texts)
+        self._size += bytes_of(texts)
         self._blocks.append(string_array(texts))
         if self._size <= self._limit:
             return
